@@ -1,0 +1,24 @@
+# One verb per task. Each does its own set-up, says what it is doing, and can be run twice.
+PYTHON ?= python3
+PY := .venv/bin/python
+
+.PHONY: help env demo up down test check generate lock
+help:           ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+env:            ## install what is missing into .venv
+	@$(PYTHON) local/bootstrap.py
+demo: env       ## from a manifest to a computed result, on this machine
+	@$(PY) -m dataflow_local.demo
+up: env         ## start the local platform and leave it running
+	@$(PY) -m dataflow_local.platform up
+down: env       ## stop it
+	@$(PY) -m dataflow_local.platform down
+test: env       ## every test
+	@$(PY) -m dataflow_local.install
+	@$(PY) -m pytest $(ARGS)
+check: env      ## format, lint, types, imports, generated files
+	@$(PY) -m dataflow_local.check
+generate: env   ## write crds/ and the generated pages of docs/ anew
+	@$(PY) -m dataflow_operator.api.generate
+lock: env       ## compile requirements/*.txt anew from *.in
+	@for name in operator dev beam; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt; done

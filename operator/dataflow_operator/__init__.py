@@ -1,0 +1,1 @@
+"""A Kubernetes operator that turns DataflowPipeline objects into running Dataflow jobs."""
