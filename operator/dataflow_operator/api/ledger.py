@@ -1,0 +1,77 @@
+"""What is under way: the entries of a pipeline's ledger and their attempts, as the status keeps them."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .wire import Count, Message, Time, Wire, Word, list_map
+
+ATTEMPTS_LIMIT = 32
+"""Attempts that a run shows at most: enough to see how it went, and few enough for many entries to fit into one object."""
+
+ENTRIES_LIMIT = 64
+"""Runs of one pipeline that may be under way at once; more would bring the object near etcd's 1.5 MiB."""
+
+
+class Claim(Wire):
+    """The record, written first, that an attempt is about to launch."""
+
+    time: Time | None = Field(None, description="When the launch was claimed.")
+    nonce: Word | None = Field(None, description="A random word that tells this claim from another's.")
+
+
+class Failure(Wire):
+    """Why an attempt failed."""
+
+    reason: Word | None = Field(None, description="Why, as one word of a closed set.")
+    class_: Word | None = Field(None, alias="class", description="The kind of reason, such as Quota or Permission.")
+    message: Message | None = Field(None, description="Why, in Dataflow's own words.")
+    retryable: bool | None = Field(None, description="Whether another attempt can help.")
+
+
+class RunAttempt(Wire):
+    """One try of a run at launching a job."""
+
+    number: Count = Field(description="The attempt's number, which grows for the life of the run.")
+    job_name: Word | None = Field(None, description="The name that the job was launched under.")
+    base_job_id: Word | None = Field(None, description="Id of the job that this attempt updates.")
+    job_id: Word | None = Field(None, description="Id of the job in Dataflow.")
+    known_by: Word | None = Field(None, description="How the job was recognized as ours: by the answer to the launch, or by its labels.")
+    job_state: Word | None = Field(None, description="The job's state when last seen, such as JOB_STATE_RUNNING.")
+    job_state_time: Time | None = Field(None, description="When the job came into that state, by Dataflow's clock.")
+    start_time: Time | None = Field(None, description="When the attempt began.")
+    end_time: Time | None = Field(None, description="When the attempt was over.")
+    end: Word | None = Field(None, description="How the attempt ended.")
+    failure: Failure | None = Field(None, description="Why the attempt failed; absent if it did not.")
+
+
+class Attempt(RunAttempt):
+    """One try of a run at launching a job, with its claim."""
+
+    claim: Claim | None = Field(None, description="The record, written first, that this attempt is about to launch.")
+
+
+class Entry(Wire):
+    """One run that is not over."""
+
+    number: Count = Field(description="The run's number, which grows for the life of the pipeline.")
+    run: Word | None = Field(None, description="Name of the DataflowRun that shows this entry.")
+    run_uid: Word | None = Field(None, alias="runUID", description="UID of that DataflowRun.")
+    digest: Word | None = Field(None, description="Digest of the revision that the run runs.")
+    revision: Count | None = Field(None, description="Number of that revision.")
+    cause: Word | None = Field(None, description="Why the run was started: Change, Asked, Resume, Recovery or Rollback.")
+    strategy: Word | None = Field(None, description="How the run takes over from the one before it.")
+    sealed: bool | None = Field(None, description="Whether the run never launches again.")
+    stop: Word | None = Field(None, description="How the run's job is to end: Drain, Cancel or Orphan; absent while it is wanted.")
+    stop_reason: Word | None = Field(None, description="Why the run is to stop.")
+    stop_time: Time | None = Field(None, description="Since when the run is to stop.")
+    asked: bool | None = Field(None, description="Whether a person asked for the run.")
+    result: Word | None = Field(None, description="How the run ended: Succeeded, Failed, Stopped, Replaced or Refused.")
+    attempts: Annotated[list[Attempt], Field(max_length=ATTEMPTS_LIMIT, json_schema_extra=list_map("number"))] | None = Field(
+        None,
+        description="The run's attempts at launching a job, newest last.",
+    )
+
+
+Ledger = Annotated[list[Entry], Field(max_length=ENTRIES_LIMIT, json_schema_extra=list_map("number"))]
+"""The runs that are not over, one entry of a number."""

@@ -1,0 +1,1 @@
+"""The loop: what is due, one pass over it, and the ports to the outside."""

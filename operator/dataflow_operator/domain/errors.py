@@ -1,0 +1,139 @@
+"""The four errors, named by what we do about them, and the closed set of reasons.
+
+OutsideError                the outside answered, but not with what we asked for
+├── RefusedError            a repeat without a change cannot help: the owner must act
+├── UnavailableError        a repeat later can help
+├── AmbiguousError          the effect may or may not have happened: look before acting again
+└── StaleError              we acted on an old read: observe again
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+MESSAGE_LIMIT: Final = 2048
+"""Longest message in a status, in characters. Source: the schema's bound."""
+
+_VOLATILE: Final = re.compile(r"\(?\b[0-9a-f]{16}\b\)?:\s*")
+
+
+class Reason(StrEnum):
+    """Why something is as it is: at once a condition's reason, an event's reason and a metric's label."""
+
+    # what is under way
+    LAUNCHING = "Launching"
+    UPDATING = "Updating"
+    DRAINING = "Draining"
+    CANCELLING = "Cancelling"
+    QUEUED = "Queued"
+    WAITING_FOR_RETRY = "WaitingForRetry"
+    SETTLING = "Settling"
+    OBSERVING = "Observing"
+    NEXT_RUN_WAITS = "NextRunWaits"
+    # what holds
+    JOB_RUNNING = "JobRunning"
+    RUN_IN_FLIGHT = "RunInFlight"
+    SUCCEEDED = "Succeeded"
+    SUSPENDED = "Suspended"
+    STOPPED = "Stopped"
+    REPLACED = "Replaced"
+    NO_JOB = "NoJob"
+    VALID = "Valid"
+    READY = "Ready"
+    # what is wrong
+    JOB_FAILED = "JobFailed"
+    UPDATE_FAILED = "UpdateFailed"
+    RETRIES_SPENT = "RetriesSpent"
+    STOPPED_OUTSIDE = "StoppedOutside"
+    JOB_NAME_TAKEN = "JobNameTaken"
+    JOB_TYPE_MISMATCH = "JobTypeMismatch"
+    LAUNCH_LOST = "LaunchLost"
+    TEMPLATE_INVALID = "TemplateInvalid"
+    TEMPLATE_NOT_FOUND = "TemplateNotFound"
+    TEMPLATE_UNREADABLE = "TemplateUnreadable"
+    SERVICE_ACCOUNT_NOT_FOUND = "ServiceAccountNotFound"
+    DEPENDENCY_NOT_READY = "DependencyNotReady"
+    ALREADY_RUNNING = "AlreadyRunning"
+    PIPELINE_DELETING = "PipelineDeleting"
+    RERUN_NOT_FOUND = "RerunNotFound"
+    SPEC_TOO_LARGE = "SpecTooLarge"
+    SPEC_UNREADABLE = "SpecUnreadable"
+    # what the outside said
+    INVALID_ARGUMENT = "InvalidArgument"
+    NOT_FOUND = "NotFound"
+    ALREADY_EXISTS = "AlreadyExists"
+    PERMISSION_DENIED = "PermissionDenied"
+    UNAUTHENTICATED = "Unauthenticated"
+    FAILED_PRECONDITION = "FailedPrecondition"
+    NOT_READY_FOR_CANCELING = "NotReadyForCanceling"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    UNAVAILABLE = "Unavailable"
+    TIMED_OUT = "TimedOut"
+    CONNECTION_LOST = "ConnectionLost"
+    CONFLICT = "Conflict"
+    UNKNOWN = "Unknown"
+
+
+class FailureClass(StrEnum):
+    """What kind of trouble ended an attempt."""
+
+    USER_CODE = "UserCode"
+    CONFIGURATION = "Configuration"
+    QUOTA = "Quota"
+    INFRASTRUCTURE = "Infrastructure"
+    UPDATE_INCOMPATIBLE = "UpdateIncompatible"
+    IDENTITY = "Identity"
+    STOPPED_OUTSIDE = "StoppedOutside"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt did not do what it was for."""
+
+    reason: Reason
+    kind: FailureClass
+    message: str
+    retryable: bool
+
+
+class OutsideError(Exception):
+    """The outside answered, but not with what we asked for."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = calm(message)
+
+
+class RefusedError(OutsideError):
+    """A repeat without a change cannot help: the owner must act. Nothing happened outside."""
+
+
+class UnavailableError(OutsideError):
+    """A repeat later can help. Nothing happened outside."""
+
+    def __init__(self, reason: Reason, message: str, after: timedelta | None = None) -> None:
+        super().__init__(reason, message)
+        self.after = after
+
+
+class AmbiguousError(OutsideError):
+    """The effect may or may not have happened: look before acting again."""
+
+
+class StaleError(OutsideError):
+    """We acted on an old read: observe again."""
+
+
+def calm(message: str) -> str:
+    """Return *message* without what changes from one answer to the next, cut to the length a status may hold.
+
+    Dataflow puts 16 hex digits before most texts, e.g. ``(78f666ea16e50f79): There is already …``.
+    """
+    text = _VOLATILE.sub("", message).strip()
+    return text if len(text) <= MESSAGE_LIMIT else f"{text[: MESSAGE_LIMIT - 1]}…"

@@ -1,0 +1,260 @@
+"""The ledger: one entry per run that is not over, with its attempts, kept in the pipeline's status.
+
+Everything that could go wrong twice is decided here, under the resourceVersion of one object.
+Entries and attempts are values; each function returns a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from dataflow_operator.domain.errors import Failure
+from dataflow_operator.domain.job import Job, JobId, JobState
+
+ATTEMPTS_KEPT: Final = 32
+"""Attempts that an entry keeps, newest last. Numbers go on growing. Source: the schema's bound."""
+
+
+class Cause(StrEnum):
+    """Why a run was started."""
+
+    CHANGE = "Change"
+    ASKED = "Asked"
+    RESUME = "Resume"
+    RECOVERY = "Recovery"
+    ROLLBACK = "Rollback"
+
+
+class Strategy(StrEnum):
+    """How a changed revision takes over from the job that runs."""
+
+    UPDATE = "Update"
+    DRAIN = "Drain"
+    CANCEL = "Cancel"
+
+
+class StopMode(StrEnum):
+    """How a job is ended. Marks only rise, in this order."""
+
+    DRAIN = "Drain"
+    CANCEL = "Cancel"
+    ORPHAN = "Orphan"
+
+
+_HEIGHT: Final = {StopMode.DRAIN: 1, StopMode.CANCEL: 2, StopMode.ORPHAN: 3}
+
+
+class Result(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+    REPLACED = "Replaced"
+    REFUSED = "Refused"
+
+    @property
+    def is_success(self) -> bool:
+        """Whether run history counts the run as successful."""
+        return self in {Result.SUCCEEDED, Result.STOPPED, Result.REPLACED}
+
+
+class Knowledge(StrEnum):
+    """How we know that a job is an attempt's."""
+
+    ANSWER = "Answer"
+    LABEL = "Label"
+    PRESUMED = "Presumed"
+
+
+class End(StrEnum):
+    """How an attempt without a job ended. One with a job ends with the job's state."""
+
+    ABSENT = "Absent"
+    REFUSED = "Refused"
+    TAKEN = "Taken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The record, written first, that an attempt is about to launch."""
+
+    time: datetime
+    """For people. Never compared with another clock."""
+    nonce: str
+    """Tells our own write from anybody else's when its answer was lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a run at launching a job."""
+
+    number: int
+    job_name: str
+    claim: Claim
+    base_job_id: JobId | None = None
+    """The job that this attempt's job replaces (a streaming update)."""
+    job_id: JobId | None = None
+    known_by: Knowledge | None = None
+    job_state: JobState | None = None
+    job_state_time: datetime | None = None
+    start_time: datetime | None = None
+    """When the job was first RUNNING, in Dataflow's time."""
+    end_time: datetime | None = None
+    end: End | JobState | None = None
+    """None: open."""
+    failure: Failure | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the attempt may still have, or get, a job."""
+        return self.end is None
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether nobody knows yet if the launch made a job."""
+        return self.is_open and self.job_id is None
+
+    @property
+    def may_be_stopped(self) -> bool:
+        """Whether the job is known to be ours by answer or label."""
+        return self.is_open and self.job_id is not None and self.known_by in {Knowledge.ANSWER, Knowledge.LABEL}
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the job was RUNNING when last seen."""
+        return self.is_open and self.job_state is JobState.RUNNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One run in the ledger."""
+
+    run: str
+    """Name of its run object."""
+    number: int
+    digest: str
+    revision: int
+    cause: Cause
+    strategy: Strategy | None = None
+    run_uid: str | None = None
+    """None: the run object is not made yet."""
+    sealed: bool = False
+    """True: never launches again."""
+    stop: StopMode | None = None
+    stop_reason: str | None = None
+    stop_time: datetime | None = None
+    asked: bool = False
+    """True: a person made the run object."""
+    has_overrides: bool = False
+    """True: a person's run with parameters of its own; it says nothing about the pipeline's success."""
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def open_attempt(self) -> Attempt | None:
+        """The newest attempt that may have a job, if any."""
+        return next((attempt for attempt in reversed(self.attempts) if attempt.is_open), None)
+
+    @property
+    def last_attempt(self) -> Attempt | None:
+        """The newest attempt, if any."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any attempt may still have a job."""
+        return any(attempt.is_open for attempt in self.attempts)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a job of this run was RUNNING when last seen."""
+        return any(attempt.is_running for attempt in self.attempts)
+
+    @property
+    def may_launch(self) -> bool:
+        """Whether this run may make another attempt once its turn comes."""
+        return not (self.sealed or self.stop)
+
+    @property
+    def next_number(self) -> int:
+        """Number of the next attempt; grows for the life of the run."""
+        return max((attempt.number for attempt in self.attempts), default=0) + 1
+
+    def with_attempt(self, attempt: Attempt) -> Entry:
+        """Return the entry with *attempt* in place of the one of its number, or at the end."""
+        others = tuple(known for known in self.attempts if known.number != attempt.number)
+        return replace(self, attempts=tuple(sorted((*others, attempt), key=lambda known: known.number))[-ATTEMPTS_KEPT:])
+
+    def marked(self, mode: StopMode, reason: str, at: datetime) -> Entry:
+        """Return the entry with the stop mark raised to *mode*; a mark never falls."""
+        if self.stop is not None and _HEIGHT[self.stop] >= _HEIGHT[mode]:
+            return self
+        return replace(self, stop=mode, stop_reason=reason, stop_time=self.stop_time or at)
+
+
+def ended(attempt: Attempt, end: End | JobState, at: datetime, failure: Failure | None = None) -> Attempt:
+    """Return *attempt* closed."""
+    return replace(attempt, end=end, end_time=at, failure=failure or attempt.failure)
+
+
+def followed(attempt: Attempt, job: Job, knowledge: Knowledge, at: datetime) -> Attempt:
+    """Return *attempt* as *job* shows it: its id and state, and closed when the job is over."""
+    state, begun = job.state, attempt.start_time
+    if begun is None and state.has_begun:
+        begun = job.state_time or at
+    known_by = attempt.known_by if attempt.job_id == job.id and attempt.known_by else knowledge
+    seen = replace(attempt, job_id=job.id, known_by=known_by, job_state=state, job_state_time=job.state_time, start_time=begun)
+    return ended(seen, state, job.state_time or at) if state.is_terminal else seen
+
+
+def entry_of(ledger: Iterable[Entry], number: int) -> Entry | None:
+    """Return the entry of run *number*, if it is in *ledger*."""
+    return next((entry for entry in ledger if entry.number == number), None)
+
+
+def with_entry(ledger: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
+    """Return *ledger* with *entry* in place of the one of its number, or added; in order of number."""
+    return tuple(sorted((*(known for known in ledger if known.number != entry.number), entry), key=lambda known: known.number))
+
+
+def job_ids_of(ledger: Iterable[Entry]) -> frozenset[JobId]:
+    """Return the ids of all jobs that *ledger* knows."""
+    return frozenset(attempt.job_id for entry in ledger for attempt in entry.attempts if attempt.job_id)
+
+
+def result_of(entry: Entry, *, is_batch: bool, maximum_attempts: int, stable: timedelta) -> Result | None:
+    """Return how the run ended, or None while it may still have a job or make another attempt."""
+    if entry.is_open:
+        return None
+    ends = [attempt.end for attempt in entry.attempts]
+    last = entry.last_attempt
+    failure = last.failure if last else None
+    if is_batch and JobState.DONE in ends:
+        return Result.SUCCEEDED
+    if failure is not None and not failure.retryable:
+        return Result.FAILED
+    if entry.stop or entry.sealed:
+        return Result.REPLACED if JobState.UPDATED in ends else Result.STOPPED
+    if is_batch and last is not None and last.end is JobState.CANCELLED:
+        return Result.STOPPED
+    if failure is None:
+        return None
+    return Result.FAILED if maximum_attempts and failures_in_a_row(entry, stable) >= maximum_attempts else None
+
+
+def failures_in_a_row(entry: Entry, stable: timedelta) -> int:
+    """Return how many of the newest attempts failed, counted back to one whose job had run for *stable*; lost launches do not count."""
+    count = 0
+    for attempt in reversed(entry.attempts):
+        if attempt.end is End.ABSENT:
+            continue
+        if attempt.failure is None:
+            break
+        count += 1
+        if attempt.start_time and attempt.end_time and attempt.end_time - attempt.start_time >= stable:
+            break
+    return count

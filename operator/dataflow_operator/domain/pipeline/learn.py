@@ -1,0 +1,336 @@
+"""What an observation teaches the ledger: answers, jobs, strays, marks. Each step is right alone and changes nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from dataflow_operator.domain.errors import Failure, FailureClass, Reason
+from dataflow_operator.domain.job import Job, JobId, JobState
+from dataflow_operator.domain.ledger import (
+    Attempt,
+    Cause,
+    Claim,
+    End,
+    Entry,
+    Knowledge,
+    Result,
+    StopMode,
+    Strategy,
+    ended,
+    entry_of,
+    followed,
+    job_ids_of,
+    result_of,
+    with_entry,
+)
+from dataflow_operator.domain.names import run_name
+from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
+from dataflow_operator.domain.pipeline.observation import Declined, Launched, NameTaken, Observation, Unclear
+from dataflow_operator.domain.run import Run
+
+Ledger = tuple[Entry, ...]
+
+Step = Callable[[Observation, PipelineSpec, Ledger], Ledger]
+
+
+def learnt(seen: Observation, spec: PipelineSpec) -> Ledger:
+    """Return the ledger as it stands after everything that *seen* shows."""
+    ledger = seen.pipeline.status.ledger
+    for step in STEPS:
+        ledger = step(seen, spec, ledger)
+    return ledger
+
+
+def job_of(seen: Observation, job_id: JobId) -> Job | None:
+    """Return the newest sight of a job: the list's or a single read's, whichever was later; an end once seen stays."""
+    listed = next((job for job in seen.jobs.jobs if job.id == job_id), None) if seen.jobs else None
+    look = seen.memory.jobs.get(job_id)
+    if look is None or look.job is None:
+        return listed
+    if listed is None or look.job.state.is_terminal:
+        return look.job
+    newer = seen.jobs is not None and seen.jobs.sent_at > look.at
+    return listed if newer or listed.state.is_terminal else look.job
+
+
+def bind_runs(seen: Observation, _spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """An entry whose run object was made knows it by uid."""
+    return tuple(
+        replace(entry, run_uid=run.uid)
+        if entry.run_uid is None
+        and (run := seen.run_named(entry.run)) is not None
+        and run.owner_uid == seen.pipeline.uid
+        and not run.is_over
+        else entry
+        for entry in ledger
+    )
+
+
+def follow_jobs(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """Every open attempt is as its job shows it; an unanswered one is recovered or closed as the protocol says."""
+    known = job_ids_of(ledger)
+
+    def step(entry: Entry, attempt: Attempt) -> Attempt:
+        if attempt.is_unanswered:
+            attempt = _recovered(seen, spec, entry, attempt, known)
+        elif attempt.is_open and attempt.job_id and (job := job_of(seen, attempt.job_id)) is not None:
+            attempt = followed(attempt, job, Knowledge.LABEL, seen.now)
+        return _explained(seen, spec, entry, attempt)
+
+    return tuple(replace(entry, attempts=tuple(step(entry, attempt) for attempt in entry.attempts)) for entry in ledger)
+
+
+def _recovered(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt, known: Iterable[JobId]) -> Attempt:
+    """Return an unanswered attempt with its answer, its job, or its end, as far as that is known."""
+    match seen.memory.answers.get(attempt.claim.nonce):
+        case Launched(job_id=job_id):
+            known_now = replace(attempt, job_id=job_id, known_by=Knowledge.ANSWER)
+            job = job_of(seen, job_id)
+            return followed(known_now, job, Knowledge.ANSWER, seen.now) if job else known_now
+        case Declined(failure=failure):
+            return ended(attempt, End.REFUSED, seen.now, failure)
+        case NameTaken(message=message):
+            return ended(attempt, End.TAKEN, seen.now, _failure(Reason.JOB_NAME_TAKEN, FailureClass.CONFIGURATION, message))
+        case Unclear() | None:
+            return _searched(seen, spec, entry, attempt, known)
+
+
+def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt, known: Iterable[JobId]) -> Attempt:
+    """Return an unanswered attempt after a look through the list: found by label, presumed, absent, or as before."""
+    jobs = [job for job in (seen.jobs.jobs if seen.jobs else ()) if job.id not in known]
+    ours = next((job for job in jobs if is_of(seen, entry, job) and job.ownership and job.ownership.attempt == attempt.number), None)
+    if ours is not None:
+        return followed(attempt, ours, Knowledge.LABEL, seen.now)
+    perhaps = next((job for job in jobs if job.is_unlabelled and job.name == attempt.job_name), None)
+    if (perhaps is not None and perhaps.is_active) or not _is_settled(seen, attempt):
+        return attempt
+    if perhaps is not None and spec.is_batch:
+        return followed(attempt, perhaps, Knowledge.PRESUMED, seen.now)
+    said = seen.memory.answers.get(attempt.claim.nonce)
+    text = f"; the launch was answered with: {said.message}" if isinstance(said, Unclear) else ""
+    return ended(
+        attempt, End.ABSENT, seen.now, _failure(Reason.LAUNCH_LOST, FailureClass.INFRASTRUCTURE, f"No job came of the launch{text}")
+    )
+
+
+def _is_settled(seen: Observation, attempt: Attempt) -> bool:
+    """Whether a complete list was sent after the claim had been in our sight, unanswered, for the settle time."""
+    first = seen.memory.sightings.get(attempt.claim.nonce)
+    if first is None or seen.jobs is None:
+        return False
+    return seen.jobs.sent_at - first >= seen.limits.settle.total_seconds()
+
+
+def _explained(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt) -> Attempt:
+    """Return a closed attempt with why it ended, once that is known or will not be known."""
+    if attempt.is_open or attempt.failure is not None or not isinstance(attempt.end, JobState):
+        return attempt
+    outside = entry.stop is None and attempt.end in {JobState.CANCELLED, JobState.DRAINED}
+    if outside or (attempt.end is JobState.DONE and not spec.is_batch and entry.stop is None):
+        text = f"The job ended as {attempt.end.word}, and nothing here asked for it"
+        return replace(attempt, failure=_failure(Reason.STOPPED_OUTSIDE, FailureClass.STOPPED_OUTSIDE, text))
+    if attempt.end is not JobState.FAILED or attempt.job_id is None:
+        return attempt
+    look = seen.memory.failures.get(attempt.job_id)
+    if look is not None and look.failure is not None:
+        return replace(attempt, failure=look.failure)
+    if attempt.end_time and seen.now - attempt.end_time < seen.limits.late_reason:
+        return attempt
+    return replace(attempt, failure=_failure(Reason.JOB_FAILED, FailureClass.UNKNOWN, "The job failed and Dataflow gives no reason"))
+
+
+def _failure(reason: Reason, kind: FailureClass, message: str) -> Failure:
+    return Failure(reason=reason, kind=kind, message=message, retryable=True)
+
+
+def is_of(seen: Observation, entry: Entry, job: Job) -> bool:
+    """Whether the job's labels say that it is of this entry: by run uid, or by number and digest when the run object was made anew."""
+    mine = job.ownership
+    if mine is None or mine.pipeline_uid != seen.pipeline.uid:
+        return False
+    return mine.run_uid == entry.run_uid or (mine.run_number == entry.number and mine.digest == entry.digest)
+
+
+def sweep(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """Every listed job of ours that no entry knows gets a place: in its entry, or in one of its own once a fresh read confirms it."""
+    for job in strays_in(seen, ledger):
+        entry = next((entry for entry in ledger if is_of(seen, entry, job)), None)
+        if entry is not None:
+            ledger = with_entry(ledger, _reopened(entry, job, seen))
+            continue
+        look = seen.memory.jobs.get(job.id)
+        if job.is_active and look is not None and look.job is not None and look.job.is_active and look.job.ownership:
+            ledger = with_entry(ledger, _stray(seen, spec, ledger, look.job))
+    return ledger
+
+
+def strays_in(seen: Observation, ledger: Ledger) -> list[Job]:
+    """Return the listed jobs that bear the pipeline's label and stand in no entry."""
+    known = job_ids_of(ledger)
+    listed = seen.jobs.jobs if seen.jobs else ()
+    return [job for job in listed if job.ownership and job.ownership.pipeline_uid == seen.pipeline.uid and job.id not in known]
+
+
+def _reopened(entry: Entry, job: Job, seen: Observation) -> Entry:
+    """Return *entry* with *job* in the attempt its label names, or in one of its own; a job that came late is a job."""
+    number = job.ownership.attempt if job.ownership else entry.next_number
+    named = next((attempt for attempt in entry.attempts if attempt.number == number and attempt.job_id is None), None)
+    attempt = named or _found(entry.next_number, job, seen)
+    return entry.with_attempt(followed(replace(attempt, end=None, end_time=None, failure=None), job, Knowledge.LABEL, seen.now))
+
+
+def _found(number: int, job: Job, seen: Observation) -> Attempt:
+    return Attempt(number=number, job_name=job.name, claim=Claim(time=seen.now, nonce=f"found-{job.id}"), base_job_id=job.replaces)
+
+
+def _stray(seen: Observation, spec: PipelineSpec, ledger: Ledger, job: Job) -> Entry:
+    """Return an entry for a job of ours that the ledger forgot: sealed, and kept only where it is all that runs."""
+    owner = job.ownership
+    number = owner.run_number if owner and entry_of(ledger, owner.run_number) is None else _unused(seen, ledger)
+    entry = Entry(
+        run=run_name(seen.pipeline.name, number),
+        number=number,
+        digest=owner.digest if owner else "",
+        revision=seen.pipeline.status.started_revision,
+        cause=Cause.RECOVERY,
+        sealed=True,
+        run_uid=owner.run_uid if owner else None,
+    )
+    entry = _reopened(entry, job, seen)
+    others = any(known.is_open and known.stop is None for known in ledger)
+    if spec.is_batch or spec.suspend or seen.pipeline.is_deleting or others:
+        return entry.marked(StopMode.CANCEL, "no entry of the ledger knew the job", seen.now)
+    if spec.strategy is Strategy.UPDATE:
+        return entry
+    return entry.marked(StopMode.DRAIN, "no entry of the ledger knew the job", seen.now)
+
+
+def _unused(seen: Observation, ledger: Ledger) -> int:
+    return max([seen.pipeline.status.run_number, *(entry.number for entry in ledger)]) + 1
+
+
+def mark(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """Every entry bears the strongest stop that deletion, suspension, its run object or a newer, stable run asks for."""
+    return tuple(_marked(seen, spec, ledger, entry) for entry in ledger)
+
+
+def _marked(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry) -> Entry:
+    now = seen.now
+    if seen.pipeline.is_deleting:
+        entry = entry.marked(spec.deletion_policy, "the pipeline is being deleted", now)
+    if spec.suspend and not spec.is_batch:
+        entry = entry.marked(spec.stop_policy, "the pipeline is suspended", now)
+    if (asked := _asked_by_run(seen, spec, entry)) is not None:
+        entry = entry.marked(*asked, now)
+    if not spec.is_batch and any(other.number > entry.number and _is_stable(seen, spec, other) for other in ledger):
+        entry = entry.marked(StopMode.DRAIN, "a newer run serves", now)
+    if any(attempt.failure is not None and attempt.failure.reason is Reason.JOB_TYPE_MISMATCH for attempt in entry.attempts):
+        entry = entry.marked(StopMode.CANCEL, "the job is not of the pipeline's type", now)
+    if spec.is_batch and any(attempt.end is JobState.DONE for attempt in entry.attempts) and entry.is_open:
+        entry = entry.marked(StopMode.CANCEL, "another job of the run has succeeded", now)
+    return entry
+
+
+def _asked_by_run(seen: Observation, spec: PipelineSpec, entry: Entry) -> tuple[StopMode, str] | None:
+    """Return the stop that the run object asks for, by its spec or by being gone; gone is believed only from a fresh read."""
+    if entry.run_uid is None:
+        return None
+    gentle = StopMode.CANCEL if spec.is_batch else spec.stop_policy
+    run = current_run_object(seen, entry)
+    if run is not None and run.stop is not None:
+        return run.stop, "its run object asks for it"
+    if run is None and is_torn(seen, entry):
+        return gentle, "its run object was deleted"
+    return None
+
+
+def current_run_object(seen: Observation, entry: Entry) -> Run | None:
+    """Return the run object of an entry, from the cache or a newer read; None when it is of another uid or going."""
+    look = seen.memory.runs.get(entry.run)
+    run = seen.run_named(entry.run) or (look.run if look else None)
+    return run if run is not None and run.uid == entry.run_uid and not run.is_deleting else None
+
+
+def is_torn(seen: Observation, entry: Entry) -> bool:
+    """Whether a fresh read says that the entry's run object is gone."""
+    look = seen.memory.runs.get(entry.run)
+    if look is None or not seen.is_fresh(look.at, seen.limits.look_again):
+        return False
+    return look.run is None or look.run.uid != entry.run_uid or look.run.is_deleting
+
+
+def _is_stable(seen: Observation, spec: PipelineSpec, entry: Entry) -> bool:
+    """Whether a job of the entry has been RUNNING for the time the owner calls stable."""
+    return any(
+        attempt.is_running and attempt.start_time is not None and seen.now - attempt.start_time >= spec.retry_policy.stable
+        for attempt in entry.attempts
+    )
+
+
+def check_types(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """An attempt whose job turns out to be of the other type has failed for good: its run is over as soon as it has stopped."""
+
+    def step(attempt: Attempt) -> Attempt:
+        job = job_of(seen, attempt.job_id) if attempt.job_id else None
+        if job is None or job.type is None or job.type is spec.type or attempt.failure is not None:
+            return attempt
+        text = (
+            f"The template makes a {job.type} job, and spec.type says {spec.type}: delete the pipeline and create it with type {job.type}"
+        )
+        failure = Failure(reason=Reason.JOB_TYPE_MISMATCH, kind=FailureClass.CONFIGURATION, message=text, retryable=False)
+        return replace(attempt, failure=failure)
+
+    return tuple(replace(entry, attempts=tuple(map(step, entry.attempts))) for entry in ledger)
+
+
+STEPS: Final[tuple[Step, ...]] = (bind_runs, follow_jobs, sweep, check_types, mark)
+"""In this order: a job must be known before its type is judged, and judged before its entry is marked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Over:
+    """An entry that is over, and how."""
+
+    entry: Entry
+    result: Result
+
+
+def over_in(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> list[Over]:
+    """Return the entries that are over; a result that the run object tells already is not computed anew."""
+    found: list[Over] = []
+    for entry in ledger:
+        run = seen.run_named(entry.run)
+        told = run.status.result if run is not None and run.uid == entry.run_uid else None
+        result = (
+            None
+            if entry.is_open
+            else told
+            or result_of(
+                entry, is_batch=spec.is_batch, maximum_attempts=spec.retry_policy.maximum_attempts, stable=spec.retry_policy.stable
+            )
+        )
+        if result is not None:
+            found.append(Over(entry=entry, result=result))
+    return found
+
+
+def last_run_after(status: PipelineStatus, over: Over) -> LastRun | None:
+    """Return the newest run that is over, of those that ran the pipeline as it was."""
+    entry = over.entry
+    if entry.has_overrides or (status.last_run is not None and status.last_run.number > entry.number):
+        return status.last_run
+    last = entry.last_attempt
+    failure = last.failure if last is not None and over.result in {Result.FAILED, Result.STOPPED} else None
+    return LastRun(
+        name=entry.run,
+        number=entry.number,
+        digest=entry.digest,
+        result=over.result,
+        reason=failure.reason if failure else "",
+        message=failure.message if failure else "",
+        start_time=next((attempt.start_time for attempt in entry.attempts if attempt.start_time), None),
+        completion_time=last.end_time if last else None,
+        job_id=next((attempt.job_id for attempt in reversed(entry.attempts) if attempt.job_id), None),
+    )

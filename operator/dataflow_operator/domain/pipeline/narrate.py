@@ -1,0 +1,424 @@
+"""What is said about a pipeline and its runs: one function writes every condition, so that no two can disagree.
+
+The state table of the API's documentation, top to bottom. Messages carry no request ids and no times that move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+from urllib.parse import quote
+
+from dataflow_operator.domain.conditions import Condition, Truth, condition_of, merged
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.job import JobId, JobState
+from dataflow_operator.domain.ledger import Attempt, Entry, Result, StopMode, failures_in_a_row
+from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus, ResolvedSpec
+from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.run import Run, RunStatus
+
+CONSOLE: Final = "https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}"
+"""Where a person sees the job. Source: the address that Dataflow's own tools print."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """What stands in the way of what the owner wants."""
+
+    reason: Reason
+    message: str
+    is_final: bool
+    """True: nothing will happen until the owner acts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Everything that is to be told."""
+
+    seen: Observation
+    spec: PipelineSpec | None
+    status: PipelineStatus
+    obstacle: Obstacle | None = None
+    is_at_rest: bool = False
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the pipeline's runs end by themselves."""
+        return self.spec is not None and self.spec.is_batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Readiness, in one word, and why."""
+
+    ready: Truth
+    reason: Reason
+    message: str
+    is_working: bool = False
+    is_stalled: bool = False
+
+
+def status_of(scene: Scene) -> PipelineStatus:
+    """Return the status that tells the scene."""
+    pipeline = scene.seen.pipeline
+    conditions = merged(pipeline.status.conditions, _conditions(scene), generation=pipeline.generation, now=scene.seen.now)
+    status = replace(
+        scene.status,
+        observed_generation=pipeline.generation,
+        conditions=conditions,
+        last_handled_reconcile_at=pipeline.reconcile_requested_at,
+    )
+    return _with_summary(scene, status) if scene.spec is not None else status
+
+
+def _conditions(scene: Scene) -> list[Condition]:
+    verdict = _verdict(scene)
+    found = [Condition(type="Ready", status=verdict.ready, reason=verdict.reason, message=verdict.message)]
+    if verdict.is_working:
+        found.append(Condition(type="Reconciling", status=Truth.TRUE, reason=verdict.reason, message=verdict.message))
+    if verdict.is_stalled:
+        found.append(Condition(type="Stalled", status=Truth.TRUE, reason=verdict.reason, message=verdict.message))
+    found += _details(scene)
+    return found
+
+
+# The verdict
+
+
+def _verdict(scene: Scene) -> Verdict:
+    """Return the pipeline's state as the table has it."""
+    pipeline, obstacle = scene.seen.pipeline, scene.obstacle
+    if pipeline.is_deleting:
+        return _deleting(scene)
+    if obstacle is not None:
+        return Verdict(
+            ready=Truth.FALSE,
+            reason=obstacle.reason,
+            message=obstacle.message,
+            is_working=not obstacle.is_final,
+            is_stalled=obstacle.is_final,
+        )
+    if scene.seen.jobs is not None and scene.seen.jobs.failed and not scene.seen.list_is_fresh:
+        text = f"The job list cannot be read, so nothing is known of the jobs: {scene.seen.jobs.failed}"
+        return Verdict(ready=Truth.UNKNOWN, reason=Reason.OBSERVING, message=text, is_working=True)
+    if scene.spec is not None and scene.spec.suspend and (suspended := _suspended(scene)) is not None:
+        return suspended
+    return _batch(scene) if scene.is_batch else _stream(scene)
+
+
+def _deleting(scene: Scene) -> Verdict:
+    open_runs = [entry for entry in scene.status.ledger if entry.is_open]
+    drains = any(entry.stop is StopMode.DRAIN for entry in open_runs) and not scene.is_batch
+    jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(open_runs)) or "none"
+    way_out = "to let the object go without waiting, set spec.deletionPolicy to Orphan"
+    text = f"Deleting: waiting for jobs to end ({jobs}); {way_out}"
+    return Verdict(ready=Truth.UNKNOWN, reason=Reason.DRAINING if drains else Reason.CANCELLING, message=text, is_working=True)
+
+
+def _suspended(scene: Scene) -> Verdict | None:
+    if scene.is_at_rest:
+        return Verdict(
+            ready=Truth.TRUE, reason=Reason.SUSPENDED, message="Suspended as asked: no job runs; set spec.suspend to false to go on"
+        )
+    if scene.is_batch:
+        return None
+    drains = scene.spec is not None and scene.spec.stop_policy is StopMode.DRAIN
+    jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(scene.status.ledger))
+    text = f"Suspending: waiting for {jobs or 'a complete job list'}"
+    return Verdict(ready=Truth.UNKNOWN, reason=Reason.DRAINING if drains else Reason.CANCELLING, message=text, is_working=True)
+
+
+def _stream(scene: Scene) -> Verdict:
+    live = [entry for entry in scene.status.ledger if entry.may_launch]
+    serving = _serving(scene.status.ledger)
+    newest = live[-1] if live else None
+    last = scene.status.last_run
+    if newest is not None and newest is not serving:
+        return _under_way(scene, newest, Reason.UPDATING if serving is not None else Reason.LAUNCHING)
+    if last is not None and last.number == scene.status.run_number and last.result is Result.FAILED:
+        if serving is not None:
+            text = f"Run {last.name} failed and the job before it still runs: {last.message}"
+            return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
+        return _failed_for_good(last)
+    if serving is not None:
+        job = next(attempt for attempt in serving.attempts if attempt.is_running)
+        return Verdict(ready=Truth.TRUE, reason=Reason.JOB_RUNNING, message=f"Job {job.job_id} runs revision {serving.revision}")
+    stopping = [entry for entry in scene.status.ledger if entry.is_open]
+    if stopping:
+        return _under_way(scene, stopping[-1], Reason.DRAINING if stopping[-1].stop is StopMode.DRAIN else Reason.CANCELLING)
+    return Verdict(ready=Truth.UNKNOWN, reason=Reason.LAUNCHING, message="Preparing the first run", is_working=True)
+
+
+def _batch(scene: Scene) -> Verdict:
+    entries = [entry for entry in scene.status.ledger if not entry.has_overrides]
+    newest = entries[-1] if entries else None
+    if newest is not None:
+        if newest.is_running:
+            return Verdict(ready=Truth.TRUE, reason=Reason.RUN_IN_FLIGHT, message=f"Run {newest.run} is in flight{_next_waits(scene)}")
+        return _under_way(scene, newest, Reason.LAUNCHING)
+    last = scene.status.last_run
+    if last is None:
+        return Verdict(ready=Truth.UNKNOWN, reason=Reason.LAUNCHING, message="Preparing the first run", is_working=True)
+    match last.result:
+        case Result.SUCCEEDED:
+            return Verdict(ready=Truth.TRUE, reason=Reason.SUCCEEDED, message=f"Run {last.name} succeeded")
+        case Result.STOPPED if not last.reason:
+            return Verdict(
+                ready=Truth.TRUE, reason=Reason.STOPPED, message=f"Run {last.name} was stopped as asked; create a DataflowRun to run again"
+            )
+        case Result.STOPPED | Result.FAILED | Result.REPLACED | Result.REFUSED:
+            return _failed_for_good(last)
+
+
+def _next_waits(scene: Scene) -> str:
+    if scene.spec is None or all(entry.digest == scene.status.started_digest for entry in scene.status.ledger):
+        return ""
+    return "; a newer revision waits for its end"
+
+
+def _failed_for_good(last: LastRun) -> Verdict:
+    reason = _reason(last.reason) or Reason.RETRIES_SPENT
+    text = f"Run {last.name} ended as {last.result}: {last.message or 'no reason was given'}; fix the cause and edit the spec, or create a DataflowRun to try again"
+    return Verdict(ready=Truth.FALSE, reason=reason, message=text, is_stalled=True)
+
+
+def _reason(word: str) -> Reason | None:
+    return next((reason for reason in Reason if reason.value == word), None)
+
+
+def _under_way(scene: Scene, entry: Entry, reason: Reason) -> Verdict:
+    """Return the verdict for a run that is on its way to a job, or between two."""
+    attempt = entry.last_attempt
+    if attempt is not None and attempt.failure is not None and not attempt.is_open:
+        return _retrying(scene, entry, attempt)
+    if attempt is None:
+        return Verdict(
+            ready=Truth.UNKNOWN, reason=reason, message=f"Run {entry.run} is about to launch{_waits_for(scene, entry)}", is_working=True
+        )
+    if attempt.is_unanswered:
+        text = f"Run {entry.run} launched job {attempt.job_name} and waits to see it"
+        return Verdict(ready=Truth.UNKNOWN, reason=reason, message=text, is_working=True)
+    state = attempt.job_state.word if attempt.job_state else "not seen yet"
+    return Verdict(ready=Truth.UNKNOWN, reason=reason, message=f"Job {attempt.job_id} of run {entry.run} is {state}", is_working=True)
+
+
+def _retrying(scene: Scene, entry: Entry, attempt: Attempt) -> Verdict:
+    policy = scene.spec.retry_policy if scene.spec else None
+    count = failures_in_a_row(entry, policy.stable) if policy else 0
+    limit = f" of {policy.maximum_attempts}" if policy and policy.maximum_attempts else ""
+    pause = policy.interval_after(count) if policy else timedelta(0)
+    failure = attempt.failure
+    said = failure.message if failure else ""
+    text = f"Attempt {attempt.number} of run {entry.run} failed ({count}{limit} in a row), the next follows after {_span(pause)}: {said}"
+    return Verdict(ready=Truth.FALSE, reason=failure.reason if failure else Reason.JOB_FAILED, message=text, is_working=True)
+
+
+def _span(pause: timedelta) -> str:
+    return f"{pause.total_seconds():.0f} s"
+
+
+def _waits_for(scene: Scene, entry: Entry) -> str:
+    others = ", ".join(other.run for other in scene.status.ledger if other.number != entry.number and other.is_open)
+    return f", after {others}" if others and not scene.is_batch else ""
+
+
+# The details
+
+
+def _details(scene: Scene) -> list[Condition]:
+    found = [*_kept(scene)]
+    if scene.spec is None:
+        return found
+    if scene.is_batch:
+        found.append(_succeeded(scene))
+    else:
+        serving = _serving(scene.status.ledger)
+        found.append(
+            Condition(type="Available", status=Truth.TRUE, reason=Reason.JOB_RUNNING, message=f"Run {serving.run} has a running job")
+            if serving
+            else Condition(type="Available", status=Truth.FALSE, reason=Reason.NO_JOB, message="No job of this pipeline is running")
+        )
+    if scene.is_at_rest and scene.spec.suspend:
+        found.append(Condition(type="Suspended", status=Truth.TRUE, reason=Reason.SUSPENDED, message="No job runs, as spec.suspend asks"))
+    return found
+
+
+def _succeeded(scene: Scene) -> Condition:
+    last = scene.status.last_run
+    in_flight = [entry for entry in scene.status.ledger if not entry.has_overrides]
+    if in_flight or last is None:
+        text = f"Run {in_flight[-1].run} is not over" if in_flight else "No run is over yet"
+        return Condition(type="Succeeded", status=Truth.UNKNOWN, reason=Reason.RUN_IN_FLIGHT if in_flight else Reason.NO_JOB, message=text)
+    if last.result is Result.SUCCEEDED:
+        return Condition(type="Succeeded", status=Truth.TRUE, reason=Reason.SUCCEEDED, message=f"Run {last.name} succeeded")
+    reason = _reason(last.reason) or (Reason.STOPPED if last.result is Result.STOPPED else Reason.JOB_FAILED)
+    return Condition(type="Succeeded", status=Truth.FALSE, reason=reason, message=f"Run {last.name} ended as {last.result}")
+
+
+_IDENTITY: Final = frozenset({Reason.SERVICE_ACCOUNT_NOT_FOUND})
+_TEMPLATE: Final = frozenset({Reason.TEMPLATE_INVALID, Reason.TEMPLATE_NOT_FOUND, Reason.TEMPLATE_UNREADABLE})
+
+
+def _kept(scene: Scene) -> Iterable[Condition]:
+    """Return what is known of identity and template: as this pass found it, else as it was said before."""
+    old, memory = scene.seen.pipeline.status.conditions, scene.seen.memory
+    obstacle = scene.obstacle
+    for kind, reasons, is_proved in (
+        ("IdentityReady", _IDENTITY, memory.account is not None and memory.account.exists),
+        ("TemplateValid", _TEMPLATE, any(told.problem is None for told in memory.validations.values())),
+    ):
+        known = condition_of(old, kind)
+        if obstacle is not None and obstacle.reason in reasons:
+            yield Condition(type=kind, status=Truth.FALSE, reason=obstacle.reason, message=obstacle.message)
+        elif is_proved and scene.obstacle is None:
+            yield Condition(type=kind, status=Truth.TRUE, reason=Reason.VALID if kind == "TemplateValid" else Reason.READY, message="")
+        elif known is not None:
+            yield known
+
+
+# The summary
+
+
+def _serving(ledger: Iterable[Entry]) -> Entry | None:
+    """Return the newest entry with a running job that nobody told to stop."""
+    return max((entry for entry in ledger if entry.is_running and entry.stop is None), key=lambda entry: entry.number, default=None)
+
+
+def _open_attempts(ledger: Iterable[Entry]) -> list[Attempt]:
+    return [attempt for entry in ledger for attempt in entry.attempts if attempt.is_open]
+
+
+def _with_summary(scene: Scene, status: PipelineStatus) -> PipelineStatus:
+    """Return *status* with the current (Streaming) or newest (Batch) run and its job."""
+    spec, ledger, last = scene.spec, status.ledger, status.last_run
+    if spec is None:
+        return status
+    serving = None if scene.is_batch else _serving(ledger)
+    shown = serving or (ledger[-1] if ledger else None)
+    if shown is None:
+        state = status.job_state
+        if last is not None and last.job_id is not None and last.job_id == status.job_id:
+            state = _last_state(scene, last.job_id) or state
+        return replace(status, current_run=last.name if last else None, update_run=None, update_revision=None, job_state=state)
+    attempt = next((attempt for attempt in reversed(shown.attempts) if attempt.job_id), None)
+    coming = (
+        next((entry for entry in reversed(ledger) if entry.may_launch and entry.number > shown.number), None)
+        if not scene.is_batch
+        else None
+    )
+    return replace(
+        status,
+        revision=shown.revision,
+        update_revision=coming.revision if coming else None,
+        current_run=shown.run,
+        update_run=coming.run if coming else None,
+        job_id=attempt.job_id if attempt else None,
+        job_name=attempt.job_name if attempt else None,
+        job_state=attempt.job_state if attempt and attempt.job_state else None,
+        console_url=_console(spec, attempt.job_id) if attempt and attempt.job_id else None,
+    )
+
+
+def _last_state(scene: Scene, job_id: JobId) -> str | None:
+    """Return the state of a job whose entry has just left the ledger, from the stored ledger or the list."""
+    listed = next((job.state for job in scene.seen.jobs.jobs if job.id == job_id), None) if scene.seen.jobs else None
+    return listed if listed is not None and listed.is_terminal else None
+
+
+def _console(spec: PipelineSpec | ResolvedSpec, job_id: JobId) -> str:
+    return CONSOLE.format(region=quote(spec.region), job=quote(job_id), project=quote(spec.project))
+
+
+# Runs
+
+
+def picture_of(
+    seen: Observation,
+    spec: PipelineSpec,
+    ledger: tuple[Entry, ...],
+    entry: Entry,
+    run: Run,
+    result: Result | None,
+) -> RunStatus:
+    """Return the status of a run's object as its entry and *result* have it."""
+    attempt = next((known for known in reversed(entry.attempts) if known.job_id), None)
+    base = next((known.base_job_id for known in reversed(entry.attempts) if known.base_job_id), None)
+    replaced = next((other.run for other in ledger for known in other.attempts if base and known.job_id == base), run.status.replaces)
+    starts = [known.start_time for known in entry.attempts if known.start_time]
+    ends = [known.end_time for known in entry.attempts if known.end_time]
+    return replace(
+        run.status,
+        observed_generation=run.generation,
+        conditions=merged(run.status.conditions, _run_conditions(entry, result), generation=run.generation, now=seen.now),
+        number=entry.number,
+        cause=entry.cause,
+        revision=entry.revision,
+        digest=entry.digest,
+        replaces=replaced,
+        pipeline_uid=seen.pipeline.uid,
+        job_id=attempt.job_id if attempt else None,
+        job_name=attempt.job_name if attempt else None,
+        job_state=attempt.job_state if attempt and attempt.job_state else None,
+        job_state_time=attempt.job_state_time if attempt else None,
+        console_url=_console(spec, attempt.job_id) if attempt and attempt.job_id else None,
+        attempts=entry.attempts,
+        start_time=min(starts, default=None),
+        completion_time=max(ends, default=seen.now) if result is not None else None,
+        result=result,
+    )
+
+
+def _run_conditions(entry: Entry, result: Result | None) -> list[Condition]:
+    attempt = entry.last_attempt
+    failure = attempt.failure if attempt else None
+    if result is None:
+        return _run_in_flight(entry)
+    if result is Result.SUCCEEDED:
+        return [Condition(type="Succeeded", status=Truth.TRUE, reason=Reason.SUCCEEDED, message="")]
+    if result is Result.FAILED:
+        return _failed(failure.reason if failure else Reason.JOB_FAILED, failure.message if failure else "")
+    word = Reason.REPLACED if result is Result.REPLACED else Reason.STOPPED
+    return [Condition(type="Succeeded", status=Truth.FALSE, reason=word, message=entry.stop_reason or (failure.message if failure else ""))]
+
+
+def _run_in_flight(entry: Entry) -> list[Condition]:
+    attempt = entry.last_attempt
+    if entry.is_running and entry.stop is None:
+        return [Condition(type="Succeeded", status=Truth.UNKNOWN, reason=Reason.JOB_RUNNING, message="")]
+    if entry.stop is not None:
+        reason = Reason.DRAINING if entry.stop is StopMode.DRAIN else Reason.CANCELLING
+        text = entry.stop_reason or ""
+    elif attempt is not None and not attempt.is_open and attempt.failure is not None:
+        reason, text = Reason.WAITING_FOR_RETRY, attempt.failure.message
+    elif attempt is not None and attempt.job_state is JobState.QUEUED:
+        reason, text = Reason.QUEUED, ""
+    else:
+        reason, text = Reason.LAUNCHING, ""
+    return [
+        Condition(type="Succeeded", status=Truth.UNKNOWN, reason=reason, message=text),
+        Condition(type="Reconciling", status=Truth.TRUE, reason=reason, message=text),
+    ]
+
+
+def _failed(reason: Reason, message: str) -> list[Condition]:
+    return [
+        Condition(type="Succeeded", status=Truth.FALSE, reason=reason, message=message),
+        Condition(type="Stalled", status=Truth.TRUE, reason=reason, message=message),
+    ]
+
+
+def refusal_of(seen: Observation, run: Run, result: Result, reason: Reason, message: str) -> RunStatus:
+    """Return the status of a run that gets no entry."""
+    conditions = _failed(reason, message)
+    if result is Result.STOPPED:
+        conditions = conditions[:1]
+    return replace(
+        run.status,
+        observed_generation=run.generation,
+        conditions=merged(run.status.conditions, conditions, generation=run.generation, now=seen.now),
+        pipeline_uid=run.status.pipeline_uid or seen.pipeline.uid,
+        completion_time=seen.now,
+        result=result,
+    )

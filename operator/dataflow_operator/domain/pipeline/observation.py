@@ -1,0 +1,183 @@
+"""All that one pass knows: the pipeline, its runs, the shared job list, and what this process remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from dataflow_operator.domain.errors import Failure, Reason
+from dataflow_operator.domain.job import Job, JobId
+from dataflow_operator.domain.ledger import StopMode
+from dataflow_operator.domain.pipeline.model import Pipeline
+from dataflow_operator.domain.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsView:
+    """What the shared list of one (project, region, identity) says about one pipeline."""
+
+    jobs: tuple[Job, ...]
+    """Jobs that bear the pipeline's label, that its ledger knows, or that hold a name it uses."""
+    sent_at: float
+    """When the request of the last *complete* list was sent, on our monotonic clock, in seconds."""
+    failed: str | None = None
+    """Why newer lists failed, if they did: then this one is old, and nothing is known since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launched:
+    """The launch was answered with a job."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """The launch was answered with a no: nothing was launched."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameTaken:
+    """The launch was refused because an active job has the name."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unclear:
+    """The launch may or may not have made a job."""
+
+    message: str
+
+
+Answer: TypeAlias = Launched | Declined | NameTaken | Unclear
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLook:
+    """A GET of one job; None: the service does not know it."""
+
+    job: Job | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureLook:
+    """A read of a failed job's messages; None: no reason to be found yet."""
+
+    failure: Failure | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLook:
+    """A fresh GET of one run object; None: there is none."""
+
+    run: Run | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What the service said to a dry run of a launch."""
+
+    problem: Reason | None
+    """None: it may be launched."""
+    message: str = ""
+    is_final: bool = True
+    """False: it may heal by itself, look again later."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCall:
+    """The last call that asked a job to stop."""
+
+    mode: StopMode
+    at: float
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLook:
+    """Whether the Kubernetes ServiceAccount that the pipeline names exists."""
+
+    name: str
+    exists: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What this process knows and no object says. Lost with the process, and then found out again."""
+
+    sightings: Mapping[str, float] = field(default_factory=dict[str, float])
+    """By nonce: when an unanswered claim was first seen."""
+    answers: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
+    """By nonce."""
+    jobs: Mapping[JobId, JobLook] = field(default_factory=dict[JobId, JobLook])
+    failures: Mapping[JobId, FailureLook] = field(default_factory=dict[JobId, FailureLook])
+    runs: Mapping[str, RunLook] = field(default_factory=dict[str, RunLook])
+    """By name."""
+    validations: Mapping[str, Validation] = field(default_factory=dict[str, Validation])
+    """By the key that `policies.validation_key` makes."""
+    stops: Mapping[JobId, StopCall] = field(default_factory=dict[JobId, StopCall])
+    account: AccountLook | None = None
+    foreign_runs: frozenset[str] = frozenset()
+    """Names that runs of others have, so that ours cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The times that decisions are made with; every one comes from the settings."""
+
+    settle: timedelta
+    """How long a claim stays unanswered, in our sight, before a complete list may close it as absent."""
+    list_age: timedelta
+    """The oldest list that a claim may stand on."""
+    look_again: timedelta
+    """How long a single read (of a job, a run, an account) is good for."""
+    stop_again: timedelta
+    """How long after a stop call a job may still look unstopped before it is asked again."""
+    late_reason: timedelta
+    """How long a failed job's reason may take to appear."""
+    recheck: timedelta
+    """How often something refused that may heal (a permission, an account) is tried again."""
+    start: timedelta
+    """How long a person's run may wait for what it refers to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Everything a decision may know. Two equal observations get equal plans."""
+
+    now: datetime
+    """Wall clock, aware UTC: for what people read, and for times that are compared only with our own stamps."""
+    monotonic: float
+    """Our monotonic clock, in seconds: for every wait that safety depends on."""
+    nonce: str
+    """Fresh for this pass; the claim's, if the plan makes one."""
+    pipeline: Pipeline
+    runs: tuple[Run, ...] = ()
+    """Runs that refer to the pipeline by name."""
+    jobs: JobsView | None = None
+    """None: no complete list has been seen yet."""
+    memory: Memory = field(default_factory=Memory)
+    limits: Limits
+
+    def run_named(self, name: str) -> Run | None:
+        """Return the cached run of that name."""
+        return next((run for run in self.runs if run.name == name), None)
+
+    def is_fresh(self, at: float, within: timedelta) -> bool:
+        """Whether what was read at *at* is not older than *within*."""
+        return self.monotonic - at <= within.total_seconds()
+
+    @property
+    def list_is_fresh(self) -> bool:
+        """Whether a complete list is young enough to act on."""
+        return self.jobs is not None and self.is_fresh(self.jobs.sent_at, self.limits.list_age)

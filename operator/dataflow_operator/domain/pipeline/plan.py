@@ -1,0 +1,134 @@
+"""What a pass comes to: a status to report, at most one effect, and when to look again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from dataflow_operator.domain.job import JobId, Ownership
+from dataflow_operator.domain.ledger import Cause, StopMode
+from dataflow_operator.domain.pipeline.model import PipelineStatus, ResolvedSpec
+from dataflow_operator.domain.run import RunStatus
+
+SOON = timedelta(0)
+"""Again at once: the effect's answer is in the cache by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddFinalizer:
+    """Hold the pipeline before anything is launched for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFinalizer:
+    """Let the pipeline go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRun:
+    """Make the run object of an entry."""
+
+    name: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawRun:
+    """Write a run's status, under the resourceVersion that was seen."""
+
+    name: str
+    uid: str
+    resource_version: str
+    status: RunStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteRun:
+    """Remove a run object that history no longer keeps, or that a stale hand drew."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Start a job for the claim of that nonce, which the reported status holds."""
+
+    nonce: str
+    job_name: str
+    ownership: Ownership
+    spec: ResolvedSpec
+    base_job_id: JobId | None = None
+    """Set: the job is a streaming update of this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validate:
+    """Ask the service whether a launch of *spec* would be accepted, without launching."""
+
+    key: str
+    job_name: str
+    spec: ResolvedSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopJob:
+    """Ask a job of ours to drain or to cancel."""
+
+    job_id: JobId
+    mode: StopMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtJob:
+    """Read one job."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookForReason:
+    """Read a failed job's error messages."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtRun:
+    """Read one run object afresh."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtAccount:
+    """See whether the pipeline's ServiceAccount exists."""
+
+    name: str
+
+
+Effect: TypeAlias = (
+    AddFinalizer
+    | RemoveFinalizer
+    | CreateRun
+    | DrawRun
+    | DeleteRun
+    | Launch
+    | Validate
+    | StopJob
+    | LookAtJob
+    | LookForReason
+    | LookAtRun
+    | LookAtAccount
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Report *status* (only if it differs from what is stored), then do *effect*, then look again after *requeue_after*."""
+
+    status: PipelineStatus
+    effect: Effect | None = None
+    requeue_after: timedelta | None = None
+    """None: only an event can change anything."""
