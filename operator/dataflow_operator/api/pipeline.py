@@ -16,6 +16,7 @@ from .wire import Count, Reason, Rule, Time, Wire, Word, list_map, ruled
 NAME = Rule(
     rule="self.metadata.name.matches('^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$')",
     message="`metadata.name` must be 1 to 52 lower-case letters, digits and dashes, beginning with a letter and not ending with a dash",
+    field_path=".metadata.name",
 )
 """A pipeline's name leaves room for `-<number>` in the names of its runs, which are 63 characters at most where they become labels."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .wire import Reason, Rule
+from .wire import Reason, Rule, same
 
 _CLASHES: dict[str, tuple[str, ...]] = {
     "serviceAccountEmail": ("serviceAccount", "service_account_email"),
@@ -177,12 +177,12 @@ BY_TEMPLATE = (
 """What one kind of template cannot take."""
 
 JOB_NAME_STAYS = Rule(
-    rule="self.?jobName.orValue('') == oldSelf.?jobName.orValue('')",
+    rule=same("jobName"),
     message="`jobName` is immutable, and must not be added or removed later: make another pipeline for another name",
     field_path=".jobName",
     reason=Reason.FORBIDDEN,
 )
-"""A stream keeps one name for life. A rule on the field itself would not fire when it is added or removed."""
+"""A stream keeps one name for life."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from .conditions import Conditions
 from .ledger import ATTEMPTS_LIMIT, RunAttempt
 from .pipeline import Parameters
 from .policies import DeletionPolicy
-from .wire import Count, Reason, Rule, Time, Wire, Word, list_map, ruled
+from .wire import Count, Reason, Rule, Time, Wire, Word, list_map, ruled, same
 
 Name = Annotated[
     str,
@@ -19,9 +19,9 @@ Name = Annotated[
 ]
 
 
-def _stays(field: str, empty: str) -> Rule:
+def _stays(field: str) -> Rule:
     return Rule(
-        rule=f"self.?{field}.orValue({empty}) == oldSelf.?{field}.orValue({empty})",
+        rule=same(field),
         message=f"`{field}` is immutable, and must not be added or removed later: make another run",
         field_path=f".{field}",
         reason=Reason.FORBIDDEN,
@@ -46,7 +46,7 @@ class PipelineRef(Wire):
 class RunSpec(Wire):
     """Which pipeline is to run, and how that run differs. Only `stop` can change later."""
 
-    model_config = ruled(_stays("rerunOf", "''"), _stays("parameters", "{}"), STOP_RISES)
+    model_config = ruled(_stays("rerunOf"), _stays("parameters"), STOP_RISES)
 
     pipeline_ref: Annotated[
         PipelineRef,

@@ -66,6 +66,14 @@ def list_map(*keys: str) -> JsonDict:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
+def same(field: str) -> str:
+    """Return the condition that an optional field is neither added nor removed nor changed.
+
+    It is for the object that holds the field: a rule on the field itself would not fire when it is added or removed.
+    """
+    return f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+
+
 ATOMIC: JsonDict = {"x-kubernetes-list-type": "atomic"}
 """A list that is replaced as one: as a set, a second manager could add to it without a conflict."""
 

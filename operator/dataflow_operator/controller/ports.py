@@ -11,6 +11,7 @@ from dataflow_operator.domain.errors import Failure
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec
+from dataflow_operator.domain.pipeline.notices import Notice
 from dataflow_operator.domain.pipeline.observation import JobsView
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun, Launch
 from dataflow_operator.domain.run import Run
@@ -39,16 +40,6 @@ class Interest:
     pipeline_uid: str
     job_ids: frozenset[JobId]
     names: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """Something to tell people about an object, once."""
-
-    is_warning: bool
-    reason: str
-    action: str
-    note: str
 
 
 class Clock(Protocol):
@@ -95,7 +86,7 @@ class Store(Protocol):
         ...
 
     async def delete_run(self, namespace: str, doomed: DeleteRun) -> None:
-        """Delete a run under its uid, in the background; an absent one is no error."""
+        """Delete a run under its uid and resourceVersion, in the background; an absent one is no error."""
         ...
 
     async def has_account(self, namespace: str, name: str) -> bool:

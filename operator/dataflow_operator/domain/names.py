@@ -30,6 +30,12 @@ def run_name(pipeline: str, number: int) -> str:
     return f"{pipeline}-{number}"
 
 
+def run_number_of(name: str, pipeline: str) -> int | None:
+    """Return the number in the name of one of the operator's own runs, or None for a name of another form."""
+    head, _, tail = name.rpartition("-")
+    return int(tail) if head == pipeline and tail.isascii() and tail.isdecimal() else None
+
+
 def stream_job_name(*, pipeline: str, namespace: str, uid: str) -> str:
     """Return the name that a stream's jobs have for the life of the pipeline; another uid gives another name."""
     return _fitted(pipeline, namespace, _short(uid))

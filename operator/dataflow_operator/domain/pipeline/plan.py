@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from dataflow_operator.domain.job import JobId, Ownership
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.run import RunStatus
 
-SOON = timedelta(0)
+SOON: Final = timedelta(0)
 """Again at once: the effect's answer is in the cache by then."""
 
 
@@ -45,10 +45,11 @@ class DrawRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteRun:
-    """Remove a run object that history no longer keeps, or that a stale hand drew."""
+    """Remove a run object that history no longer keeps, or that a stale hand drew; only if it is still as it was seen."""
 
     name: str
     uid: str
+    resource_version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ def digest_of(spec: PipelineSpec | ResolvedSpec) -> str:
     return f"{FORM}-{hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]}"
 
 
-_EMPTY: Final = ("", (), {}, None)
+_EMPTY: Final[tuple[object, ...]] = ("", (), {}, None)
 """Values that count as absent."""
 
 

@@ -1,0 +1,93 @@
+"""The loop: a bounded number of workers, each with one key at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final, Protocol
+
+from dataflow_operator.controller.ports import Key
+from dataflow_operator.controller.queue import Queue
+from dataflow_operator.domain.errors import OutsideError, UnavailableError
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 3.0
+"""How long passes that are under way at the end may take to finish. Less than the five seconds a stop may take in all."""
+
+
+class Gauge(Protocol):
+    """Counts passes for people who watch the loop."""
+
+    def passed(self, seconds: float, outcome: str) -> None:
+        """Take note of one pass: how long it took, and ``success``, ``requeue_after`` or ``error``."""
+        ...
+
+
+class Loop:
+    """Runs passes over due keys until told to stop."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue[Key],
+        reconcile: Callable[[Key], Awaitable[timedelta | None]],
+        time: Callable[[], float],
+        workers: int,
+        gauge: Gauge,
+    ) -> None:
+        self._queue = queue
+        self._reconcile = reconcile
+        self._time = time
+        self._workers = workers
+        self._gauge = gauge
+        self.last_pass: float = time()
+        """When a pass was last finished, on the loop's clock."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until *stop* is set; then let passes under way finish, for a while."""
+        workers = [asyncio.create_task(self._work(), name=f"worker-{number}") for number in range(self._workers)]
+        ended = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait([ended, *workers], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+            for worker in workers:
+                worker.cancel()
+            done, _ = await asyncio.wait(workers, timeout=GRACE_SECONDS)
+        for worker in done:
+            if not worker.cancelled() and (error := worker.exception()) is not None:
+                raise error
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.take()
+            await asyncio.shield(asyncio.ensure_future(self._pass(key)))
+
+    async def _pass(self, key: Key) -> None:
+        began, outcome = self._time(), "success"
+        try:
+            after = await self._reconcile(key)
+        except UnavailableError as error:
+            outcome = "error"
+            pause = self._queue.failed(key, error.after.total_seconds() if error.after else 0.0)
+            logger.warning(
+                "pass put off", extra={"key": "/".join(key), "reason": error.reason, "error": error.message, "again_seconds": pause}
+            )
+        except OutsideError as error:
+            outcome = "error"
+            pause = self._queue.failed(key)
+            logger.warning(
+                "pass failed", extra={"key": "/".join(key), "reason": error.reason, "error": error.message, "again_seconds": pause}
+            )
+        except Exception:
+            outcome = "error"
+            pause = self._queue.failed(key)
+            logger.exception("pass failed by surprise", extra={"key": "/".join(key), "again_seconds": pause})
+        else:
+            outcome = "success" if after is None else "requeue_after"
+            self._queue.done(key, after.total_seconds() if after is not None else None)
+        self.last_pass = self._time()
+        self._gauge.passed(self.last_pass - began, outcome)

@@ -1,0 +1,113 @@
+"""The queue: keys that are due, each at most once, the earliest first; a key in work is not handed out again."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+K = TypeVar("K")
+
+FLOOR_SECONDS: Final = 0.02
+"""The least time between two passes over one key. Keeps a policy that repeats itself from spinning. Source: chosen."""
+
+FIRST_BACKOFF_SECONDS: Final = 1.0
+LAST_BACKOFF_SECONDS: Final = 60.0
+"""Pause after the first, and at most after any, failed pass over a key; doubled in between. Source: chosen."""
+
+
+@dataclass(order=True, slots=True)
+class _Due:
+    at: float
+    serial: int
+    key: object = field(compare=False)
+
+
+class Queue(Generic[K]):
+    """Hands out keys when they are due. Not thread-safe: one event loop."""
+
+    def __init__(self, time: Callable[[], float]) -> None:
+        self._time = time
+        self._due: dict[K, float] = {}
+        self._heap: list[_Due] = []
+        self._serial = 0
+        self._working: dict[K, float | None] = {}
+        """Keys in work; the value is when to hand the key out again, once it is done."""
+        self._last: dict[K, float] = {}
+        self._failures: dict[K, int] = {}
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    @property
+    def oldest_due_seconds(self) -> float:
+        """How long the key that is overdue the longest has waited; 0 when none is."""
+        return max((self._time() - at for at in self._due.values()), default=0.0) if self._due else 0.0
+
+    def add(self, key: K, after_seconds: float = 0.0) -> None:
+        """Make *key* due; the earliest of several times wins. A key in work becomes due right after."""
+        at = max(self._time() + after_seconds, self._last.get(key, float("-inf")) + FLOOR_SECONDS)
+        if key in self._working:
+            known = self._working[key]
+            self._working[key] = at if known is None else min(known, at)
+            return
+        if at < self._due.get(key, float("inf")):
+            self._due[key] = at
+            self._serial += 1
+            heapq.heappush(self._heap, _Due(at, self._serial, key))
+            self._changed.set()
+
+    async def take(self) -> K:
+        """Wait for the next due key and take it into work."""
+        while True:
+            while self._heap and not self._is_current(self._heap[0]):
+                heapq.heappop(self._heap)
+            wait = self._heap[0].at - self._time() if self._heap else None
+            if wait is not None and wait <= 0:
+                return self._begin(heapq.heappop(self._heap))
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def done(self, key: K, again_after_seconds: float | None = None) -> None:
+        """End the work on *key*; hand it out again after so long, or when it was added meanwhile, whichever is first."""
+        self._failures.pop(key, None)
+        self._finish(key, again_after_seconds)
+
+    def failed(self, key: K, at_least_seconds: float = 0.0) -> float:
+        """End the work on *key* and back off; return the pause. An event does not shorten it."""
+        count = self._failures.get(key, 0)
+        self._failures[key] = count + 1
+        pause = max(min(FIRST_BACKOFF_SECONDS * 2 ** min(count, 16), LAST_BACKOFF_SECONDS), at_least_seconds)
+        self._working[key] = None
+        self._finish(key, pause)
+        return pause
+
+    def forget(self, key: K) -> None:
+        """Drop what is remembered of a key that is gone."""
+        self._last.pop(key, None)
+        self._failures.pop(key, None)
+
+    def _is_current(self, due: _Due) -> bool:
+        return self._due.get(due.key) == due.at  # type: ignore[call-overload,no-any-return]  # the heap holds what was added
+
+    def _begin(self, due: _Due) -> K:
+        key: K = due.key  # type: ignore[assignment]  # the heap holds what was added
+        del self._due[key]
+        self._working[key] = None
+        if self._heap:
+            self._changed.set()
+        return key
+
+    def _finish(self, key: K, after_seconds: float | None) -> None:
+        added = self._working.pop(key)
+        self._last[key] = self._time()
+        times = [at for at in (added, None if after_seconds is None else self._time() + after_seconds) if at is not None]
+        if times:
+            self.add(key, min(times) - self._time())

@@ -1,0 +1,75 @@
+"""What this process remembers about one pipeline between passes. Lost with the process, and then found out again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from dataflow_operator.domain.job import JobId
+from dataflow_operator.domain.ledger import Entry
+from dataflow_operator.domain.pipeline.observation import AccountLook, Answer, FailureLook, JobLook, Memory, RunLook, StopCall, Validation
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+KEPT_LOOKS = 8
+"""Looks at runs and dry runs that are kept per pipeline; the newest. Source: chosen, more than one pass can need."""
+
+
+@dataclass(slots=True)
+class Recall:
+    """The mutable side of :class:`Memory`, for one pipeline uid."""
+
+    uid: str
+    sightings: dict[str, float] = field(default_factory=dict[str, float])
+    answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    jobs: dict[JobId, JobLook] = field(default_factory=dict[JobId, JobLook])
+    failures: dict[JobId, FailureLook] = field(default_factory=dict[JobId, FailureLook])
+    runs: dict[str, RunLook] = field(default_factory=dict[str, RunLook])
+    validations: dict[str, Validation] = field(default_factory=dict[str, Validation])
+    stops: dict[JobId, StopCall] = field(default_factory=dict[JobId, StopCall])
+    account: AccountLook | None = None
+    foreign_runs: set[str] = field(default_factory=set[str])
+
+    def sight(self, ledger: Iterable[Entry], at: float) -> None:
+        """Note when each claim was first seen, and let go of what no entry needs any more."""
+        attempts = [attempt for entry in ledger for attempt in entry.attempts]
+        nonces = {attempt.claim.nonce for attempt in attempts}
+        for attempt in attempts:
+            if attempt.is_open:
+                self.sightings.setdefault(attempt.claim.nonce, at)
+        ids = {attempt.job_id for attempt in attempts if attempt.job_id}
+        _keep(self.sightings, nonces)
+        _keep(self.answers, nonces)
+        _keep(self.failures, ids)
+        _keep(self.stops, ids)
+        _newest(self.jobs, len(ids) + KEPT_LOOKS)
+        _newest(self.runs, KEPT_LOOKS)
+        _newest(self.validations, KEPT_LOOKS)
+
+    def memory(self) -> Memory:
+        """Return what is remembered, for one decision."""
+        return Memory(
+            sightings=self.sightings,
+            answers=self.answers,
+            jobs=self.jobs,
+            failures=self.failures,
+            runs=self.runs,
+            validations=self.validations,
+            stops=self.stops,
+            account=self.account,
+            foreign_runs=frozenset(self.foreign_runs),
+        )
+
+
+def _keep(known: dict[K, V], wanted: Iterable[K]) -> None:
+    """Drop all but *wanted*."""
+    for key in known.keys() - set(wanted):
+        del known[key]
+
+
+def _newest(known: dict[K, V], count: int) -> None:
+    """Drop the oldest beyond *count*; dictionaries keep the order of insertion."""
+    for key in tuple(known)[: max(len(known) - count, 0)]:
+        del known[key]

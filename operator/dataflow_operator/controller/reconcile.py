@@ -1,0 +1,324 @@
+"""One pass over one pipeline: observe, decide, report, act. The only place that catches what the outside raises."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+
+from dataflow_operator.controller.cache import Cache
+from dataflow_operator.controller.ports import Clock, Dataflow, Interest, JobLists, Key, Place, Store
+from dataflow_operator.controller.recall import Recall
+from dataflow_operator.domain.errors import (
+    AmbiguousError,
+    Failure,
+    FailureClass,
+    OutsideError,
+    Reason,
+    RefusedError,
+    StaleError,
+    UnavailableError,
+)
+from dataflow_operator.domain.ledger import job_ids_of
+from dataflow_operator.domain.pipeline.decide import decide
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline
+from dataflow_operator.domain.pipeline.notices import notices_between
+from dataflow_operator.domain.pipeline.observation import (
+    AccountLook,
+    Answer,
+    Declined,
+    FailureLook,
+    JobLook,
+    Launched,
+    Limits,
+    NameTaken,
+    Observation,
+    RunLook,
+    StopCall,
+    Unclear,
+    Validation,
+)
+from dataflow_operator.domain.pipeline.plan import (
+    SOON,
+    AddFinalizer,
+    CreateRun,
+    DeleteRun,
+    DrawRun,
+    Effect,
+    Launch,
+    LookAtAccount,
+    LookAtJob,
+    LookAtRun,
+    LookForReason,
+    Plan,
+    RemoveFinalizer,
+    StopJob,
+    Validate,
+)
+from dataflow_operator.domain.pipeline.world import names_of
+
+logger = logging.getLogger(__name__)
+
+Counted = Callable[[str, str], None]
+"""Counts an effect by its name and how it went."""
+
+
+class Reconciler:
+    """Makes what runs match what is wanted, one pass and at most one effect at a time."""
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        store: Store,
+        dataflow: Dataflow,
+        lists: JobLists,
+        clock: Clock,
+        limits: Limits,
+        claim_life: timedelta,
+        count: Counted = lambda _effect, _outcome: None,
+    ) -> None:
+        self._cache = cache
+        self._store = store
+        self._dataflow = dataflow
+        self._lists = lists
+        self._clock = clock
+        self._limits = limits
+        self._claim_life = claim_life
+        self._count = count
+        self._recalls: dict[Key, Recall] = {}
+
+    async def reconcile(self, key: Key) -> timedelta | None:
+        """Make one pass; return when to make the next by itself, if ever. UnavailableError and surprises are the queue's."""
+        pipeline = self._cache.pipeline(key)
+        if pipeline is None:
+            self._lists.forget(key)
+            self._recalls.pop(key, None)
+            return None
+        began = self._clock.monotonic()
+        seen = self._observe(key, pipeline)
+        plan = decide(seen)
+        try:
+            stored = await self._report(key, pipeline, plan)
+            if plan.effect is not None:
+                await self._act(key, stored, plan.effect, began)
+        except StaleError:
+            await self._refresh(key)
+            return SOON
+        await self._tell(pipeline, plan)
+        return plan.requeue_after
+
+    # observe
+
+    def _observe(self, key: Key, pipeline: Pipeline) -> Observation:
+        recall = self._recall(key, pipeline.uid)
+        now = self._clock.monotonic()
+        recall.sight(pipeline.status.ledger, now)
+        jobs = None
+        if (interest := interest_of(pipeline)) is not None:
+            self._lists.follow(key, interest)
+            jobs = self._lists.view(interest)
+        return Observation(
+            now=self._clock.now().replace(microsecond=0),
+            monotonic=now,
+            nonce=secrets.token_hex(8),
+            pipeline=pipeline,
+            runs=self._cache.runs_of(key),
+            jobs=jobs,
+            memory=recall.memory(),
+            limits=self._limits,
+        )
+
+    def _recall(self, key: Key, uid: str) -> Recall:
+        recall = self._recalls.get(key)
+        if recall is None or recall.uid != uid:
+            recall = self._recalls[key] = Recall(uid=uid)
+        return recall
+
+    # report
+
+    async def _report(self, key: Key, pipeline: Pipeline, plan: Plan) -> Pipeline:
+        """Write the status if it differs from what is stored; return the object as it then is. An effect follows only a written status."""
+        if plan.status == pipeline.status:
+            return pipeline
+        try:
+            stored = await self._store.write_status(pipeline, plan.status)
+        except AmbiguousError:
+            fresh = await self._store.read_pipeline(key)
+            if fresh is None or fresh.uid != pipeline.uid or fresh.status != plan.status:
+                raise StaleError(Reason.CONFLICT, "the answer to a status write was lost, and it was not written") from None
+            stored = fresh
+        self._cache.put_pipeline(stored)
+        return stored
+
+    async def _tell(self, pipeline: Pipeline, plan: Plan) -> None:
+        if plan.status is not pipeline.status and (notices := notices_between(pipeline.status, plan.status)):
+            await self._store.publish(pipeline, notices)
+
+    async def _refresh(self, key: Key) -> None:
+        """Read anew what turned out to be old."""
+        known = self._cache.pipeline(key)
+        fresh = await self._store.read_pipeline(key)
+        if fresh is not None:
+            self._cache.put_pipeline(fresh)
+        elif known is not None:
+            self._cache.drop_pipeline(key, known.uid)
+
+    # act
+
+    async def _act(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> None:
+        name = type(effect).__name__
+        try:
+            await self._do(key, pipeline, effect, began)
+        except OutsideError as error:
+            self._count(name, error.reason)
+            raise
+        self._count(name, "ok")
+
+    async def _do(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> None:
+        recall = self._recall(key, pipeline.uid)
+        match effect:
+            case AddFinalizer():
+                self._cache.put_pipeline(await self._store.add_finalizer(pipeline))
+            case RemoveFinalizer():
+                await self._store.remove_finalizer(pipeline)
+                self._cache.drop_pipeline(key, pipeline.uid)
+            case CreateRun():
+                await self._create_run(recall, pipeline, effect)
+            case DrawRun():
+                await self._draw_run(key, effect)
+            case DeleteRun():
+                await self._store.delete_run(key.namespace, effect)
+                self._cache.drop_run(key.namespace, effect.name, effect.uid)
+            case Launch():
+                recall.answers[effect.nonce] = await self._launch(effect, began)
+                self._lists.hurry(_place_of(effect))
+            case Validate():
+                recall.validations[effect.key] = await self._validate(effect)
+            case StopJob():
+                recall.stops[effect.job_id] = await self._stop(pipeline, effect)
+            case LookAtJob() | LookForReason() | LookAtRun() | LookAtAccount():
+                await self._look(key, recall, pipeline, effect)
+
+    async def _look(
+        self, key: Key, recall: Recall, pipeline: Pipeline, look: LookAtJob | LookForReason | LookAtRun | LookAtAccount
+    ) -> None:
+        """Read one thing; what comes of it is remembered with the time at which it was asked for."""
+        at = self._clock.monotonic()
+        match look:
+            case LookAtJob(job_id=job_id):
+                job = await self._dataflow.read_job(_place(pipeline), job_id)
+                recall.jobs.pop(job_id, None)
+                recall.jobs[job_id] = JobLook(job=job, at=at)
+            case LookForReason(job_id=job_id):
+                failure = await self._dataflow.read_failure(_place(pipeline), job_id)
+                recall.failures[job_id] = FailureLook(failure=failure, at=at)
+            case LookAtRun(name=name):
+                run = await self._store.read_run(key.namespace, name)
+                recall.runs.pop(name, None)
+                recall.runs[name] = RunLook(run=run, at=at)
+                if run is not None:
+                    self._cache.put_run(run)
+            case LookAtAccount(name=name):
+                exists = await self._store.has_account(key.namespace, name)
+                recall.account = AccountLook(name=name, exists=exists, at=at)
+
+    async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
+        run = await self._store.create_run(pipeline, effect.name, effect.cause)
+        self._cache.put_run(run)
+        if run.owner_uid != pipeline.uid:
+            recall.foreign_runs.add(run.name)
+
+    async def _draw_run(self, key: Key, effect: DrawRun) -> None:
+        try:
+            run = await self._store.draw_run(key.namespace, effect)
+        except (StaleError, AmbiguousError):
+            fresh = await self._store.read_run(key.namespace, effect.name)
+            if fresh is not None:
+                self._cache.put_run(fresh)
+            else:
+                self._cache.drop_run(key.namespace, effect.name, effect.uid)
+            return
+        self._cache.put_run(run)
+
+    async def _launch(self, effect: Launch, began: float) -> Answer:
+        """Launch once, within the claim's life on our own clock, and say what came of it."""
+        if self._clock.monotonic() - began > self._claim_life.total_seconds():
+            return Unclear(message="the claim was too old to launch from")
+        try:
+            job_id = await self._dataflow.launch(effect)
+        except AmbiguousError as error:
+            return Unclear(message=error.message)
+        except RefusedError as error:
+            if error.reason is Reason.ALREADY_EXISTS:
+                return NameTaken(message=error.message)
+            return Declined(failure=_failure_of(error, retryable=False))
+        except UnavailableError as error:
+            return Declined(failure=_failure_of(error, retryable=True))
+        logger.info("launched", extra={"job": job_id, "job_name": effect.job_name, "attempt": effect.ownership.attempt})
+        return Launched(job_id=job_id)
+
+    async def _validate(self, effect: Validate) -> Validation:
+        at = self._clock.monotonic()
+        try:
+            await self._dataflow.validate(effect.spec, effect.job_name)
+        except RefusedError as error:
+            return Validation(problem=error.reason, message=error.message, is_final=error.reason not in _MAY_HEAL, at=at)
+        except (UnavailableError, AmbiguousError) as error:
+            return Validation(problem=error.reason, message=error.message, is_final=False, at=at)
+        return Validation(problem=None, at=at)
+
+    async def _stop(self, pipeline: Pipeline, effect: StopJob) -> StopCall:
+        at = self._clock.monotonic()
+        place = _place(pipeline)
+        try:
+            await self._dataflow.stop(place, effect.job_id, effect.mode)
+        except (RefusedError, AmbiguousError) as error:
+            return StopCall(mode=effect.mode, at=at, refused=error.message)
+        except UnavailableError as error:
+            if error.reason is not Reason.NOT_READY_FOR_CANCELING:
+                raise
+            return StopCall(mode=effect.mode, at=at, refused=error.message)
+        self._lists.hurry(place)
+        return StopCall(mode=effect.mode, at=at)
+
+
+_MAY_HEAL = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED})
+"""Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""
+
+_KINDS = {
+    Reason.PERMISSION_DENIED: FailureClass.IDENTITY,
+    Reason.UNAUTHENTICATED: FailureClass.IDENTITY,
+    Reason.QUOTA_EXCEEDED: FailureClass.QUOTA,
+    Reason.UNAVAILABLE: FailureClass.INFRASTRUCTURE,
+}
+"""The class of failure that a refused launch is, by its reason; anything else is a matter of configuration."""
+
+
+def _failure_of(error: OutsideError, *, retryable: bool) -> Failure:
+    """Return the failure of an attempt whose launch was answered with *error*; what may heal may be tried again."""
+    kind = _KINDS.get(error.reason, FailureClass.CONFIGURATION)
+    return Failure(reason=error.reason, kind=kind, message=error.message, retryable=retryable or error.reason in _MAY_HEAL)
+
+
+def interest_of(pipeline: Pipeline) -> Interest | None:
+    """Return which jobs concern *pipeline*, or None when its spec cannot be read."""
+    if isinstance(pipeline.spec, Broken):
+        return None
+    return Interest(
+        place=Place(project=pipeline.spec.project, region=pipeline.spec.region),
+        pipeline_uid=pipeline.uid,
+        job_ids=job_ids_of(pipeline.status.ledger),
+        names=names_of(pipeline),
+    )
+
+
+def _place(pipeline: Pipeline) -> Place:
+    if isinstance(pipeline.spec, Broken):
+        raise TypeError("a pipeline whose spec cannot be read has no effects")
+    return Place(project=pipeline.spec.project, region=pipeline.spec.region)
+
+
+def _place_of(effect: Launch) -> Place:
+    return Place(project=effect.spec.project, region=effect.spec.region)

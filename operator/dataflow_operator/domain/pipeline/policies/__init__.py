@@ -1,0 +1,1 @@
+"""The policies: each right alone, on any observation."""

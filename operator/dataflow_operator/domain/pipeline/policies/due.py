@@ -1,0 +1,66 @@
+"""When something can happen by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from dataflow_operator.domain.ledger import Entry
+from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.policies.launch import retry_in
+from dataflow_operator.domain.pipeline.world import World, awaits_reason, is_missing
+
+_FLOOR: Final = timedelta(seconds=1)
+"""The soonest that a wait is looked at again: what is due at once is an effect, not a wait. Source: chosen."""
+
+
+def due_in(world: World) -> timedelta | None:
+    """Return when the next thing can happen by itself, or None when only an event can change anything."""
+    dues = [due for entry in world.ledger for due in (*_launches(world, entry), *_waits(world, entry))]
+    return min((max(due, _FLOOR) for due in (*dues, *_rechecks(world))), default=None)
+
+
+def _left(seen: Observation, since: float, span: timedelta) -> timedelta:
+    """Return what is left at *seen* of *span*, counted from *since* on our monotonic clock."""
+    return timedelta(seconds=since - seen.monotonic) + span
+
+
+def _launches(world: World, entry: Entry) -> Iterator[timedelta]:
+    """When the entry may try again, and when a running job of it has been stable for long enough to push older ones out."""
+    if entry.may_launch and not entry.is_open and entry.attempts:
+        yield retry_in(world, entry)
+    if len(world.ledger) > 1:
+        stable = world.spec.retry_policy.stable
+        yield from (attempt.start_time + stable - world.seen.now for attempt in entry.attempts if attempt.is_running and attempt.start_time)
+
+
+def _waits(world: World, entry: Entry) -> Iterator[timedelta]:
+    """When a claim settles, a reason is late, a stop is to be asked for again, a missing job is to be looked for."""
+    seen, limits = world.seen, world.seen.limits
+    for attempt in entry.attempts:
+        first = seen.memory.sightings.get(attempt.claim.nonce)
+        if attempt.is_unanswered and first is not None:
+            yield _left(seen, first, limits.settle)
+        if awaits_reason(attempt):
+            yield limits.stop_again
+        if not attempt.is_open or attempt.job_id is None:
+            continue
+        if entry.stop is not None and (call := seen.memory.stops.get(attempt.job_id)) is not None:
+            yield _left(seen, call.at, limits.stop_again)
+        if is_missing(world, attempt):
+            yield limits.look_again
+
+
+def _rechecks(world: World) -> Iterator[timedelta]:
+    """When something that stands in the way may have healed."""
+    seen, recheck = world.seen, world.seen.limits.recheck
+    yield from (
+        _left(seen, told.at, recheck) for told in seen.memory.validations.values() if told.problem is not None and not told.is_final
+    )
+    account = seen.memory.account
+    if account is not None and not account.exists:
+        yield _left(seen, account.at, recheck)
+    known = {entry.run_uid for entry in world.ledger}
+    if any(run.rerun_of is not None and not run.is_over and run.uid not in known for run in seen.runs):
+        yield recheck

@@ -1,0 +1,38 @@
+"""Holding a pipeline while anything of it may run, and letting it go."""
+
+from __future__ import annotations
+
+from dataflow_operator.domain.ledger import StopMode
+from dataflow_operator.domain.pipeline.plan import AddFinalizer, RemoveFinalizer
+from dataflow_operator.domain.pipeline.world import Choice, World, nothing_runs
+
+
+def leave_the_released(world: World) -> Choice | None:
+    """A deleted pipeline without our finalizer is not ours any more."""
+    pipeline = world.pipeline
+    released = pipeline.is_deleting and not pipeline.has_finalizer
+    return Choice(world=world.but(pipeline.status), unreported=True) if released else None
+
+
+def let_orphans_go(world: World) -> Choice | None:
+    """With deletionPolicy Orphan a deletion waits for nothing."""
+    if world.pipeline.is_deleting and world.spec.deletion_policy is StopMode.ORPHAN:
+        return Choice(world=world, effect=RemoveFinalizer(), unreported=True)
+    return None
+
+
+def hold_before_use(world: World) -> Choice | None:
+    """Nothing is launched for a pipeline that could vanish unseen."""
+    if world.pipeline.has_finalizer:
+        return None
+    return Choice(world=world, effect=AddFinalizer(), unreported=True)
+
+
+def let_go(world: World) -> Choice | None:
+    """A deleted pipeline goes when its ledger is empty and a complete list shows no active job of ours."""
+    if not world.pipeline.is_deleting:
+        return None
+    never_ran = world.status.run_number == 0 and not world.ledger
+    if never_ran or (not world.ledger and nothing_runs(world)):
+        return Choice(world=world, effect=RemoveFinalizer(), unreported=True)
+    return Choice(world=world)

@@ -1,0 +1,118 @@
+"""Launching: whose turn it is, under which name, and the claim."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.job import Job, JobState, Ownership
+from dataflow_operator.domain.ledger import Attempt, Claim, Entry, Knowledge, Strategy, failures_in_a_row, job_ids_of, with_entry
+from dataflow_operator.domain.pipeline.learn import current_run_object, job_of
+from dataflow_operator.domain.pipeline.model import ResolvedSpec
+from dataflow_operator.domain.pipeline.narrate import Obstacle
+from dataflow_operator.domain.pipeline.plan import SOON, Launch
+from dataflow_operator.domain.pipeline.policies.picture import redraw_runs
+from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, job_name_of
+from dataflow_operator.domain.run import Run
+
+
+def launch(world: World) -> Choice | None:
+    """A run whose turn it is claims its next attempt and launches it, in one breath."""
+    obstacle: Obstacle | None = None
+    for entry in world.ledger:
+        if not entry.may_launch or entry.is_open or entry.run_uid is None:
+            continue
+        run = current_run_object(world.seen, entry)
+        spec = run.status.resolved_spec if run is not None else None
+        if run is None or spec is None:
+            continue
+        found = _place_for(world, entry, spec)
+        if isinstance(found, Place):
+            return _claim(world, entry, run, spec, found)
+        obstacle = obstacle or found
+    return Choice(world=world, obstacle=obstacle) if obstacle is not None and redraw_runs(world) is None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a job may start: under which name, and as an update of which job."""
+
+    job_name: str
+    base: Attempt | None = None
+
+
+def _place_for(world: World, entry: Entry, spec: ResolvedSpec) -> Place | Obstacle | None:
+    """Return where *entry* may launch now, what stands in its way, or None while it has to wait for something of ours."""
+    if not world.seen.list_is_fresh or retry_in(world, entry) > SOON or any(map(awaits_reason, entry.attempts)):
+        return None
+    name, base = job_name_of(world, entry, spec), None
+    if not world.spec.is_batch:
+        others = [attempt for other in world.ledger if other.number != entry.number for attempt in other.attempts if attempt.is_open]
+        if others:
+            base = _base_for(world, entry, others)
+            if base is None:
+                return None
+            name = base.job_name
+    holder = _holder_of(world, name)
+    if base is None and holder is not None:
+        if holder.ownership is not None or holder.is_unlabelled:
+            return None
+        text = (
+            f"Job {holder.id} has the name {name} and is not of this pipeline: set another spec.jobName in a new pipeline, or end that job"
+        )
+        return Obstacle(reason=Reason.JOB_NAME_TAKEN, message=text, is_final=False)
+    return Place(job_name=name, base=base)
+
+
+def _base_for(world: World, entry: Entry, others: list[Attempt]) -> Attempt | None:
+    """Return the one job that an update may replace: alone, ours by answer or label, RUNNING, and not told to stop."""
+    stopping = any(other.stop for other in world.ledger if other.is_open)
+    if entry.strategy is not Strategy.UPDATE or stopping or len(others) != 1:
+        return None
+    base = others[0]
+    job = job_of(world.seen, base.job_id) if base.job_id else None
+    usable = job is not None and job.state is JobState.RUNNING and base.known_by in {Knowledge.ANSWER, Knowledge.LABEL}
+    return base if usable else None
+
+
+def _holder_of(world: World, name: str) -> Job | None:
+    """Return an active job that has the name, or that is of this stream under whatever name."""
+    uid = world.pipeline.uid
+    for job in world.seen.jobs.jobs if world.seen.jobs else ():
+        ours = job.ownership is not None and job.ownership.pipeline_uid == uid
+        if job.is_active and (job.name == name or (ours and not world.spec.is_batch and job.id not in job_ids_of(world.ledger))):
+            return job
+    return None
+
+
+def _claim(world: World, entry: Entry, run: Run, spec: ResolvedSpec, place: Place) -> Choice:
+    seen = world.seen
+    attempt = Attempt(
+        number=entry.next_number,
+        job_name=place.job_name,
+        claim=Claim(time=seen.now, nonce=seen.nonce),
+        base_job_id=place.base.job_id if place.base else None,
+    )
+    claimed = replace(world.status, ledger=with_entry(world.ledger, entry.with_attempt(attempt)))
+    ownership = Ownership(
+        pipeline_uid=world.pipeline.uid,
+        run_uid=run.uid,
+        run_number=entry.number,
+        digest=entry.digest,
+        attempt=attempt.number,
+    )
+    effect = Launch(nonce=seen.nonce, job_name=place.job_name, ownership=ownership, spec=spec, base_job_id=attempt.base_job_id)
+    return Choice(world=world.but(claimed), effect=effect)
+
+
+def retry_in(world: World, entry: Entry) -> timedelta:
+    """Return how long the entry's next attempt has to wait: a function of the status and of *now* alone, with its own jitter."""
+    last = entry.last_attempt
+    if last is None or last.end_time is None or last.end is JobState.UPDATED:
+        return SOON
+    policy = world.spec.retry_policy
+    pause = policy.interval_after(failures_in_a_row(entry, policy.stable))
+    spread = int(hashlib.sha256(last.claim.nonce.encode()).hexdigest()[:4], 16) / 0xFFFF
+    return max(last.end_time + pause * (1 + spread / 10) - world.seen.now, SOON)

@@ -1,0 +1,40 @@
+"""Reading what the cache and the list leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dataflow_operator.domain.ledger import Attempt
+from dataflow_operator.domain.pipeline.learn import current_run_object, is_torn, strays_in
+from dataflow_operator.domain.pipeline.plan import Effect, LookAtJob, LookAtRun, LookForReason
+from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, is_missing
+
+
+def look_for_what_is_missing(world: World) -> Choice | None:
+    """What the cache and the list leave open is read, one thing at a time, and not again while it is young."""
+    return next((Choice(world=world, effect=look, unreported=True) for look in _looks(world)), None)
+
+
+def _looks(world: World) -> Iterator[Effect]:
+    seen, memory = world.seen, world.seen.memory
+    for stray in strays_in(seen, world.ledger):
+        look = memory.jobs.get(stray.id)
+        if stray.is_active and (look is None or not seen.is_fresh(look.at, seen.limits.look_again)):
+            yield LookAtJob(job_id=stray.id)
+    for attempt in _attempts(world):
+        if attempt.job_id is None:
+            continue
+        look = memory.jobs.get(attempt.job_id)
+        if attempt.is_open and is_missing(world, attempt) and (look is None or not seen.is_fresh(look.at, seen.limits.look_again)):
+            yield LookAtJob(job_id=attempt.job_id)
+        told = memory.failures.get(attempt.job_id)
+        if awaits_reason(attempt) and (told is None or not seen.is_fresh(told.at, seen.limits.stop_again)):
+            yield LookForReason(job_id=attempt.job_id)
+    for entry in world.ledger:
+        if entry.run_uid is None or entry.stop is not None or current_run_object(seen, entry) is not None or is_torn(seen, entry):
+            continue
+        yield LookAtRun(name=entry.run)
+
+
+def _attempts(world: World) -> Iterator[Attempt]:
+    return (attempt for entry in world.ledger for attempt in entry.attempts)

@@ -1,0 +1,83 @@
+"""Run objects: drawn before a claim, kept true, pruned when old."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dataflow_operator.domain.ledger import Entry, StopMode, with_entry
+from dataflow_operator.domain.names import run_name
+from dataflow_operator.domain.pipeline.learn import current_run_object
+from dataflow_operator.domain.pipeline.narrate import picture_of
+from dataflow_operator.domain.pipeline.plan import CreateRun, DeleteRun, DrawRun, LookAtRun
+from dataflow_operator.domain.pipeline.policies.people import spec_of_asked
+from dataflow_operator.domain.pipeline.revision import digest_of, resolved
+from dataflow_operator.domain.pipeline.world import Choice, World, next_number
+from dataflow_operator.domain.run import Run, RunStatus
+
+
+def draw_effect(run: Run, drawn: RunStatus) -> DrawRun:
+    """Return the effect that writes *drawn* over what *run* shows."""
+    return DrawRun(name=run.name, uid=run.uid, resource_version=run.resource_version, status=drawn)
+
+
+def doom(run: Run) -> DeleteRun:
+    """Return the effect that deletes *run* if it is still as it was seen."""
+    return DeleteRun(name=run.name, uid=run.uid, resource_version=run.resource_version)
+
+
+def draw_new_runs(world: World) -> Choice | None:
+    """Each entry has a run object, and the object tells what it runs, before anything is claimed."""
+    for entry in world.ledger:
+        if entry.run_uid is None and entry.may_launch:
+            if entry.run in world.seen.memory.foreign_runs:
+                return _renumbered(world, entry)
+            return Choice(world=world, effect=CreateRun(name=entry.run, cause=entry.cause))
+        run = current_run_object(world.seen, entry)
+        if run is None or run.status.resolved_spec is not None or not entry.may_launch:
+            continue
+        spec = spec_of_asked(world, run) if entry.asked else resolved(world.spec, {})
+        if spec is None:
+            return Choice(world=world, effect=LookAtRun(name=run.rerun_of or run.name), unreported=True)
+        if digest_of(spec) != entry.digest:
+            gone = entry.marked(StopMode.CANCEL, "the spec moved on before the run began", world.seen.now)
+            return Choice(world=world.but(replace(world.status, ledger=with_entry(world.ledger, replace(gone, sealed=True)))))
+        drawn = replace(picture_of(world.seen, world.spec, world.ledger, entry, run, None), resolved_spec=spec)
+        return Choice(world=world, effect=draw_effect(run, drawn))
+    return None
+
+
+def _renumbered(world: World, entry: Entry) -> Choice:
+    """The name of the entry's run is somebody else's: the number is skipped. Nothing was claimed under it."""
+    number = next_number(world)
+    rest = tuple(known for known in world.ledger if known.number != entry.number)
+    moved = replace(entry, number=number, run=run_name(world.pipeline.name, number))
+    return Choice(
+        world=world.but(replace(world.status, ledger=with_entry(rest, moved), run_number=number)),
+        effect=CreateRun(name=moved.run, cause=entry.cause),
+    )
+
+
+def redraw_runs(world: World) -> Choice | None:
+    """The run object of an entry shows what the ledger knows."""
+    for entry in world.ledger:
+        run = current_run_object(world.seen, entry)
+        if run is None or run.is_over or run.status.resolved_spec is None:
+            continue
+        drawn = picture_of(world.seen, world.spec, world.ledger, entry, run, None)
+        if drawn != run.status:
+            return Choice(world=world, effect=draw_effect(run, drawn))
+    return None
+
+
+def prune_history(world: World) -> Choice | None:
+    """Of the operator's own runs that are over, the newest few are kept; one that the status names always is."""
+    over = [run for run in world.seen.runs if run.is_over and run.owner_uid == world.pipeline.uid and not run.is_deleting]
+    named = {world.status.current_run, world.status.update_run, world.status.last_run.name if world.status.last_run else None}
+    for success, kept in ((True, world.spec.successful_runs_kept), (False, world.spec.failed_runs_kept)):
+        group = sorted(
+            (run for run in over if run.status.result and run.status.result.is_success is success), key=lambda run: run.status.number or 0
+        )
+        for run in group[: max(len(group) - kept, 0)]:
+            if run.name not in named and run.uid not in {entry.run_uid for entry in world.ledger}:
+                return Choice(world=world, effect=doom(run))
+    return None

@@ -1,0 +1,129 @@
+"""What a policy sees and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import Attempt, Entry
+from dataflow_operator.domain.names import batch_job_name, run_name, stream_job_name
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
+from dataflow_operator.domain.pipeline.narrate import Obstacle
+from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.plan import Effect
+from dataflow_operator.domain.pipeline.revision import digest_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """An observation, with what it taught: the ledger as it stands now, and the memory beside it."""
+
+    seen: Observation
+    spec: PipelineSpec
+    status: PipelineStatus
+    """As stored, but for the ledger and what a policy changes."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline object."""
+        return self.seen.pipeline
+
+    @property
+    def ledger(self) -> tuple[Entry, ...]:
+        """The ledger after learning."""
+        return self.status.ledger
+
+    @property
+    def wanted(self) -> str:
+        """Digest of what the owner wants to run."""
+        return digest_of(self.spec)
+
+    def but(self, status: PipelineStatus) -> World:
+        """Return the world with another status."""
+        return replace(self, status=status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a policy wants: the world as it is to be reported, an effect, and what stands in the way."""
+
+    world: World
+    effect: Effect | None = None
+    obstacle: Obstacle | None = None
+    is_at_rest: bool = False
+    """True: a complete, fresh list says that no job of ours is active."""
+    unreported: bool = False
+    """True: the effect says it all, and the next pass reports: saves a write."""
+
+
+Policy = Callable[[World], Choice | None]
+
+
+def nothing_runs(world: World) -> bool:
+    """Whether a complete, fresh list shows no active job that is, or may yet prove to be, of this pipeline."""
+    seen = world.seen
+    if seen.jobs is None or not seen.list_is_fresh:
+        return False
+    names = {stream_name(world)}
+    return not any(
+        job.is_active and ((job.ownership and job.ownership.pipeline_uid == seen.pipeline.uid) or (job.is_unlabelled and job.name in names))
+        for job in seen.jobs.jobs
+    )
+
+
+def job_name_of(world: World, entry: Entry, spec: ResolvedSpec) -> str:
+    """Return the name that a job of *entry* has: one for life for a stream, one per run for a batch."""
+    if not world.spec.is_batch:
+        return spec.job_name or default_stream_name(world.pipeline)
+    return batch_name(world.pipeline, spec.job_name, entry.number)
+
+
+def stream_name(world: World) -> str:
+    """Return the name of the pipeline's jobs if it is a stream."""
+    return world.spec.job_name or default_stream_name(world.pipeline)
+
+
+def default_stream_name(pipeline: Pipeline) -> str:
+    """Return the name that a stream's jobs have where spec.jobName says nothing."""
+    return stream_job_name(pipeline=pipeline.name, namespace=pipeline.namespace, uid=pipeline.uid)
+
+
+def batch_name(pipeline: Pipeline, job_name: str | None, number: int) -> str:
+    """Return the name that all jobs of batch run *number* have."""
+    if job_name:
+        return f"{job_name}-{number}"
+    return batch_job_name(pipeline=pipeline.name, namespace=pipeline.namespace, uid=pipeline.uid, number=number)
+
+
+def next_number(world: World) -> int:
+    """Return the number for a new run: never used before, and its name not taken by anybody's run."""
+    taken = {run.name for run in world.seen.runs}
+    number = world.status.run_number + 1
+    while run_name(world.pipeline.name, number) in taken:
+        number += 1
+    return number
+
+
+def awaits_reason(attempt: Attempt) -> bool:
+    """Whether the attempt's job failed and nobody knows yet why."""
+    return attempt.end is JobState.FAILED and attempt.failure is None
+
+
+def is_missing(world: World, attempt: Attempt) -> bool:
+    """Whether a list that was sent after the launch does not show the job that an attempt is known to have."""
+    jobs = world.seen.jobs
+    listed = jobs is not None and any(job.id == attempt.job_id for job in jobs.jobs)
+    first = world.seen.memory.sightings.get(attempt.claim.nonce)
+    return jobs is not None and not listed and (first is None or jobs.sent_at - first > world.seen.limits.stop_again.total_seconds())
+
+
+def names_of(pipeline: Pipeline) -> frozenset[str]:
+    """Return the job names that concern a pipeline: those it has claimed and those it may claim next."""
+    claimed = {attempt.job_name for entry in pipeline.status.ledger for attempt in entry.attempts}
+    spec = pipeline.spec
+    if isinstance(spec, Broken):
+        return frozenset(claimed)
+    if not spec.is_batch:
+        return frozenset(claimed | {spec.job_name or default_stream_name(pipeline)})
+    return frozenset(claimed | {batch_name(pipeline, spec.job_name, entry.number) for entry in pipeline.status.ledger})
