@@ -43,28 +43,29 @@ class Loop:
         self._time = time
         self._workers = workers
         self._gauge = gauge
+        self._passes: set[asyncio.Task[None]] = set()
         self.last_pass: float = time()
         """When a pass was last finished, on the loop's clock."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until *stop* is set; then let passes under way finish, for a while."""
-        workers = [asyncio.create_task(self._work(), name=f"worker-{number}") for number in range(self._workers)]
-        ended = asyncio.create_task(stop.wait(), name="stop")
-        try:
-            await asyncio.wait([ended, *workers], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ended.cancel()
+        """Work until *stop* is set; then let passes under way finish, for a while. Raises what ended a worker by surprise."""
+        async with asyncio.TaskGroup() as group:
+            workers = [group.create_task(self._work(), name=f"worker-{number}") for number in range(self._workers)]
+            await stop.wait()
             for worker in workers:
                 worker.cancel()
-            done, _ = await asyncio.wait(workers, timeout=GRACE_SECONDS)
-        for worker in done:
-            if not worker.cancelled() and (error := worker.exception()) is not None:
-                raise error
+        if self._passes:
+            _, late = await asyncio.wait(self._passes, timeout=GRACE_SECONDS)
+            for task in late:
+                task.cancel()
 
     async def _work(self) -> None:
         while True:
             key = await self._queue.take()
-            await asyncio.shield(asyncio.ensure_future(self._pass(key)))
+            task = asyncio.create_task(self._pass(key), name="/".join(key))
+            self._passes.add(task)
+            task.add_done_callback(self._passes.discard)
+            await asyncio.shield(task)
 
     async def _pass(self, key: Key) -> None:
         began, outcome = self._time(), "success"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K")
@@ -18,20 +17,14 @@ LAST_BACKOFF_SECONDS: Final = 60.0
 """Pause after the first, and at most after any, failed pass over a key; doubled in between. Source: chosen."""
 
 
-@dataclass(order=True, slots=True)
-class _Due:
-    at: float
-    serial: int
-    key: object = field(compare=False)
-
-
 class Queue(Generic[K]):
     """Hands out keys when they are due. Not thread-safe: one event loop."""
 
     def __init__(self, time: Callable[[], float]) -> None:
         self._time = time
         self._due: dict[K, float] = {}
-        self._heap: list[_Due] = []
+        self._heap: list[tuple[float, int, K]] = []
+        """When, in which order it came, and what; outdated entries are skipped when they come up."""
         self._serial = 0
         self._working: dict[K, float | None] = {}
         """Keys in work; the value is when to hand the key out again, once it is done."""
@@ -45,7 +38,7 @@ class Queue(Generic[K]):
     @property
     def oldest_due_seconds(self) -> float:
         """How long the key that is overdue the longest has waited; 0 when none is."""
-        return max((self._time() - at for at in self._due.values()), default=0.0) if self._due else 0.0
+        return max(self._time() - min(self._due.values(), default=self._time()), 0.0)
 
     def add(self, key: K, after_seconds: float = 0.0) -> None:
         """Make *key* due; the earliest of several times wins. A key in work becomes due right after."""
@@ -57,17 +50,17 @@ class Queue(Generic[K]):
         if at < self._due.get(key, float("inf")):
             self._due[key] = at
             self._serial += 1
-            heapq.heappush(self._heap, _Due(at, self._serial, key))
+            heapq.heappush(self._heap, (at, self._serial, key))
             self._changed.set()
 
     async def take(self) -> K:
         """Wait for the next due key and take it into work."""
         while True:
-            while self._heap and not self._is_current(self._heap[0]):
+            while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
                 heapq.heappop(self._heap)
-            wait = self._heap[0].at - self._time() if self._heap else None
+            wait = self._heap[0][0] - self._time() if self._heap else None
             if wait is not None and wait <= 0:
-                return self._begin(heapq.heappop(self._heap))
+                return self._begin(heapq.heappop(self._heap)[2])
             self._changed.clear()
             try:
                 async with asyncio.timeout(wait):
@@ -94,11 +87,7 @@ class Queue(Generic[K]):
         self._last.pop(key, None)
         self._failures.pop(key, None)
 
-    def _is_current(self, due: _Due) -> bool:
-        return self._due.get(due.key) == due.at  # type: ignore[call-overload,no-any-return]  # the heap holds what was added
-
-    def _begin(self, due: _Due) -> K:
-        key: K = due.key  # type: ignore[assignment]  # the heap holds what was added
+    def _begin(self, key: K) -> K:
         del self._due[key]
         self._working[key] = None
         if self._heap:
