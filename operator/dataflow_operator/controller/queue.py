@@ -77,7 +77,7 @@ class Queue(Generic[K]):
         """End the work on *key* and back off; return the pause. An event does not shorten it."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
-        pause = max(min(FIRST_BACKOFF_SECONDS * 2 ** min(count, 16), LAST_BACKOFF_SECONDS), at_least_seconds)
+        pause = max(min(FIRST_BACKOFF_SECONDS * 2.0 ** min(count, 16), LAST_BACKOFF_SECONDS), at_least_seconds)
         self._working[key] = None
         self._finish(key, pause)
         return pause

@@ -101,7 +101,9 @@ class Attempt:
     job_id: JobId | None = None
     known_by: Knowledge | None = None
     job_state: JobState | None = None
+    """QUEUED from the launch's answer on: that carries no state, and the next read says QUEUED."""
     job_state_time: datetime | None = None
+    """Kept from RUNNING on; that a job still waits is no news."""
     start_time: datetime | None = None
     """When the job was first RUNNING, in Dataflow's time."""
     end_time: datetime | None = None
@@ -207,7 +209,8 @@ def followed(attempt: Attempt, job: Job, knowledge: Knowledge, at: datetime) -> 
     if begun is None and state.has_begun:
         begun = job.state_time or at
     known_by = attempt.known_by if attempt.job_id == job.id and attempt.known_by else knowledge
-    seen = replace(attempt, job_id=job.id, known_by=known_by, job_state=state, job_state_time=job.state_time, start_time=begun)
+    since = job.state_time if state.has_begun or state.is_terminal else None
+    seen = replace(attempt, job_id=job.id, known_by=known_by, job_state=state, job_state_time=since, start_time=begun)
     return ended(seen, state, job.state_time or at) if state.is_terminal else seen
 
 

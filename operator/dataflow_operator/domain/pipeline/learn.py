@@ -86,7 +86,7 @@ def _recovered(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
     """Return an unanswered attempt with its answer, its job, or its end, as far as that is known."""
     match seen.memory.answers.get(attempt.claim.nonce):
         case Launched(job_id=job_id):
-            known_now = replace(attempt, job_id=job_id, known_by=Knowledge.ANSWER)
+            known_now = replace(attempt, job_id=job_id, known_by=Knowledge.ANSWER, job_state=JobState.QUEUED)
             job = job_of(seen, job_id)
             return followed(known_now, job, Knowledge.ANSWER, seen.now) if job else known_now
         case Declined(failure=failure):

@@ -17,6 +17,7 @@ from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Result, StopMode, failures_in_a_row
 from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.revision import digest_of
 from dataflow_operator.domain.run import Run, RunStatus
 
 CONSOLE: Final = "https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}"
@@ -137,7 +138,8 @@ def _stream(scene: Scene) -> Verdict:
     last = scene.status.last_run
     if newest is not None and newest is not serving:
         return _under_way(scene, newest, Reason.UPDATING if serving is not None else Reason.LAUNCHING)
-    if last is not None and last.number == scene.status.run_number and last.result is Result.FAILED:
+    wanted = digest_of(scene.spec) if scene.spec is not None else None
+    if last is not None and last.number == scene.status.run_number and last.result is Result.FAILED and last.digest == wanted:
         if serving is not None:
             text = f"Run {last.name} failed and the job before it still runs: {last.message}"
             return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)

@@ -12,7 +12,8 @@ from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSp
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import Effect
-from dataflow_operator.domain.pipeline.revision import digest_of
+from dataflow_operator.domain.pipeline.revision import digest_of, overridden, resolved
+from dataflow_operator.domain.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,15 @@ def next_number(world: World) -> int:
     while run_name(world.pipeline.name, number) in taken:
         number += 1
     return number
+
+
+def spec_of_asked(world: World, run: Run) -> ResolvedSpec | None:
+    """Return what a person's run is to run, or None while the run that it repeats has not been read."""
+    if run.rerun_of is None:
+        return resolved(world.spec, run.parameters)
+    look = world.seen.memory.runs.get(run.rerun_of)
+    base = look.run.status.resolved_spec if look is not None and look.run is not None else None
+    return overridden(base, run.parameters) if base is not None else None
 
 
 def awaits_reason(attempt: Attempt) -> bool:

@@ -12,8 +12,8 @@ from dataflow_operator.domain.pipeline.narrate import refusal_of
 from dataflow_operator.domain.pipeline.plan import LookAtRun
 from dataflow_operator.domain.pipeline.policies.picture import doom, draw_effect
 from dataflow_operator.domain.pipeline.policies.validate import validated
-from dataflow_operator.domain.pipeline.revision import digest_of, overridden, resolved
-from dataflow_operator.domain.pipeline.world import Choice, World, next_number
+from dataflow_operator.domain.pipeline.revision import digest_of
+from dataflow_operator.domain.pipeline.world import Choice, World, next_number, spec_of_asked
 from dataflow_operator.domain.run import Run
 
 
@@ -86,15 +86,6 @@ def _rerun_missing(world: World, run: Run, name: str) -> Choice | None:
             world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, f"spec.rerunOf names {name}, and no such run was ever resolved here"
         )
     return None
-
-
-def spec_of_asked(world: World, run: Run) -> ResolvedSpec | None:
-    """Return what a person's run is to run, or None while the run that it repeats has not been read."""
-    if run.rerun_of is None:
-        return resolved(world.spec, run.parameters)
-    look = world.seen.memory.runs.get(run.rerun_of)
-    base = look.run.status.resolved_spec if look is not None and look.run is not None else None
-    return overridden(base, run.parameters) if base is not None else None
 
 
 def _admit(world: World, run: Run, spec: ResolvedSpec) -> Choice:

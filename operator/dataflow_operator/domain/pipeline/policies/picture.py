@@ -9,9 +9,8 @@ from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.learn import current_run_object
 from dataflow_operator.domain.pipeline.narrate import picture_of
 from dataflow_operator.domain.pipeline.plan import CreateRun, DeleteRun, DrawRun, LookAtRun
-from dataflow_operator.domain.pipeline.policies.people import spec_of_asked
 from dataflow_operator.domain.pipeline.revision import digest_of, resolved
-from dataflow_operator.domain.pipeline.world import Choice, World, next_number
+from dataflow_operator.domain.pipeline.world import Choice, World, next_number, spec_of_asked
 from dataflow_operator.domain.run import Run, RunStatus
 
 

@@ -1,0 +1,332 @@
+"""An API server and a Dataflow with behaviour, in memory and in virtual time: conflicts, lagging lists, jobs that take their time."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from tests.builders import LIMITS, UID
+
+from dataflow_operator.controller.cache import Cache
+from dataflow_operator.controller.ports import Interest, Key, Place
+from dataflow_operator.controller.reconcile import Reconciler
+from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, StaleError
+from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
+from dataflow_operator.domain.ledger import Cause, StopMode
+from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
+from dataflow_operator.domain.pipeline.notices import Notice
+from dataflow_operator.domain.pipeline.observation import JobsView
+from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun, Launch
+from dataflow_operator.domain.run import Run
+
+KEY = Key("team-a", "orders")
+
+
+@dataclass
+class FakeClock:
+    seconds: float = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 25, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class FakeStore:
+    """Objects with resourceVersions; every write is counted and put into the cache as a watch would."""
+
+    cache: Cache
+    pipelines: dict[Key, Pipeline] = field(default_factory=dict[Key, Pipeline])
+    runs: dict[str, Run] = field(default_factory=dict[str, Run])
+    accounts: set[str] = field(default_factory=set[str])
+    writes: Counter[str] = field(default_factory=Counter[str])
+    notices: list[Notice] = field(default_factory=list[Notice])
+    versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def apply(self, spec: PipelineSpec, *, uid: str = UID) -> None:
+        known = self.pipelines.get(KEY)
+        pipeline = Pipeline(
+            namespace=KEY.namespace,
+            name=KEY.name,
+            uid=uid,
+            resource_version="0",
+            generation=known.generation + 1 if known else 1,
+            is_deleting=False,
+            has_finalizer=known.has_finalizer if known else False,
+            spec=spec,
+            status=known.status if known else PipelineStatus(),
+        )
+        self._put(pipeline)
+
+    def delete(self) -> None:
+        known = self.pipelines[KEY]
+        self._put(replace(known, is_deleting=True, generation=known.generation + 1))
+
+    def ask_for_a_run(self, name: str, **changes: object) -> None:
+        run = Run(
+            namespace=KEY.namespace,
+            name=name,
+            uid=f"uid-{name}",
+            resource_version=str(next(self.versions)),
+            generation=1,
+            created=self.clock.now(),
+            pipeline=KEY.name,
+        )
+        self._put_run(replace(run, **changes))  # type: ignore[arg-type]  # a test's keywords are the fields
+
+    def tear(self, name: str) -> None:
+        run = self.runs.pop(name)
+        self.cache.drop_run(KEY.namespace, name, run.uid)
+
+    def _put(self, pipeline: Pipeline) -> Pipeline:
+        stored = replace(pipeline, resource_version=str(next(self.versions)))
+        self.pipelines[KEY] = stored
+        self.cache.put_pipeline(stored)
+        return stored
+
+    def _put_run(self, run: Run) -> Run:
+        stored = replace(run, resource_version=str(next(self.versions)))
+        self.runs[run.name] = stored
+        self.cache.put_run(stored)
+        return stored
+
+    def _current(self, pipeline: Pipeline) -> Pipeline:
+        known = self.pipelines.get(KEY)
+        if known is None or known.resource_version != pipeline.resource_version:
+            raise StaleError(Reason.CONFLICT, "the object has been modified")
+        return known
+
+    async def write_status(self, pipeline: Pipeline, status: PipelineStatus) -> Pipeline:
+        known = self._current(pipeline)
+        assert status != known.status, "a write without a change"
+        self.writes["pipeline status"] += 1
+        return self._put(replace(known, status=status))
+
+    async def read_pipeline(self, key: Key) -> Pipeline | None:
+        return self.pipelines.get(key)
+
+    async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:
+        self.writes["finalizer"] += 1
+        return self._put(replace(self._current(pipeline), has_finalizer=True))
+
+    async def remove_finalizer(self, pipeline: Pipeline) -> None:
+        self._current(pipeline)
+        self.writes["finalizer"] += 1
+        del self.pipelines[KEY]
+
+    async def create_run(self, pipeline: Pipeline, name: str, cause: Cause) -> Run:
+        assert cause
+        if name in self.runs:
+            return self.runs[name]
+        self.writes["run"] += 1
+        return self._put_run(
+            Run(
+                namespace=KEY.namespace,
+                name=name,
+                uid=f"uid-{name}",
+                resource_version="0",
+                generation=1,
+                created=self.clock.now(),
+                owner_uid=pipeline.uid,
+                pipeline=KEY.name,
+            )
+        )
+
+    async def read_run(self, namespace: str, name: str) -> Run | None:
+        assert namespace == KEY.namespace
+        return self.runs.get(name)
+
+    async def draw_run(self, namespace: str, drawing: DrawRun) -> Run:
+        assert namespace == KEY.namespace
+        known = self.runs.get(drawing.name)
+        if known is None or known.resource_version != drawing.resource_version or known.uid != drawing.uid:
+            raise StaleError(Reason.CONFLICT, "the object has been modified")
+        assert drawing.status != known.status, "a write without a change"
+        self.writes["run status"] += 1
+        return self._put_run(replace(known, status=drawing.status))
+
+    async def delete_run(self, namespace: str, doomed: DeleteRun) -> None:
+        assert namespace == KEY.namespace
+        self.writes["run"] += 1
+        self.runs.pop(doomed.name, None)
+
+    async def has_account(self, namespace: str, name: str) -> bool:
+        assert namespace == KEY.namespace
+        return name in self.accounts
+
+    async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
+        assert subject
+        self.notices += notices
+
+
+@dataclass
+class FakeDataflow:
+    """Jobs that hold their names, show their labels late, and change state when the test says so."""
+
+    clock: FakeClock
+    jobs: dict[JobId, Job] = field(default_factory=dict[JobId, Job])
+    orders: list[Launch] = field(default_factory=list[Launch])
+    calls: Counter[str] = field(default_factory=Counter[str])
+    failures: dict[JobId, Failure] = field(default_factory=dict[JobId, Failure])
+    problem: OutsideError | None = None
+    """What the next dry runs are answered with."""
+    refusal: OutsideError | None = None
+    """What the next launches are answered with."""
+    loses_answers: bool = False
+    types: PipelineType | None = None
+
+    async def launch(self, order: Launch) -> JobId:
+        self.calls["launch"] += 1
+        if self.refusal is not None:
+            raise self.refusal
+        holder = next((job for job in self.jobs.values() if job.name == order.job_name and job.is_active), None)
+        if order.base_job_id is None and holder is not None:
+            raise RefusedError(Reason.ALREADY_EXISTS, f"There is already an active job named {order.job_name}.")
+        self.orders.append(order)
+        job_id = JobId(f"job-{len(self.orders)}")
+        self.jobs[job_id] = Job(
+            id=job_id,
+            name=order.job_name,
+            state=JobState.QUEUED,
+            ownership=order.ownership,
+            state_time=self.clock.now(),
+            create_time=self.clock.now(),
+            replaces=order.base_job_id,
+        )
+        if self.loses_answers:
+            raise AmbiguousError(Reason.TIMED_OUT, "no answer within 30 s")
+        return job_id
+
+    async def validate(self, spec: ResolvedSpec, job_name: str) -> None:
+        assert spec
+        assert job_name
+        self.calls["validate"] += 1
+        if self.problem is not None:
+            raise self.problem
+
+    async def stop(self, place: Place, job_id: JobId, mode: StopMode) -> None:
+        assert place
+        self.calls[f"stop {mode}"] += 1
+        self.become(job_id, JobState.DRAINING if mode is StopMode.DRAIN else JobState.CANCELLING)
+
+    async def read_job(self, place: Place, job_id: JobId) -> Job | None:
+        assert place
+        self.calls["read job"] += 1
+        return self.jobs.get(job_id)
+
+    async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
+        assert place
+        self.calls["read failure"] += 1
+        return self.failures.get(job_id)
+
+    def become(self, job_id: str, state: JobState) -> None:
+        job = self.jobs[JobId(job_id)]
+        known_type = self.types if state.has_begun else job.type
+        self.jobs[job.id] = replace(job, state=state, state_time=self.clock.now(), type=known_type)
+        if state is JobState.RUNNING and job.replaces:
+            self.become(job.replaces, JobState.UPDATED)
+
+
+@dataclass
+class FakeLists:
+    """A job list that is as old as the test lets it be."""
+
+    dataflow: FakeDataflow
+    clock: FakeClock
+    sent_at: float = 0.0
+    jobs: tuple[Job, ...] = ()
+    failed: str | None = None
+    followed: set[Key] = field(default_factory=set[Key])
+
+    def poll(self) -> None:
+        self.sent_at = self.clock.monotonic()
+        self.jobs = tuple(self.dataflow.jobs.values())
+
+    def follow(self, key: Key, interest: Interest) -> None:
+        assert interest
+        self.followed.add(key)
+
+    def forget(self, key: Key) -> None:
+        self.followed.discard(key)
+
+    def view(self, interest: Interest) -> JobsView | None:
+        def concerns(job: Job) -> bool:
+            ours = job.ownership is not None and job.ownership.pipeline_uid == interest.pipeline_uid
+            return ours or job.id in interest.job_ids or job.name in interest.names
+
+        return JobsView(jobs=tuple(filter(concerns, self.jobs)), sent_at=self.sent_at, failed=self.failed)
+
+    def hurry(self, place: Place) -> None:
+        assert place
+
+
+class Town:
+    """One operator with its outside, driven by hand: ``await town.settle()`` makes passes until nothing is left to do at once."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.cache = Cache()
+        self.store = FakeStore(cache=self.cache, clock=self.clock)
+        self.dataflow = FakeDataflow(clock=self.clock)
+        self.lists = FakeLists(dataflow=self.dataflow, clock=self.clock)
+        self.due: timedelta | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the operator anew: it remembers nothing."""
+        self.reconciler = Reconciler(
+            cache=self.cache,
+            store=self.store,
+            dataflow=self.dataflow,
+            lists=self.lists,
+            clock=self.clock,
+            limits=LIMITS,
+            claim_life=timedelta(seconds=5),
+        )
+
+    async def settle(self) -> None:
+        """Poll once, then make passes until one asks for no other at once; bounded."""
+        self.lists.poll()
+        for _ in range(60):
+            self.due = await self.reconciler.reconcile(KEY)
+            if self.due != timedelta(0):
+                return
+        raise AssertionError("the operator does not come to rest")
+
+    async def after(self, seconds: float) -> None:
+        """Let time pass, then settle."""
+        self.clock.seconds += seconds
+        await self.settle()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Let time pass from one due time to the next until *holds*; bounded."""
+        for _ in range(100):
+            if holds():
+                return
+            await self.after(max(self.due.total_seconds() if self.due else 10.0, 1.0))
+        raise AssertionError("it never came true")
+
+    async def job_becomes(self, job_id: str, state: JobState) -> None:
+        """Let a job change, and the operator see it."""
+        self.clock.seconds += 1
+        self.dataflow.become(job_id, state)
+        await self.after(1)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline as stored."""
+        return self.store.pipelines[KEY]
+
+    def condition(self, kind: str) -> tuple[str, str] | None:
+        """Status and reason of a condition."""
+        return next(((c.status.value, str(c.reason)) for c in self.pipeline.status.conditions if c.type == kind), None)
+
+    def results(self) -> dict[str, str]:
+        """Results of the runs, by name."""
+        return {run.name: str(run.status.result) for run in self.store.runs.values()}

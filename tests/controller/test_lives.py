@@ -1,0 +1,406 @@
+"""Whole lives of one pipeline: the real passes against an API server and a Dataflow in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.builders import a_batch, a_spec
+from tests.controller.fakes import KEY, Town
+
+from dataflow_operator.domain.errors import Failure, FailureClass, Reason, RefusedError
+from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
+from dataflow_operator.domain.ledger import StopMode, Strategy
+
+
+@pytest.fixture
+def town() -> Town:
+    return Town()
+
+
+async def test_a_stream_is_launched_once_and_is_ready_when_it_runs(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    assert town.condition("Ready") == ("Unknown", "Launching")
+    await town.job_becomes("job-1", JobState.RUNNING)
+    assert town.condition("Ready") == ("True", "JobRunning")
+    assert town.condition("Available") == ("True", "JobRunning")
+    assert town.condition("Reconciling") is None
+    assert len(town.dataflow.orders) == 1
+    assert town.pipeline.status.current_run == "orders-1"
+
+
+async def test_a_steady_hour_costs_no_write_and_no_call(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.after(300)
+    writes, calls = dict(town.store.writes), dict(town.dataflow.calls)
+    for _ in range(360):
+        await town.after(10)
+    assert (dict(town.store.writes), dict(town.dataflow.calls)) == (writes, calls)
+    assert town.due is None
+
+
+async def test_a_batch_run_succeeds_and_leaves_the_ledger(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    assert town.condition("Ready") == ("True", "RunInFlight")
+    assert town.condition("Succeeded") == ("Unknown", "RunInFlight")
+    await town.job_becomes("job-1", JobState.DONE)
+    assert town.condition("Ready") == ("True", "Succeeded")
+    assert town.condition("Succeeded") == ("True", "Succeeded")
+    assert town.pipeline.status.ledger == ()
+    assert town.results() == {"orders-1": "Succeeded"}
+    assert town.pipeline.status.job_state == JobState.DONE
+    assert sum(town.store.writes.values()) <= 10, town.store.writes
+
+
+async def test_a_finished_batch_is_not_run_again_by_a_restart_a_label_edit_or_a_deleted_run(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.job_becomes("job-1", JobState.DONE)
+    town.restart()
+    await town.settle()
+    town.store.apply(a_batch(job_labels={"team": "orders"}))
+    await town.settle()
+    town.store.tear("orders-1")
+    await town.after(100)
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_a_changed_batch_waits_for_the_run_in_flight_and_skips_what_was_between(town: Town) -> None:
+    town.store.apply(a_batch("A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.apply(a_batch("B"))
+    await town.settle()
+    town.store.apply(a_batch("C"))
+    await town.settle()
+    assert len(town.dataflow.orders) == 1
+    await town.job_becomes("job-1", JobState.DONE)
+    assert [order.spec.parameters["content"] for order in town.dataflow.orders] == ["A", "C"]
+
+
+async def test_a_stream_is_replaced_by_an_update_of_its_job(town: Town) -> None:
+    town.store.apply(a_spec(content="A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    assert town.dataflow.orders[1].base_job_id == "job-1"
+    assert town.dataflow.orders[1].job_name == town.dataflow.orders[0].job_name
+    assert town.condition("Ready") == ("Unknown", "Updating")
+    assert town.condition("Available") == ("True", "JobRunning")
+    await town.job_becomes("job-2", JobState.RUNNING)
+    assert town.condition("Ready") == ("True", "JobRunning")
+    assert town.results() == {"orders-1": "Replaced", "orders-2": "None"}
+    assert town.store.runs["orders-2"].status.replaces == "orders-1"
+    assert town.pipeline.status.revision == 2
+
+
+async def test_a_refused_update_leaves_the_old_job_and_says_so(town: Town) -> None:
+    town.store.apply(a_spec(content="A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    town.dataflow.failures["job-2"] = Failure(  # type: ignore[index]
+        reason=Reason.UPDATE_FAILED, kind=FailureClass.UPDATE_INCOMPATIBLE, message="The new job is not compatible", retryable=False
+    )
+    await town.job_becomes("job-2", JobState.FAILED)
+    assert town.condition("Ready") == ("False", "UpdateFailed")
+    assert town.condition("Stalled") == ("True", "UpdateFailed")
+    assert town.condition("Available") == ("True", "JobRunning")
+    await town.after(1000)
+    assert len(town.dataflow.orders) == 2
+    town.store.apply(a_spec(content="A"))
+    await town.after(100)
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("Ready") == ("True", "JobRunning")
+
+
+@pytest.mark.parametrize("strategy", [Strategy.DRAIN, Strategy.CANCEL])
+async def test_a_stop_strategy_ends_the_old_job_before_the_new_one_starts(town: Town, strategy: Strategy) -> None:
+    town.store.apply(a_spec(content="A", strategy=strategy))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.apply(a_spec(content="B", strategy=strategy))
+    await town.settle()
+    assert len(town.dataflow.orders) == 1
+    assert town.dataflow.calls[f"stop {strategy}"] == 1
+    await town.job_becomes("job-1", JobState.DRAINED if strategy is Strategy.DRAIN else JobState.CANCELLED)
+    assert len(town.dataflow.orders) == 2
+    assert town.dataflow.orders[1].base_job_id is None
+
+
+async def test_a_suspended_stream_drains_rests_and_resumes(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.apply(a_spec(suspend=True))
+    await town.settle()
+    assert town.condition("Ready") == ("Unknown", "Draining")
+    await town.job_becomes("job-1", JobState.DRAINED)
+    assert town.condition("Ready") == ("True", "Suspended")
+    assert town.condition("Suspended") == ("True", "Suspended")
+    assert town.condition("Available") == ("False", "NoJob")
+    town.store.apply(a_spec(suspend=False))
+    await town.settle()
+    assert len(town.dataflow.orders) == 2
+    assert town.store.runs["orders-2"].status.cause == "Resume"
+
+
+@pytest.mark.parametrize("policy", [StopMode.DRAIN, StopMode.CANCEL])
+async def test_a_deleted_stream_goes_when_its_job_has_ended(town: Town, policy: StopMode) -> None:
+    town.store.apply(a_spec(deletion_policy=policy))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.delete()
+    await town.settle()
+    assert KEY in town.store.pipelines
+    assert town.dataflow.calls[f"stop {policy}"] == 1
+    await town.job_becomes("job-1", JobState.DRAINED if policy is StopMode.DRAIN else JobState.CANCELLED)
+    assert KEY not in town.store.pipelines
+    assert town.results() == {"orders-1": "Stopped"}
+
+
+async def test_an_orphaning_deletion_waits_for_nothing_and_stops_nothing(town: Town) -> None:
+    town.store.apply(a_spec(deletion_policy=StopMode.ORPHAN))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.delete()
+    await town.settle()
+    assert KEY not in town.store.pipelines
+    assert town.dataflow.jobs["job-1"].state is JobState.RUNNING  # type: ignore[index]
+
+
+async def test_a_lost_launch_answer_is_recovered_by_label_without_a_second_launch(town: Town) -> None:
+    town.dataflow.loses_answers = True
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.after(2)
+    assert town.pipeline.status.job_id == "job-1"
+    await town.job_becomes("job-1", JobState.RUNNING)
+    assert town.dataflow.calls["launch"] == 1
+
+
+async def test_a_launch_of_which_nothing_came_is_tried_again_only_after_the_settle_time(town: Town) -> None:
+    town.dataflow.loses_answers = True
+    town.store.apply(a_spec())
+    await town.settle()
+    town.dataflow.jobs.clear()
+    town.dataflow.loses_answers = False
+    for _ in range(9):
+        await town.after(10)
+    assert town.dataflow.calls["launch"] == 1
+    await town.until(lambda: town.dataflow.calls["launch"] == 2)
+    assert town.clock.seconds >= 100
+
+
+async def test_a_failed_batch_is_tried_three_times_and_then_stalls_with_its_reason(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    for number in (1, 2, 3):
+        job = f"job-{number}"
+        await town.until(lambda job=job: job in town.dataflow.jobs)  # type: ignore[misc]
+        town.dataflow.failures[job] = Failure(  # type: ignore[index]
+            reason=Reason.JOB_FAILED, kind=FailureClass.USER_CODE, message="ZeroDivisionError: division by zero", retryable=True
+        )
+        await town.job_becomes(job, JobState.FAILED)
+        if number < 3:
+            assert town.condition("Ready") == ("False", "JobFailed")
+            assert town.condition("Reconciling") == ("True", "JobFailed")
+    assert town.condition("Stalled") == ("True", "JobFailed")
+    assert town.condition("Succeeded") == ("False", "JobFailed")
+    assert "ZeroDivisionError" in next(c.message for c in town.pipeline.status.conditions if c.type == "Ready")
+    assert town.results() == {"orders-1": "Failed"}
+    assert len({order.job_name for order in town.dataflow.orders}) == 1
+    await town.after(5000)
+    assert town.dataflow.calls["launch"] == 3
+
+
+async def test_an_invalid_template_stalls_before_anything_is_launched_and_what_runs_goes_on(town: Town) -> None:
+    town.store.apply(a_spec(content="A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.dataflow.problem = RefusedError(Reason.TEMPLATE_INVALID, "parameter inputTopic: unknown")
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    assert town.condition("TemplateValid") == ("False", "TemplateInvalid")
+    assert town.condition("Stalled") == ("True", "TemplateInvalid")
+    assert town.condition("Available") == ("True", "JobRunning")
+    assert len(town.dataflow.orders) == 1
+    assert town.due is None
+    town.dataflow.problem = None
+    town.store.apply(a_spec(content="C"))
+    await town.settle()
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("TemplateValid") == ("True", "Valid")
+
+
+async def test_a_missing_service_account_heals_when_it_appears(town: Town) -> None:
+    town.store.apply(a_spec(service_account_name="orders"))
+    await town.settle()
+    assert town.condition("IdentityReady") == ("False", "ServiceAccountNotFound")
+    assert town.condition("Reconciling") == ("True", "ServiceAccountNotFound")
+    town.store.accounts.add("orders")
+    await town.until(lambda: len(town.dataflow.orders) == 1)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+
+
+async def test_a_strangers_job_of_our_name_is_neither_adopted_nor_stopped(town: Town) -> None:
+    town.store.apply(a_spec(job_name="orders-prod"))
+    stranger = await _stranger(town, "orders-prod")
+    await town.settle()
+    assert town.condition("Ready") == ("False", "JobNameTaken")
+    assert not town.dataflow.orders
+    town.dataflow.become(stranger, JobState.CANCELLED)
+    await town.after(10)
+    assert len(town.dataflow.orders) == 1
+
+
+async def _stranger(town: Town, name: str) -> str:
+
+    town.dataflow.jobs[JobId("strange")] = Job(id=JobId("strange"), name=name, state=JobState.RUNNING, state_time=town.clock.now())
+    return "strange"
+
+
+async def test_a_deleted_run_of_a_stream_is_a_restart(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.tear("orders-1")
+    await town.settle()
+    assert town.dataflow.calls["stop Drain"] == 1
+    await town.job_becomes("job-1", JobState.DRAINED)
+    assert len(town.dataflow.orders) == 2
+
+
+async def test_a_persons_run_repeats_a_batch_beside_what_is_in_flight(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.ask_for_a_run("again", parameters={"content": "Z"})
+    await town.settle()
+    assert town.dataflow.orders[1].spec.parameters == {"content": "Z"}
+    assert town.dataflow.orders[1].job_name != town.dataflow.orders[0].job_name
+    await town.job_becomes("job-2", JobState.DONE)
+    assert town.results()["again"] == "Succeeded"
+    assert town.condition("Succeeded") == ("Unknown", "RunInFlight")
+    assert town.store.runs["again"].status.cause == "Asked"
+
+
+async def test_a_rerun_repeats_the_resolved_spec_of_the_run_it_names(town: Town) -> None:
+    town.store.apply(a_batch("A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.DONE)
+    town.store.apply(a_batch("B"))
+    await town.settle()
+    await town.job_becomes("job-2", JobState.DONE)
+    town.store.ask_for_a_run("back", rerun_of="orders-1")
+    await town.settle()
+    assert town.dataflow.orders[2].spec.parameters == {"content": "A"}
+    await town.job_becomes("job-3", JobState.DONE)
+    await town.after(100)
+    assert len(town.dataflow.orders) == 3
+
+
+async def test_a_rerun_of_what_never_was_is_refused_after_the_start_time_out(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    town.store.ask_for_a_run("back", rerun_of="orders-99")
+    await town.settle()
+    assert town.results()["back"] == "None"
+    await town.until(lambda: town.results()["back"] != "None")
+    assert town.results()["back"] == "Refused"
+    assert town.clock.seconds >= 900
+
+
+async def test_a_persons_run_of_a_running_stream_is_refused(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.ask_for_a_run("again")
+    await town.settle()
+    assert town.results()["again"] == "Refused"
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_a_persons_run_of_a_suspended_pipeline_waits(town: Town) -> None:
+    town.store.apply(a_batch(suspend=True))
+    town.store.ask_for_a_run("later")
+    await town.settle()
+    assert not town.dataflow.orders
+    town.store.apply(a_batch(suspend=False))
+    await town.settle()
+    assert town.store.runs["later"].status.number is not None
+
+
+async def test_a_job_of_the_other_type_is_stopped_and_the_run_has_failed(town: Town) -> None:
+    town.dataflow.types = PipelineType.STREAMING
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    assert town.dataflow.calls["stop Cancel"] == 1
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    assert town.condition("Stalled") == ("True", "JobTypeMismatch")
+    await town.after(1000)
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_a_run_that_is_told_to_stop_stops(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    run = town.store.runs["orders-1"]
+    town.store.ask_for_a_run("orders-1", owner_uid=run.owner_uid, status=run.status, stop=StopMode.CANCEL)
+    await town.settle()
+    assert town.dataflow.calls["stop Cancel"] == 1
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    assert town.results() == {"orders-1": "Stopped"}
+    assert town.condition("Succeeded") == ("False", "Stopped")
+
+
+async def test_history_keeps_the_newest_runs(town: Town) -> None:
+    for number in range(1, 7):
+        town.store.apply(a_batch(str(number), successful_runs_kept=2))
+        await town.settle()
+        await town.job_becomes(f"job-{number}", JobState.DONE)
+    assert sorted(town.results()) == ["orders-5", "orders-6"]
+
+
+async def test_two_pipelines_of_one_name_in_turn_do_not_share_a_job_name(town: Town) -> None:
+    town.store.apply(a_spec(deletion_policy=StopMode.ORPHAN))
+    await town.settle()
+    town.store.delete()
+    await town.settle()
+    town.store.apply(a_spec(), uid="another-uid")
+    await town.settle()
+    assert len({order.job_name for order in town.dataflow.orders}) == 2
+
+
+async def test_a_stream_that_somebody_cancelled_is_launched_again_after_the_pause(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    assert town.condition("Ready") == ("False", "StoppedOutside")
+    assert town.due is not None
+    assert timedelta(seconds=25) < town.due < timedelta(seconds=34)
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+
+
+async def test_a_forgotten_job_of_ours_is_found_and_becomes_the_base_of_the_next_update(town: Town) -> None:
+    town.store.apply(a_spec(content="A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+
+    old = town.pipeline
+    town.store._put(replace(old, status=replace(old.status, ledger=(), last_run=None)))  # noqa: SLF001  # an older state is restored
+    await town.after(20)
+    jobs = {attempt.job_id for entry in town.pipeline.status.ledger for attempt in entry.attempts}
+    assert "job-1" in jobs
