@@ -62,11 +62,11 @@ class FakeStore:
             spec=spec,
             status=known.status if known else PipelineStatus(),
         )
-        self._put(pipeline)
+        self.put(pipeline)
 
     def delete(self) -> None:
         known = self.pipelines[KEY]
-        self._put(replace(known, is_deleting=True, generation=known.generation + 1))
+        self.put(replace(known, is_deleting=True, generation=known.generation + 1))
 
     def ask_for_a_run(self, name: str, **changes: object) -> None:
         run = Run(
@@ -84,7 +84,7 @@ class FakeStore:
         run = self.runs.pop(name)
         self.cache.drop_run(KEY.namespace, name, run.uid)
 
-    def _put(self, pipeline: Pipeline) -> Pipeline:
+    def put(self, pipeline: Pipeline) -> Pipeline:
         stored = replace(pipeline, resource_version=str(next(self.versions)))
         self.pipelines[KEY] = stored
         self.cache.put_pipeline(stored)
@@ -106,14 +106,14 @@ class FakeStore:
         known = self._current(pipeline)
         assert status != known.status, "a write without a change"
         self.writes["pipeline status"] += 1
-        return self._put(replace(known, status=status))
+        return self.put(replace(known, status=status))
 
     async def read_pipeline(self, key: Key) -> Pipeline | None:
         return self.pipelines.get(key)
 
     async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:
         self.writes["finalizer"] += 1
-        return self._put(replace(self._current(pipeline), has_finalizer=True))
+        return self.put(replace(self._current(pipeline), has_finalizer=True))
 
     async def remove_finalizer(self, pipeline: Pipeline) -> None:
         self._current(pipeline)
@@ -161,7 +161,7 @@ class FakeStore:
         return name in self.accounts
 
     async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
-        assert subject
+        assert isinstance(subject, Pipeline)
         self.notices += notices
 
 
@@ -204,24 +204,24 @@ class FakeDataflow:
         return job_id
 
     async def validate(self, spec: ResolvedSpec, job_name: str) -> None:
-        assert spec
+        assert isinstance(spec, ResolvedSpec)
         assert job_name
         self.calls["validate"] += 1
         if self.problem is not None:
             raise self.problem
 
     async def stop(self, place: Place, job_id: JobId, mode: StopMode) -> None:
-        assert place
+        assert isinstance(place, Place)
         self.calls[f"stop {mode}"] += 1
         self.become(job_id, JobState.DRAINING if mode is StopMode.DRAIN else JobState.CANCELLING)
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
-        assert place
+        assert isinstance(place, Place)
         self.calls["read job"] += 1
         return self.jobs.get(job_id)
 
     async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
-        assert place
+        assert isinstance(place, Place)
         self.calls["read failure"] += 1
         return self.failures.get(job_id)
 
@@ -249,7 +249,7 @@ class FakeLists:
         self.jobs = tuple(self.dataflow.jobs.values())
 
     def follow(self, key: Key, interest: Interest) -> None:
-        assert interest
+        assert isinstance(interest, Interest)
         self.followed.add(key)
 
     def forget(self, key: Key) -> None:
@@ -263,7 +263,7 @@ class FakeLists:
         return JobsView(jobs=tuple(filter(concerns, self.jobs)), sent_at=self.sent_at, failed=self.failed)
 
     def hurry(self, place: Place) -> None:
-        assert place
+        assert isinstance(place, Place)
 
 
 class Town:

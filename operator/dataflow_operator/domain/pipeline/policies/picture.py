@@ -41,7 +41,7 @@ def draw_new_runs(world: World) -> Choice | None:
             gone = entry.marked(StopMode.CANCEL, "the spec moved on before the run began", world.seen.now)
             return Choice(world=world.but(replace(world.status, ledger=with_entry(world.ledger, replace(gone, sealed=True)))))
         drawn = replace(picture_of(world.seen, world.spec, world.ledger, entry, run, None), resolved_spec=spec)
-        return Choice(world=world, effect=draw_effect(run, drawn))
+        return Choice(world=world, effect=draw_effect(run, drawn), unreported=True)
     return None
 
 

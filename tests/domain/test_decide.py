@@ -1,0 +1,464 @@
+"""The decision: tables of worlds, and what holds in any world."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.builders import BATCH, STREAM, UID, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
+
+from dataflow_operator.domain.errors import FailureClass, Reason
+from dataflow_operator.domain.job import Job, JobId, JobState
+from dataflow_operator.domain.ledger import Attempt, End, Entry, Knowledge, Result, StopMode, Strategy, job_ids_of
+from dataflow_operator.domain.pipeline.decide import decide
+from dataflow_operator.domain.pipeline.learn import learnt
+from dataflow_operator.domain.pipeline.model import Broken, PipelineSpec
+from dataflow_operator.domain.pipeline.observation import Launched, Memory, NameTaken, Observation, RunLook, StopCall, Unclear, Validation
+from dataflow_operator.domain.pipeline.plan import (
+    AddFinalizer,
+    CreateRun,
+    DeleteRun,
+    DrawRun,
+    Launch,
+    LookAtJob,
+    LookAtRun,
+    LookForReason,
+    RemoveFinalizer,
+    StopJob,
+    Validate,
+)
+from dataflow_operator.domain.run import RunStatus
+
+RUNS = an_entry(1, an_attempt())
+CLAIMED = an_entry(1, an_attempt(job=None))
+FRESH = an_entry(1)
+B = a_spec(content="B")
+SEEN_LONG_AGO = Memory(sightings={"nonce-1": 800.0})
+VALID = {"1-": Validation(problem=None, at=999.0)}
+
+TABLE = [
+    ("a new pipeline is held first", a_world(held=False), AddFinalizer),
+    ("a new pipeline is checked before anything is allocated", a_world(memory=Memory()), Validate),
+    ("a checked wish gets an entry and a run object", a_world(), CreateRun),
+    ("nothing is allocated before a list was seen", a_world(jobs=None), None),
+    ("nothing is allocated on an old list", a_world(list_age=31), None),
+    ("a run object is drawn before a claim", a_world(entries=(FRESH,), runs=(a_run(FRESH, drawn=False),)), DrawRun),
+    ("a drawn run launches", a_world(entries=(FRESH,)), Launch),
+    ("nothing is claimed on an old list", a_world(entries=(FRESH,), list_age=31), DrawRun),
+    ("an unanswered claim is waited for", a_world(entries=(CLAIMED,)), DrawRun),
+    ("a job that runs is kept", a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),)), DrawRun),
+    ("a known job that no list shows is looked for", a_world(entries=(RUNS,), jobs=()), LookAtJob),
+    ("a changed wish gets an entry", a_world(B, entries=(RUNS,), jobs=(a_job(of=RUNS),), started=STREAM), CreateRun),
+    ("a stray job of ours is looked at first", a_world(jobs=(a_job(of=RUNS),), run_number=1), LookAtJob),
+    ("a suspended stream's job is stopped", a_world(a_spec(suspend=True), entries=(RUNS,), jobs=(a_job(of=RUNS),)), StopJob),
+    ("a deleted stream's job is stopped", a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),), deleting=True), StopJob),
+    ("a deleted pipeline that never ran goes at once", a_world(deleting=True, jobs=None), RemoveFinalizer),
+    ("a deleted pipeline goes when nothing runs", a_world(deleting=True, run_number=3), RemoveFinalizer),
+    ("a deleted pipeline waits for a list", a_world(deleting=True, run_number=3, jobs=None), None),
+    ("a deleted pipeline waits for a young list", a_world(deleting=True, run_number=3, list_age=31), None),
+    ("a deleted pipeline waits for its claim", a_world(deleting=True, entries=(CLAIMED,)), None),
+    ("a released pipeline is left alone", a_world(deleting=True, held=False, entries=(RUNS,)), None),
+    ("a missing run object is read before it is believed", a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),), runs=()), LookAtRun),
+    (
+        "a failed job's reason is looked for",
+        a_world(entries=(an_entry(1, an_attempt(state=JobState.FAILED, end=JobState.FAILED)),), jobs=()),
+        LookForReason,
+    ),
+    (
+        "a run that is over is told so",
+        a_world(BATCH, entries=(an_entry(1, an_attempt(state=JobState.DONE, end=JobState.DONE), spec=BATCH),)),
+        DrawRun,
+    ),
+]
+
+
+@pytest.mark.parametrize(("world", "effect"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_the_next_effect_is(world: Observation, effect: type[object] | None) -> None:
+    plan = decide(world)
+    assert type(plan.effect) is (effect or type(None)), plan
+
+
+@pytest.mark.parametrize(
+    ("state", "policy", "mode"),
+    [
+        (JobState.RUNNING, StopMode.DRAIN, StopMode.DRAIN),
+        (JobState.RUNNING, StopMode.CANCEL, StopMode.CANCEL),
+        (JobState.QUEUED, StopMode.DRAIN, StopMode.CANCEL),
+        (JobState.PENDING, StopMode.DRAIN, StopMode.CANCEL),
+        (JobState.DRAINING, StopMode.DRAIN, None),
+        (JobState.DRAINING, StopMode.CANCEL, StopMode.CANCEL),
+        (JobState.CANCELLING, StopMode.DRAIN, None),
+        (JobState.CANCELLING, StopMode.CANCEL, None),
+        (JobState.UNKNOWN, StopMode.DRAIN, StopMode.CANCEL),
+    ],
+)
+def test_a_job_is_asked_to_stop_as_its_state_allows(state: JobState, policy: StopMode, mode: StopMode | None) -> None:
+    world = a_world(a_spec(suspend=True, stop_policy=policy), entries=(RUNS,), jobs=(a_job(state=state, of=RUNS),))
+    effect = decide(world).effect
+    assert (effect.mode if isinstance(effect, StopJob) else None) == mode
+
+
+def test_a_batch_job_is_never_drained() -> None:
+    entry = an_entry(1, an_attempt(), spec=BATCH, stop=StopMode.DRAIN)
+    effect = decide(a_world(BATCH, entries=(entry,), jobs=(a_job(of=entry),))).effect
+    assert effect == StopJob(job_id=JobId("j1"), mode=StopMode.CANCEL)
+
+
+def test_a_job_is_not_asked_again_at_once() -> None:
+    memory = Memory(stops={JobId("j1"): StopCall(mode=StopMode.DRAIN, at=998.0)})
+    world = a_world(a_spec(suspend=True), entries=(RUNS,), jobs=(a_job(of=RUNS),), memory=memory)
+    plan = decide(world)
+    assert not isinstance(plan.effect, StopJob)
+
+
+def test_a_job_known_by_name_only_is_not_stopped() -> None:
+    entry = an_entry(1, replace(an_attempt(), known_by=Knowledge.PRESUMED))
+    plan = decide(a_world(a_spec(suspend=True), entries=(entry,), jobs=(a_job(),)))
+    assert not isinstance(plan.effect, StopJob)
+
+
+def test_the_stop_mark_is_in_the_status_before_the_call() -> None:
+    plan = decide(a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),), deleting=True))
+    assert isinstance(plan.effect, StopJob)
+    assert plan.status.ledger[0].stop is StopMode.DRAIN
+
+
+def test_the_claim_is_in_the_status_before_the_launch() -> None:
+    plan = decide(a_world(entries=(FRESH,)))
+    assert isinstance(plan.effect, Launch)
+    claimed = plan.status.ledger[0].attempts[-1]
+    assert (claimed.claim.nonce, claimed.job_name) == (plan.effect.nonce, plan.effect.job_name)
+    assert claimed.is_unanswered
+    assert plan.effect.ownership.attempt == claimed.number
+
+
+# Recovery
+
+
+def _first(world: Observation) -> Attempt:
+    assert isinstance(world.pipeline.spec, PipelineSpec)
+    return learnt(world, world.pipeline.spec)[0].attempts[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "memory", "jobs", "job_id", "known_by", "end"),
+    [
+        ("the answer counts", Memory(answers={"nonce-1": Launched(job_id=JobId("j9"))}), (), "j9", Knowledge.ANSWER, None),
+        ("a label counts", Memory(), (a_job("j9", of=CLAIMED),), "j9", Knowledge.LABEL, None),
+        ("a name alone does not", Memory(), (a_job("j9", JobState.QUEUED),), None, None, None),
+        ("a name alone does not, however old", SEEN_LONG_AGO, (a_job("j9", JobState.QUEUED),), None, None, None),
+        ("the name of a job that runs without labels does not", SEEN_LONG_AGO, (a_job("j9"),), None, None, End.ABSENT),
+        ("a young absence is not believed", Memory(sightings={"nonce-1": 990.0}), (), None, None, None),
+        ("a settled absence is", SEEN_LONG_AGO, (), None, None, End.ABSENT),
+        ("an absence that nobody watched is not", Memory(), (), None, None, None),
+        ("a taken name ends the attempt", Memory(answers={"nonce-1": NameTaken(message="taken")}), (), None, None, End.TAKEN),
+        ("no clear answer is no answer", Memory(answers={"nonce-1": Unclear(message="?")}), (), None, None, None),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " in value else "",
+)
+def test_of_an_unanswered_claim(
+    said: str, memory: Memory, jobs: tuple[Job, ...], job_id: str | None, known_by: Knowledge | None, end: End | None
+) -> None:
+    attempt = _first(a_world(entries=(CLAIMED,), jobs=jobs, memory=replace(memory, validations=VALID)))
+    assert (attempt.job_id, attempt.known_by, attempt.end) == (job_id, known_by, end), said
+
+
+def test_a_list_sent_before_the_settle_time_was_over_closes_nothing() -> None:
+    memory = Memory(sightings={"nonce-1": 880.0})
+    assert _first(a_world(entries=(CLAIMED,), memory=memory, list_age=21)).is_open
+    assert not _first(a_world(entries=(CLAIMED,), memory=memory, list_age=19)).is_open
+
+
+def test_an_unlabelled_job_that_ended_is_presumed_a_batch_runs_own() -> None:
+    entry = an_entry(1, an_attempt(job=None), spec=BATCH)
+    attempt = _first(a_world(BATCH, entries=(entry,), jobs=(a_job("j9", JobState.DONE),), memory=SEEN_LONG_AGO))
+    assert (attempt.job_id, attempt.known_by, attempt.end) == ("j9", Knowledge.PRESUMED, JobState.DONE)
+
+
+def test_a_job_of_a_run_object_made_anew_is_known_by_number_and_digest() -> None:
+    made_anew = replace(CLAIMED, run_uid="another")
+    assert _first(a_world(entries=(made_anew,), jobs=(a_job("j9", of=CLAIMED),), runs=(a_run(made_anew),))).job_id == "j9"
+
+
+def test_a_job_that_comes_after_its_attempt_was_closed_reopens_it() -> None:
+    closed = an_entry(1, an_attempt(job=None, end=End.ABSENT))
+    attempt = _first(a_world(entries=(closed,), jobs=(a_job("j9", of=closed),)))
+    assert (attempt.job_id, attempt.is_open) == ("j9", True)
+
+
+def test_a_job_that_failed_without_a_reason_waits_for_one_and_then_does_without() -> None:
+    failed = an_attempt(state=JobState.FAILED, end=JobState.FAILED)
+    assert _first(a_world(entries=(an_entry(1, failed),))).failure is None
+    later = replace(failed, end_time=failed.end_time and failed.end_time - timedelta(seconds=61))
+    told = _first(a_world(entries=(an_entry(1, later),))).failure
+    assert told is not None
+    assert told.reason is Reason.JOB_FAILED
+
+
+# Updates
+
+
+def test_an_update_waits_until_its_base_runs() -> None:
+    base, new = an_entry(1, an_attempt(state=JobState.PENDING), sealed=True), an_entry(2, spec=B)
+    plan = decide(a_world(B, entries=(base, new), jobs=(a_job(state=JobState.PENDING, of=base),)))
+    assert not isinstance(plan.effect, Launch)
+
+
+def test_an_update_names_its_base_and_takes_its_name() -> None:
+    base, new = an_entry(1, an_attempt(), sealed=True), an_entry(2, spec=B)
+    effect = decide(a_world(B, entries=(base, new), jobs=(a_job(of=base),))).effect
+    assert isinstance(effect, Launch)
+    assert (effect.base_job_id, effect.job_name) == ("j1", "orders-job")
+
+
+def test_a_change_seals_what_it_supersedes_in_the_same_write() -> None:
+    plan = decide(a_world(B, entries=(RUNS,), jobs=(a_job(of=RUNS),), started=STREAM, memory=Memory(validations=VALID)))
+    assert [(entry.number, entry.sealed, entry.stop) for entry in plan.status.ledger] == [(1, True, None), (2, False, None)]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "stop"), [(Strategy.DRAIN, StopMode.DRAIN), (Strategy.CANCEL, StopMode.CANCEL), (Strategy.UPDATE, None)]
+)
+def test_a_strategy_marks_the_old_run_in_the_write_that_allocates_the_new(strategy: Strategy, stop: StopMode | None) -> None:
+    spec = a_spec(content="B", strategy=strategy)
+    plan = decide(a_world(spec, entries=(RUNS,), jobs=(a_job(of=RUNS),), started=STREAM))
+    assert (plan.status.ledger[0].stop, plan.status.ledger[0].sealed) == (stop, True)
+
+
+def test_going_back_to_what_still_runs_launches_nothing() -> None:
+    sealed = an_entry(1, an_attempt(), sealed=True)
+    last = a_last_run(2, result=Result.FAILED, digest="v1-b", reason=Reason.UPDATE_FAILED)
+    plan = decide(a_world(entries=(sealed,), jobs=(a_job(of=sealed),), started=B, run_number=2, last_run=last))
+    assert not isinstance(plan.effect, CreateRun | Launch)
+    assert plan.status.started_digest == sealed.digest
+
+
+def test_a_running_stream_that_is_newer_and_stable_pushes_older_ones_out() -> None:
+    old = an_entry(1, an_attempt(job="j1", name="a"), sealed=True)
+    new = an_entry(2, an_attempt(job="j2", name="b", ago=300), spec=B)
+    plan = decide(a_world(B, entries=(old, new), jobs=(a_job("j1", of=old), a_job("j2", of=new))))
+    assert plan.effect == StopJob(job_id=JobId("j1"), mode=StopMode.DRAIN)
+
+
+# Runs
+
+
+def test_a_run_drawn_late_by_a_stale_hand_is_deleted() -> None:
+    late = a_run(an_entry(1))
+    plan = decide(a_world(BATCH, runs=(late,), run_number=1, started=BATCH))
+    assert isinstance(plan.effect, DeleteRun)
+
+
+def test_a_run_with_a_number_not_given_out_yet_is_left_to_the_hand_that_made_it() -> None:
+    newer = a_run(an_entry(5))
+    plan = decide(a_world(BATCH, runs=(newer,), run_number=1, started=BATCH))
+    assert not isinstance(plan.effect, DeleteRun)
+
+
+def test_a_run_name_that_somebody_has_is_skipped() -> None:
+    foreign = replace(a_run(an_entry(1)), owner_uid=None, status=RunStatus(result=Result.SUCCEEDED))
+    plan = decide(a_world(BATCH, runs=(foreign,)))
+    assert isinstance(plan.effect, CreateRun)
+    assert plan.effect.name == "orders-2"
+
+
+def test_a_run_of_an_earlier_pipeline_of_that_name_is_refused() -> None:
+    asked = replace(a_run(an_entry(7, asked=True)), name="again", status=RunStatus(pipeline_uid="somebody"))
+    effect = decide(a_world(BATCH, runs=(asked,), started=BATCH)).effect
+    assert isinstance(effect, DrawRun)
+    assert effect.status.result is Result.REFUSED
+
+
+def test_a_torn_picture_asks_for_a_stop() -> None:
+    memory = Memory(runs={"orders-1": RunLook(run=None, at=999.0)})
+    plan = decide(a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),), runs=(), memory=memory))
+    assert plan.effect == StopJob(job_id=JobId("j1"), mode=StopMode.DRAIN)
+
+
+def test_a_spec_that_cannot_be_read_stalls_and_nothing_is_done() -> None:
+    world = a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),))
+    broken = replace(world, pipeline=replace(world.pipeline, spec=Broken(reason=Reason.SPEC_UNREADABLE, message="spec.type is 'Micro'")))
+    plan = decide(broken)
+    assert plan.effect is None
+    assert {condition.type for condition in plan.status.conditions} == {"Ready", "Stalled"}
+    assert plan.status.ledger == (RUNS,)
+
+
+# What holds in any world
+
+_states = st.sampled_from(
+    [JobState.QUEUED, JobState.PENDING, JobState.RUNNING, JobState.DRAINING, JobState.CANCELLING, JobState.DONE, JobState.FAILED]
+)
+
+
+@st.composite
+def _entries(draw: st.DrawFn, spec: PipelineSpec) -> tuple[Entry, ...]:
+    entries: list[Entry] = []
+    for number in range(1, draw(st.integers(0, 3)) + 1):
+        attempts: list[Attempt] = []
+        for count in range(1, draw(st.integers(0, 2)) + 1):
+            job = draw(st.one_of(st.none(), st.just(f"j{number}{count}")))
+            end = draw(st.sampled_from([None, None, JobState.FAILED, JobState.DONE] if job else [None, End.ABSENT, End.REFUSED]))
+            failure = (
+                a_failure(kind=FailureClass.USER_CODE)
+                if end in {JobState.FAILED, End.REFUSED, End.ABSENT} and draw(st.booleans())
+                else None
+            )
+            attempts.append(
+                replace(
+                    an_attempt(count, job=job, state=draw(_states), end=end, failure=failure),
+                    claim=replace(an_attempt().claim, nonce=f"n{number}{count}"),
+                )
+            )
+        entries.append(
+            an_entry(
+                number,
+                *attempts,
+                spec=draw(st.sampled_from([spec, replace(spec, parameters={"content": "B"})])),
+                sealed=draw(st.booleans()),
+                stop=draw(st.sampled_from([None, None, StopMode.DRAIN, StopMode.CANCEL])),
+                run_uid=draw(st.sampled_from([f"run-{number}", f"run-{number}", None])),
+            )
+        )
+    return tuple(entries)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Observation:
+    kind = draw(st.sampled_from([STREAM, BATCH]))
+    spec = replace(
+        kind,
+        suspend=draw(st.booleans()),
+        strategy=draw(st.sampled_from(list(Strategy))),
+        deletion_policy=draw(st.sampled_from(list(StopMode))),
+    )
+    entries = draw(_entries(spec))
+    owners = [*entries, an_entry(9)]
+    jobs = tuple(
+        a_job(
+            f"j{draw(st.sampled_from(['11', '12', '21', '31', '99', '98']))}",
+            draw(_states),
+            of=draw(st.sampled_from([None, *owners])),
+            attempt=draw(st.integers(1, 3)),
+        )
+        for _ in range(draw(st.integers(0, 4)))
+    )
+    sightings = {attempt.claim.nonce: draw(st.floats(0, 1000)) for entry in entries for attempt in entry.attempts}
+    return a_world(
+        spec,
+        entries=entries,
+        jobs=draw(st.sampled_from([jobs, jobs, jobs, None])),
+        runs=tuple(a_run(entry, spec=spec, drawn=draw(st.booleans())) for entry in entries if draw(st.integers(0, 4))),
+        memory=Memory(sightings=sightings, validations=draw(st.sampled_from([VALID, {}]))),
+        deleting=draw(st.booleans()),
+        held=draw(st.integers(0, 4)) > 0,
+        run_number=len(entries) + draw(st.integers(0, 1)),
+        list_age=draw(st.sampled_from([1.0, 20.0, 40.0])),
+    )
+
+
+PROPERTY = settings(max_examples=400, deadline=None)
+
+
+@PROPERTY
+@given(worlds())
+def test_equal_observations_get_equal_plans(world: Observation) -> None:
+    assert decide(world) == decide(world)
+
+
+@PROPERTY
+@given(worlds())
+def test_nothing_is_launched_without_a_fresh_complete_list_a_finalizer_and_a_claim(world: Observation) -> None:
+    plan = decide(world)
+    if not isinstance(plan.effect, Launch):
+        return
+    assert world.list_is_fresh
+    assert world.pipeline.has_finalizer
+    assert not world.pipeline.is_deleting
+    entry = next(entry for entry in plan.status.ledger if any(attempt.claim.nonce == world.nonce for attempt in entry.attempts))
+    assert not entry.sealed
+    assert entry.stop is None
+    assert [attempt.claim.nonce for attempt in entry.attempts if attempt.is_open] == [world.nonce]
+
+
+@PROPERTY
+@given(worlds())
+def test_a_name_that_an_active_job_holds_is_launched_only_as_its_update(world: Observation) -> None:
+    plan = decide(world)
+    if isinstance(plan.effect, Launch) and world.jobs is not None:
+        holders = {job.id for job in world.jobs.jobs if job.is_active and job.name == plan.effect.job_name}
+        assert not holders or plan.effect.base_job_id in holders
+
+
+@PROPERTY
+@given(worlds())
+def test_only_a_job_that_an_entry_marks_and_that_is_ours_is_stopped(world: Observation) -> None:
+    plan = decide(world)
+    if isinstance(plan.effect, StopJob):
+        entry, attempt = next((e, a) for e in plan.status.ledger for a in e.attempts if a.job_id == plan.effect.job_id and a.is_open)
+        assert entry.stop is not None
+        assert attempt.known_by in {Knowledge.ANSWER, Knowledge.LABEL}
+
+
+@PROPERTY
+@given(worlds())
+def test_the_finalizer_goes_only_over_an_empty_ledger_and_no_active_job_of_ours(world: Observation) -> None:
+    plan = decide(world)
+    spec = world.pipeline.spec
+    if not isinstance(plan.effect, RemoveFinalizer) or (isinstance(spec, PipelineSpec) and spec.deletion_policy is StopMode.ORPHAN):
+        return
+    never_ran = not world.pipeline.status.ledger and world.pipeline.status.run_number == 0
+    active = [
+        job for job in (world.jobs.jobs if world.jobs else ()) if job.is_active and job.ownership and job.ownership.pipeline_uid == UID
+    ]
+    assert never_ran or (world.list_is_fresh and not active)
+    assert all(not entry.is_open or entry.attempts for entry in world.pipeline.status.ledger)
+
+
+@PROPERTY
+@given(worlds())
+def test_numbers_only_grow_and_marks_and_seals_only_rise(world: Observation) -> None:
+    plan = decide(world)
+    assert plan.status.run_number >= world.pipeline.status.run_number
+    before = {entry.number: entry for entry in world.pipeline.status.ledger}
+    for entry in plan.status.ledger:
+        known = before.get(entry.number)
+        if known is None:
+            continue
+        assert entry.sealed >= known.sealed
+        assert known.stop is None or entry.stop is not None
+        assert {attempt.number for attempt in known.attempts} <= {attempt.number for attempt in entry.attempts}
+
+
+@PROPERTY
+@given(worlds())
+def test_a_known_job_is_never_forgotten_while_it_is_open(world: Observation) -> None:
+    plan = decide(world)
+    kept = job_ids_of(plan.status.ledger)
+    for entry in world.pipeline.status.ledger:
+        for attempt in entry.attempts:
+            if attempt.is_open and attempt.job_id and world.jobs and attempt.job_id not in {job.id for job in world.jobs.jobs}:
+                assert attempt.job_id in kept
+
+
+@PROPERTY
+@given(worlds())
+def test_conditions_are_ready_and_never_both_reconciling_and_stalled(world: Observation) -> None:
+    plan = decide(world)
+    if plan.status is world.pipeline.status:
+        return
+    kinds = [condition.type for condition in plan.status.conditions]
+    assert kinds == sorted(set(kinds))
+    assert kinds == [] or "Ready" in kinds
+    assert not {"Reconciling", "Stalled"} <= set(kinds)
+
+
+@PROPERTY
+@given(worlds())
+def test_a_released_or_settled_world_asks_for_no_pass_at_once(world: Observation) -> None:
+    plan = decide(world)
+    if plan.effect is None:
+        assert plan.requeue_after is None or plan.requeue_after >= timedelta(seconds=1)
