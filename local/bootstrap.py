@@ -28,7 +28,10 @@ def cache() -> Path:
 def main() -> int:
     """Bring the environment up to date; return the exit code."""
     if sys.version_info < OLDEST:
-        print(f"Python {'.'.join(map(str, OLDEST))} or newer is needed, this is {sys.version.split()[0]}: try `make PYTHON=python3.12`", file=sys.stderr)
+        print(
+            f"Python {'.'.join(map(str, OLDEST))} or newer is needed, this is {sys.version.split()[0]}: try `make PYTHON=python3.12`",
+            file=sys.stderr,
+        )
         return 1
     stamp, wanted = VENV / ".ready", f"{hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes()).hexdigest()} {sys.version}"
     if stamp.exists() and stamp.read_text() == wanted:

@@ -55,6 +55,8 @@ class Order:
     replaces: str | None = None
     """Id of the job that this one is to replace (a streaming update), if any."""
     transform_name_mapping: Mapping[str, str] = field(default_factory=dict[str, str])
+    streaming: bool | None = None
+    """What the template's metadata says about the kind of job; None: nothing. The program's graph has the last word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,10 @@ DEFINITIONS = (PIPELINE, RUN)
 _ENVELOPE: dict[str, dict[str, Any]] = {
     "apiVersion": {"type": "string", "description": f"Version of this object's form: '{GROUP}/{VERSION}'."},
     "kind": {"type": "string", "description": "Kind of this object."},
-    "metadata": {"type": "object", "properties": {"name": {"type": "string", "description": "Name of this object, unique among its kind in the namespace."}}},
+    "metadata": {
+        "type": "object",
+        "properties": {"name": {"type": "string", "description": "Name of this object, unique among its kind in the namespace."}},
+    },
 }
 """What every object has, and the API server itself checks."""
 

@@ -10,7 +10,7 @@ from .environment import Environment
 from .ledger import Ledger
 from .policies import DeletionPolicy, DriftPolicy, RetryPolicy, RunHistory, StopPolicy, Timeouts, UpdatePolicy
 from .rules import BY_TEMPLATE, BY_TYPE, CLASHES, JOB_NAME_STAYS, NOT_YET, PARAMETERS
-from .template import QUOTED_KEYS, Template
+from .template import QUOTED_KEYS, SHORT_KEYS, Template
 from .wire import Count, Reason, Rule, Time, Wire, Word, list_map, ruled
 
 NAME = Rule(
@@ -63,7 +63,7 @@ class PipelineType(StrEnum):
     STREAMING = "Streaming"
 
 
-Parameters = Annotated[dict[str, Annotated[str, Field(max_length=16384)]], Field(max_length=128), QUOTED_KEYS, *PARAMETERS]
+Parameters = Annotated[dict[str, Annotated[str, Field(max_length=16384)]], Field(max_length=128), QUOTED_KEYS, SHORT_KEYS, *PARAMETERS]
 """Parameters of a template, byte for byte as they were written."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .template import QUOTED_KEYS
+from .template import QUOTED_KEYS, SHORT_KEYS
 from .wire import ATOMIC, Rule, Wire, ruled
 
 DAY = 86400
@@ -138,7 +138,7 @@ class UpdatePolicy(Wire):
             "Parallel runs both side by side for a while (not supported yet). Default: Update."
         ),
     )
-    transform_name_mapping: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], QUOTED_KEYS] | None = Field(
+    transform_name_mapping: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], QUOTED_KEYS, SHORT_KEYS] | None = Field(
         None,
         max_length=128,
         description="Old names of transforms and their new ones, so that state finds its place. Only with Update. Default: none. Example: {Parse: ParseOrder}.",

@@ -63,8 +63,9 @@ _OPTION_PARAMETERS = (
     "additional_experiments",
     "dataflowServiceOptions",
     "dataflow_service_options",
+    "yaml_pipeline",
 )
-"""Parameters that carry experiments or service options into a job."""
+"""Parameters that carry experiments or service options into a job; Beam YAML does it in its `options`."""
 
 
 def _relaunching(value: str) -> str:
@@ -77,6 +78,16 @@ NO_RELAUNCHING_ITEM = Rule(
     reason=Reason.FORBIDDEN,
 )
 """An experiment or option does not make Dataflow replace a job behind the operator's back."""
+
+NO_RELAUNCHING_TEXT = Rule(
+    rule=f"!({_relaunching('self')})",
+    message=(
+        "`template.beamYaml.pipeline` must not have 'create_or_update_job', 'update_strategy…' or 'parallel_replace…' in its options: "
+        "remove it, `updatePolicy` says how a new revision takes over"
+    ),
+    reason=Reason.FORBIDDEN,
+)
+"""Nor do the options that a Beam YAML pipeline brings itself."""
 
 NO_OWNED_OPTION = Rule(
     rule=r"!self.exists(item, item.matches('^(--)?(update|job_?[nN]ame|labels|transform_?[nN]ame_?[mM]apping|project|region)(=|\\s|$)'))",
@@ -95,8 +106,7 @@ PARAMETERS = (
         reason=Reason.FORBIDDEN,
     ),
     Rule(
-        rule=f"![{', '.join(repr(name) for name in (*_OPTION_PARAMETERS, *RELAUNCHING[:1]))}].exists(name, name in self"
-        f" && (name == '{RELAUNCHING[0]}' || {_relaunching('self[name]')}))",
+        rule=f"!('create_or_update_job' in self || {list(_OPTION_PARAMETERS)}.exists(name, name in self && ({_relaunching('self[name]')})))",
         message=(
             "`parameters` must not have the experiments or service options 'create_or_update_job', 'update_strategy…' or 'parallel_replace…': "
             "remove them, `updatePolicy` says how a new revision takes over"

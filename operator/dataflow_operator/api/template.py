@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .rules import NO_RELAUNCHING_TEXT
 from .wire import Rule, Wire, ruled
 
 GcsPath = Annotated[
@@ -21,6 +22,9 @@ QUOTED_KEYS = Rule(
 )
 """A key that YAML took for a boolean is refused: `n: "3", y: "4"` would quietly lose one of them."""
 
+SHORT_KEYS = Rule(rule="self.all(key, key.size() >= 1 && key.size() <= 256)", message="must have keys of 1 to 256 characters")
+"""Keys are bounded like everything else; a schema alone cannot say it."""
+
 
 class FlexTemplate(Wire):
     """A flex template: a container image and its metadata, described by one JSON file."""
@@ -28,7 +32,7 @@ class FlexTemplate(Wire):
     container_spec_path: GcsPath = Field(
         description="Address of the template's JSON file. Required. Example: 'gs://acme-templates/orders.json'."
     )
-    launch_options: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], QUOTED_KEYS] | None = Field(
+    launch_options: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], QUOTED_KEYS, SHORT_KEYS] | None = Field(
         None,
         max_length=64,
         description="Options of the launcher itself, not of the pipeline, as text. Default: none. Example: {enableImageStreaming: 'true'}.",
@@ -46,12 +50,10 @@ class ClassicTemplate(Wire):
 class BeamYaml(Wire):
     """A pipeline written in Beam YAML, launched through Google's Yaml_Template."""
 
-    pipeline: str = Field(
-        min_length=1,
-        max_length=131072,
+    pipeline: Annotated[str, Field(min_length=1, max_length=131072), NO_RELAUNCHING_TEXT] = Field(
         description="The pipeline in Beam YAML, as text; write it as a YAML block with '|'. Required. Example: 'pipeline: {type: chain, transforms: […]}'.",
     )
-    jinja_variables: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], QUOTED_KEYS] | None = Field(
+    jinja_variables: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], QUOTED_KEYS, SHORT_KEYS] | None = Field(
         None,
         max_length=64,
         description="Variables that the pipeline's Jinja expressions may use, as text. Default: none. Example: {day: '2026-01-31'}.",

@@ -1,0 +1,148 @@
+"""The admin API under /emulator: health, journal, faults, scripts, a fresh start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from aiohttp import web
+
+from dataflow_emulator.engines.script import Script, Scripts
+from dataflow_emulator.engines.simulated import SimulatedEngine
+from dataflow_emulator.faults import Fault, When
+from dataflow_emulator.journal import line_of
+from dataflow_emulator.refusals import Code, RefusedError, invalid
+from dataflow_emulator.rest_front import RestFront
+from dataflow_emulator.service import Service
+
+TAIL: Final = 100
+"""Journal records shown when nobody says how many."""
+
+
+class Admin:
+    """Handlers over one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def serve_on(self, front: RestFront) -> None:
+        """Add the paths to a front."""
+        front.add("GET", "/emulator/health", self.health)
+        front.add("GET", "/emulator/journal", self.journal)
+        front.add("GET", "/emulator/counts", self.counts)
+        front.add("POST", "/emulator/reset", self.reset)
+        front.add("GET", "/emulator/faults", self.faults)
+        front.add("POST", "/emulator/faults", self.add_fault)
+        front.add("DELETE", "/emulator/faults", self.clear_faults)
+        front.add("PUT", "/emulator/scripts", self.put_scripts)
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Tell that all is well, and how many jobs there are."""
+        del request
+        jobs = self._service.machine.jobs
+        active = sum(not job.state.is_terminal for job in jobs)
+        return web.json_response({"status": "ok", "jobs": len(jobs), "activeJobs": active, "time": datetime.now(UTC).isoformat()})
+
+    async def journal(self, request: web.Request) -> web.Response:
+        """Answer with the newest records as JSON lines: `?tail=` how many."""
+        tail = _whole(request.query.get("tail", str(TAIL)))
+        records = self._service.journal.records[-tail:] if tail else ()
+        return web.Response(body=b"".join(map(line_of, records)), content_type="application/jsonl")
+
+    async def counts(self, request: web.Request) -> web.Response:
+        """Answer with how many calls there were."""
+        del request
+        counts = self._service.journal.counts()
+        return web.json_response(
+            [
+                {"method": method, "project": project, "region": region, "calls": calls}
+                for (method, project, region), calls in counts.items()
+            ],
+        )
+
+    async def reset(self, request: web.Request) -> web.Response:
+        """End and forget every job, fault and record."""
+        del request
+        self._service.reset()
+        return web.json_response({})
+
+    async def faults(self, request: web.Request) -> web.Response:
+        """Answer with the faults that are not spent."""
+        del request
+        return web.json_response([asdict(fault) for fault in self._service.faults.pending])
+
+    async def add_fault(self, request: web.Request) -> web.Response:
+        """Take one fault, or a list of them."""
+        body = _json(await request.read())
+        asked = cast("list[object]", body) if isinstance(body, list) else [body]
+        for fault in [_fault(each) for each in asked]:
+            self._service.faults.add(fault)
+        return web.json_response({})
+
+    async def clear_faults(self, request: web.Request) -> web.Response:
+        """Let all be well."""
+        del request
+        self._service.faults.clear()
+        return web.json_response({})
+
+    async def put_scripts(self, request: web.Request) -> web.Response:
+        """Take the scripts of jobs to come: an object of job name patterns and what they change."""
+        engine = self._service.engine
+        if not isinstance(engine, SimulatedEngine):
+            raise RefusedError(Code.FAILED_PRECONDITION, "Only the simulated engine goes by scripts.")
+        engine.scripts = Scripts(default=engine.scripts.default, by_name=read_scripts(await request.read()))
+        return web.json_response({})
+
+
+def read_scripts(text: bytes) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    """Read job name patterns and what they change from JSON; refuse what no script says."""
+    patterns: list[tuple[str, Mapping[str, str]]] = []
+    for pattern, directions in _object(_json(text)).items():
+        changes = {key: _word(value) for key, value in _object(directions).items()}
+        try:
+            Script().directed(changes)
+        except ValueError as error:
+            raise invalid(f"{pattern}: {error}") from error
+        patterns.append((pattern, changes))
+    return tuple(patterns)
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _fault(asked: object) -> Fault:
+    fields = _object(asked)
+    try:
+        return Fault(
+            method=str(fields.get("method", "*")),
+            count=_whole(str(fields.get("count", 1))),
+            latency_seconds=float(str(fields.get("latencySeconds", 0))),
+            code=Code(str(fields["code"])) if "code" in fields else None,
+            message=str(fields.get("message", Fault().message)),
+            when=When(str(fields.get("when", When.BEFORE))),
+        )
+    except ValueError as error:
+        raise invalid(f"This is no fault: {error}") from error
+
+
+def _json(body: bytes) -> object:
+    try:
+        return cast("object", json.loads(body or b"{}"))
+    except ValueError as error:
+        raise invalid(f"The body is no JSON: {error}") from error
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise invalid("Expected a JSON object.")
+    return cast("dict[str, object]", value)
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise invalid(f"{text!r} is no whole number.")
+    return int(text)

@@ -1,0 +1,127 @@
+"""An emulator in one piece: started, stopped, and asked for its addresses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from types import TracebackType
+from typing import Final, Self
+
+from dataflow_emulator.admin import Admin
+from dataflow_emulator.bucket import Bucket
+from dataflow_emulator.commands import order_of
+from dataflow_emulator.engine import Ended, Engine, Importance, Outcome, Said
+from dataflow_emulator.engines.script import PREFIX
+from dataflow_emulator.engines.simulated import SimulatedEngine
+from dataflow_emulator.grpc_front import GrpcFront
+from dataflow_emulator.jobs import Options
+from dataflow_emulator.journal import Journal
+from dataflow_emulator.machine import Machine
+from dataflow_emulator.rest_front import RestFront
+from dataflow_emulator.service import Service
+from dataflow_emulator.settings import EngineKind, Settings
+from dataflow_emulator.store import SqliteStore
+
+LOST: Final = "Workflow failed. Causes: The emulator that ran this job was restarted; the job's processes ended with it."
+"""The message of a job whose engine is no more."""
+
+
+class Emulator:
+    """A local Dataflow inside this process: ``async with Emulator(Settings(root=folder)) as emulator: …``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.grpc_address = ""
+        """`127.0.0.1:port`, once started."""
+        self.rest_url = ""
+        """`http://127.0.0.1:port`, once started."""
+        settings.root.mkdir(parents=True, exist_ok=True)
+        self.bucket = Bucket(settings.root)
+        self.bucket.lay_out()
+        self.engine: Engine = _engine_of(settings)
+        self._store = SqliteStore(settings.state) if settings.state is not None else None
+        self.journal = Journal(settings.journal)
+        self.service = Service(
+            machine=Machine(random=Random(settings.seed), options=_options_of(settings)),
+            bucket=self.bucket,
+            journal=self.journal,
+            engine=self.engine,
+            store=self._store,
+        )
+        self._grpc = GrpcFront(self.service)
+        self._rest = RestFront(self.service)
+        Admin(self.service).serve_on(self._rest)
+
+    async def start(self) -> None:
+        """Take up what a former life left, listen and serve; when that fails, leave nothing behind."""
+        try:
+            await self.service.start()
+            self._take_up()
+            self.grpc_address = await self._grpc.start(self.settings.grpc)
+            self.rest_url = await self._rest.start(self.settings.rest)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop serving, end every job's processes, close the files; jobs stay what they are in the state file."""
+        await self._grpc.stop()
+        await self._rest.stop()
+        await self.service.close()
+        self.journal.close()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.stop()
+
+    def _take_up(self) -> None:
+        """Restore jobs: simulated ones go on where they were, those of a real engine ended with its processes."""
+        if self._store is None:
+            return
+        self._store.restore(self.service.machine)
+        for job in list(self.service.machine.jobs):
+            if job.state.is_terminal:
+                continue
+            if isinstance(self.engine, SimulatedEngine):
+                self.engine.resume(order_of(job), job.state)
+            else:
+                self.service.observe(job.id, Said(importance=Importance.ERROR, text=LOST))
+                self.service.observe(job.id, Ended(outcome=Outcome.FAILED))
+
+
+def _options_of(settings: Settings) -> Options:
+    """Return the service's options; parameters that direct the simulated engine are no business of a template."""
+    options = settings.options.scaled(settings.speed)
+    match settings.engine:
+        case EngineKind.SIMULATED:
+            return replace(options, free_parameters=PREFIX)
+        case EngineKind.BEAM:
+            return options
+
+
+def _engine_of(settings: Settings) -> Engine:
+    match settings.engine:
+        case EngineKind.SIMULATED:
+            return SimulatedEngine(settings.scripts, speed=settings.speed)
+        case EngineKind.BEAM:
+            return _beam(settings)
+
+
+def _beam(settings: Settings) -> Engine:
+    if settings.beam_python is None:
+        raise ValueError("The Beam engine needs beam_python (--beam-python): a Python that has Beam installed.")
+    from dataflow_emulator.engines.beam import BeamEngine  # noqa: PLC0415 - whoever simulates need not load it
+
+    return BeamEngine(
+        root=settings.root,
+        work=settings.work or settings.root.with_name(f"{settings.root.name}-work"),
+        prism=settings.prism,
+        beam_python=settings.beam_python,
+        images=settings.images,
+    )

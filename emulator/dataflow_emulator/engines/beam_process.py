@@ -1,0 +1,172 @@
+"""The processes of the Beam engine: one zygote that has Beam imported, one forked child per job."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from dataflow_emulator.engines.beam_events import ChildEvent, decoded
+
+READY_SECONDS = 60
+"""How long the zygote may import Beam: measured 1.4 s idle, 5 s on a loaded laptop, more with a cold disk."""
+
+FORK_SECONDS = 20
+"""How long a fork may take: measured milliseconds; the machine may swap."""
+
+GONE_SECONDS = 10
+"""How long a killed process may take to be gone: SIGKILL needs the kernel's time only."""
+
+LINE_BYTES = 64 * 1024 * 1024
+"""Longest event of a child: a graph of some thousand steps has a megabyte."""
+
+EMULATOR = Path(__file__).parent.parent.parent
+"""The folder that has the package; the Beam environment has none of this project installed."""
+
+
+class WorkerError(Exception):
+    """The Beam environment cannot run jobs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildOrder:
+    """Everything a child needs; field names are those of the line that it reads."""
+
+    program: str
+    arguments: list[str]
+    root: str
+    temporary: str
+    """The job's own temporary folder."""
+    log: str
+    """File for the program's standard streams."""
+    prism: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Child:
+    """The process of one job, its leader of a session."""
+
+    pid: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    code: asyncio.Future[int]
+    """Its exit code, negative for a signal, when the zygote has buried it."""
+
+    def command(self, do: str) -> None:
+        """Send a command; a child that is gone does not mind."""
+        self.writer.write(json.dumps({"do": do}).encode() + b"\n")
+
+    async def events(self) -> AsyncIterator[ChildEvent]:
+        """Everything it tells, until it is gone."""
+        with contextlib.suppress(ConnectionError):
+            async for line in self.reader:
+                yield decoded(line)
+
+    async def end(self) -> int | None:
+        """Make sure that nothing of the job runs any more; the exit code, or None when nobody knows it."""
+        if not self.code.done() or self.code.cancelled():
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    kill(self.pid, signal.SIGKILL)
+        self.writer.close()
+        await asyncio.wait([self.code], timeout=GONE_SECONDS)
+        return self.code.result() if self.code.done() and not self.code.cancelled() else None
+
+    async def last_words(self, seconds: float) -> None:
+        """Give a child that has ended by itself the time to be buried, so that its own exit code is known."""
+        await asyncio.wait([self.code], timeout=seconds)
+
+
+@dataclass(slots=True, kw_only=True)
+class Zygote:
+    """Starts children; is started anew when it has died."""
+
+    beam_python: Path
+    log: Path
+    _process: asyncio.subprocess.Process | None = None
+    _control: socket.socket | None = None
+    _forked: asyncio.Queue[tuple[int, asyncio.Future[int]]] = field(
+        default_factory=lambda: asyncio.Queue[tuple[int, asyncio.Future[int]]](maxsize=1)
+    )
+    _listener: asyncio.Task[None] | None = None
+    _living: dict[int, asyncio.Future[int]] = field(default_factory=dict[int, asyncio.Future[int]])
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def start(self) -> None:
+        """Import Beam; WorkerError with the reason when that is impossible."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        environment = {**os.environ, "PYTHONPATH": str(EMULATOR), "GRPC_ENABLE_FORK_SUPPORT": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+        with self.log.open("ab") as log, theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(str(self.beam_python), "-m", "dataflow_emulator.worker", str(theirs.fileno())),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._control = ours
+        reader, writer = await asyncio.open_unix_connection(sock=ours.dup())
+        async with asyncio.timeout(READY_SECONDS):
+            ready = await reader.readline()
+        if not ready:
+            words = self.log.read_text(errors="replace").strip().rsplit("\n", 1)[-1]
+            raise WorkerError(f"{self.beam_python} cannot run Beam: {words} (all of it is in {self.log})")
+        self._listener = asyncio.create_task(self._listen(reader, writer))
+
+    async def fork(self, order: ChildOrder) -> Child:
+        """Start the child of one job; WorkerError when there is no way."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            async with self._lock:
+                pid, code = await self._forked_child(theirs)
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
+        writer.write(json.dumps(asdict(order)).encode() + b"\n")
+        return Child(pid=pid, reader=reader, writer=writer, code=code)
+
+    async def close(self) -> None:
+        """End the zygote; its children are the business of whoever has forked them."""
+        if self._control:
+            self._control.close()
+        if self._listener:
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def _forked_child(self, socket_of_child: socket.socket) -> tuple[int, asyncio.Future[int]]:
+        if self._process is None or self._process.returncode is not None or self._listener is None or self._listener.done():
+            await self.close()
+            await self.start()
+        assert self._control  # noqa: S101 — start() has made it
+        try:
+            socket.send_fds(self._control, [b"f"], [socket_of_child.fileno()])
+            async with asyncio.timeout(FORK_SECONDS):
+                return await self._forked.get()
+        except (OSError, TimeoutError) as error:
+            raise WorkerError(f"no process for the job could be started: {error!r}") from error
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hear of births and deaths; at the zygote's end nobody knows any more how its children end."""
+        try:
+            async for line in reader:
+                told = json.loads(line)
+                if "forked" in told:
+                    code = self._living[told["forked"]] = asyncio.get_running_loop().create_future()
+                    await self._forked.put((told["forked"], code))
+                elif ended := self._living.pop(told["pid"], None):
+                    ended.set_result(told["code"])
+        finally:
+            writer.close()
+            for code in self._living.values():
+                code.cancel()
+            self._living.clear()

@@ -1,0 +1,63 @@
+"""Faults: what goes wrong with calls when somebody asks for it, through the admin API or in process."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from dataflow_emulator.refusals import Code
+
+
+class When(StrEnum):
+    """Whether the service had carried the call out when it went wrong."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What happens to some calls."""
+
+    method: str = "*"
+    """Shell-style pattern of RPC names."""
+    count: int = 1
+    """How many calls it happens to; then it is spent."""
+    latency_seconds: float = 0.0
+    """Time before the call is looked at."""
+    code: Code | None = None
+    """What the caller gets; None: the true answer."""
+    message: str = "The emulator was asked to fail here."
+    when: When = When.BEFORE
+
+
+class Faults:
+    """The faults that are not spent yet, in the order of their asking."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Let something go wrong."""
+        self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Let all be well."""
+        self._faults.clear()
+
+    @property
+    def pending(self) -> tuple[Fault, ...]:
+        """What will still go wrong."""
+        return tuple(self._faults)
+
+    def strike(self, method: str) -> Fault | None:
+        """Return what happens to a call of *method* now, and count it."""
+        for index, fault in enumerate(self._faults):
+            if fnmatch.fnmatchcase(method, fault.method):
+                if fault.count > 1:
+                    self._faults[index] = replace(fault, count=fault.count - 1)
+                else:
+                    del self._faults[index]
+                return fault
+        return None

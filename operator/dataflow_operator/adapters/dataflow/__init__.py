@@ -1,0 +1,1 @@
+"""Dataflow: the shared job lists, single calls, and what its errors mean."""

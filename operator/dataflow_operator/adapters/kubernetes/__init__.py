@@ -1,0 +1,1 @@
+"""The API server: objects as JSON, and the calls that read and write them."""

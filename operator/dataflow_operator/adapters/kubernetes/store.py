@@ -1,0 +1,189 @@
+"""The store: pipelines and runs in the API server, each write under what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from dataflow_operator.adapters.kubernetes.api import Api, TakenError
+from dataflow_operator.adapters.kubernetes.events import Events
+from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
+from dataflow_operator.adapters.kubernetes.status import (
+    RUN_STATUS_FIELDS,
+    patch_between,
+    pipeline_status_json,
+    run_status_json,
+)
+from dataflow_operator.adapters.kubernetes.wire import API_VERSION, PIPELINES, RUNS, finalizers_of, pipeline_of, run_of
+from dataflow_operator.controller.ports import Key
+from dataflow_operator.domain.errors import Reason, RefusedError, StaleError, UnavailableError
+from dataflow_operator.domain.ledger import Cause
+from dataflow_operator.domain.names import FINALIZER
+from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus
+from dataflow_operator.domain.pipeline.notices import Notice
+from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun
+from dataflow_operator.domain.run import Run
+
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_PIPELINE: Final = "dataflow-operator.io/pipeline"
+
+PAGE: Final = 500
+"""Objects that one page of a re-list holds: metadata only, some 0.5 KB each. Source: kubectl's own page."""
+
+PAGES: Final = 1000
+"""Pages of one re-list at most: half a million objects, beyond which something is wrong with the list."""
+
+RESTARTS: Final = 5
+"""How often one re-list is begun anew when its continue token expires in between. Source: chosen."""
+
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Asks for a list without spec and status: a re-list wants to know only what is there."""
+
+SeenRun = Callable[[str, str], Run | None]
+"""Returns the row of a run by namespace and name, if it is known: a write then sends only what changed since."""
+
+
+class Store:
+    """Fulfils ``controller.ports.Store`` on a real API server."""
+
+    def __init__(self, api: Api, events: Events, seen_run: SeenRun = lambda _namespace, _name: None) -> None:
+        self._api = api
+        self._events = events
+        self._seen_run = seen_run
+
+    # pipelines
+
+    async def write_status(self, pipeline: Pipeline, status: PipelineStatus) -> Pipeline:
+        """Write the fields of the status that changed, under the pipeline's resourceVersion; return the object as stored."""
+        patch = patch_between(pipeline_status_json(pipeline.status), pipeline_status_json(status))
+        body = {"metadata": {"resourceVersion": pipeline.resource_version}, "status": patch}
+        return pipeline_of(await self._api.merge(f"{_path(PIPELINES, pipeline.namespace, pipeline.name)}/status", body))
+
+    async def read_pipeline(self, key: Key) -> Pipeline | None:
+        """Read a pipeline afresh."""
+        raw = await self._api.read(_path(PIPELINES, key.namespace, key.name))
+        return None if raw is None else pipeline_of(raw)
+
+    async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:
+        """Add our finalizer under the resourceVersion, keeping all others."""
+        raw = await self._as_seen(pipeline)
+        if raw is None:
+            raise StaleError(Reason.NOT_FOUND, "the pipeline is gone")
+        return pipeline_of(await self._write_finalizers(pipeline, [*finalizers_of(raw), FINALIZER]))
+
+    async def remove_finalizer(self, pipeline: Pipeline) -> None:
+        """Remove our finalizer under the resourceVersion, keeping all others; an absent object is no error."""
+        raw = await self._as_seen(pipeline)
+        if raw is not None:
+            await self._write_finalizers(pipeline, [name for name in finalizers_of(raw) if name != FINALIZER])
+
+    async def _as_seen(self, pipeline: Pipeline) -> Json | None:
+        """Return the object that *pipeline* is the row of; None: it is gone. A merge patch replaces the list, so all of it must be known."""
+        raw = await self._api.read(_path(PIPELINES, pipeline.namespace, pipeline.name))
+        if raw is None or mapping(raw.get("metadata")).get("uid") != pipeline.uid:
+            return None
+        if mapping(raw.get("metadata")).get("resourceVersion") != pipeline.resource_version:
+            raise StaleError(Reason.CONFLICT, "the pipeline has changed since it was seen")
+        return raw
+
+    async def _write_finalizers(self, pipeline: Pipeline, names: list[str]) -> Json:
+        body = {"metadata": {"resourceVersion": pipeline.resource_version, "finalizers": names}}
+        return await self._api.merge(_path(PIPELINES, pipeline.namespace, pipeline.name), body)
+
+    # runs
+
+    async def create_run(self, pipeline: Pipeline, name: str, cause: Cause) -> Run:  # noqa: ARG002 # the cause is status: a person who creates runs cannot forge it
+        """Create the run object of that name with the pipeline as controller owner; where the name exists, return what has it."""
+        owner = {
+            "apiVersion": API_VERSION,
+            "kind": "DataflowPipeline",
+            "name": pipeline.name,
+            "uid": pipeline.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "DataflowRun",
+            "metadata": {
+                "name": name,
+                "labels": {LABEL_MANAGED_BY: "dataflow-operator", LABEL_PIPELINE: pipeline.name},
+                "ownerReferences": [owner],
+            },
+            "spec": {"pipelineRef": {"name": pipeline.name}},
+        }
+        try:
+            return run_of(await self._api.create(_path(RUNS, pipeline.namespace), body))
+        except TakenError:
+            holder = await self.read_run(pipeline.namespace, name)
+        if holder is None:
+            raise UnavailableError(Reason.CONFLICT, f"the run {name} is being deleted")
+        return holder
+
+    async def read_run(self, namespace: str, name: str) -> Run | None:
+        """Read a run afresh."""
+        raw = await self._api.read(_path(RUNS, namespace, name))
+        return None if raw is None else run_of(raw)
+
+    async def draw_run(self, namespace: str, drawing: DrawRun) -> Run:
+        """Write a run's status under the resourceVersion that was seen, which is of one uid only."""
+        seen, drawn = self._seen_run(namespace, drawing.name), run_status_json(drawing.status)
+        if seen is not None and seen.uid == drawing.uid and seen.resource_version == drawing.resource_version:
+            patch = patch_between(run_status_json(seen.status), drawn)
+        else:
+            patch = dict.fromkeys(RUN_STATUS_FIELDS) | drawn
+        body = {"metadata": {"resourceVersion": drawing.resource_version}, "status": patch}
+        return run_of(await self._api.merge(f"{_path(RUNS, namespace, drawing.name)}/status", body))
+
+    async def delete_run(self, namespace: str, doomed: DeleteRun) -> None:
+        """Delete a run if it is still as it was seen, in the background; an absent one is no error."""
+        preconditions = {"uid": doomed.uid, "resourceVersion": doomed.resource_version}
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": preconditions}
+        try:
+            await self._api.delete(_path(RUNS, namespace, doomed.name), options)
+        except StaleError as error:
+            if error.reason is not Reason.NOT_FOUND:
+                raise
+
+    # the rest
+
+    async def has_account(self, namespace: str, name: str) -> bool:
+        """Return whether a ServiceAccount exists."""
+        return await self._api.read(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}") is not None
+
+    async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
+        """Write Events about a pipeline, best effort."""
+        await self._events.publish(subject, notices)
+
+    async def is_served(self, kind: str) -> bool:
+        """Return whether the API server serves a kind of ours, by its plural."""
+        return await self._api.read(f"/apis/{API_VERSION}/{kind}", limit="1") is not None
+
+    async def uids_of(self, kind: str) -> Mapping[Key, str]:
+        """Return the uids of all objects of a kind, page by page; a list whose continue token expires is begun anew."""
+        for _ in range(RESTARTS):
+            try:
+                return await self._listed(kind)
+            except StaleError:
+                continue
+        raise UnavailableError(Reason.UNAVAILABLE, f"the list of {kind} changed faster than it could be read")
+
+    async def _listed(self, kind: str) -> Mapping[Key, str]:
+        found: dict[Key, str] = {}
+        query = {"limit": str(PAGE)}
+        for _ in range(PAGES):
+            raw = await self._api.read(f"/apis/{API_VERSION}/{kind}", accept=METADATA_ONLY, **query)
+            if raw is None:
+                raise UnavailableError(Reason.NOT_FOUND, f"the API server does not serve {kind}")
+            for item in objects(raw.get("items")):
+                metadata = mapping(item.get("metadata"))
+                found[Key(str(metadata.get("namespace")), str(metadata.get("name")))] = str(metadata.get("uid"))
+            token = text(mapping(raw.get("metadata")).get("continue"))
+            if token is None:
+                return found
+            query["continue"] = token
+        raise RefusedError(Reason.UNKNOWN, f"the list of {kind} does not end after {PAGES} pages")
+
+
+def _path(kind: str, namespace: str, name: str = "") -> str:
+    return f"/apis/{API_VERSION}/namespaces/{namespace}/{kind}" + (f"/{name}" if name else "")

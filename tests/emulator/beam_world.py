@@ -1,0 +1,166 @@
+"""A Beam engine and what it tells, for the tests of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dataflow_emulator.engine import Ended, Event, Importance, Measured, Order, Outcome, Said, Started
+from dataflow_emulator.engines.beam import BeamEngine
+from dataflow_local.install import beam_python, prism_binary
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+DEADLINE_SECONDS = 60
+"""For anything to happen: all of it takes seconds, but other tests and builds may have the processors."""
+
+OWN_STREAM = """
+import argparse, os, pathlib, sys
+from dataflow_emulator.worker.programs import event_counts
+parser = argparse.ArgumentParser()
+parser.add_argument("--pidFile", required=True)
+mine, others = parser.parse_known_args()
+pathlib.Path(mine.pidFile).write_text(str(os.getpid()))
+event_counts.run(others)
+"""
+"""The streaming program, after it has told its process id."""
+
+WAITS = """
+import argparse, os, pathlib, time
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+parser = argparse.ArgumentParser()
+parser.add_argument("--until", required=True)
+mine, others = parser.parse_known_args()
+def wait(_):
+    for _ in range(6000):
+        if os.path.exists(mine.until):
+            return
+        time.sleep(0.01)
+    raise TimeoutError("nobody released this job")
+with beam.Pipeline(options=PipelineOptions(others)) as p:
+    p | beam.Create([1]) | "Wait" >> beam.Map(wait)
+"""
+"""A batch that ends when a file appears."""
+
+DIVIDES = """
+import apache_beam as beam
+p = beam.Pipeline()
+p | beam.Create([3, 0]) | "Divide" >> beam.Map(lambda n: 1 // n)
+p.run()
+"""
+"""A batch that fails on its second element, by a program that does not wait for it."""
+
+OTHER_STREAM = """
+import argparse
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.transforms.periodicsequence import PeriodicImpulse, RebaseMode
+from apache_beam.transforms.window import FixedWindows
+_, others = argparse.ArgumentParser().parse_known_args()
+with beam.Pipeline(options=PipelineOptions(others, streaming=True)) as p:
+    (p | "Ticks" >> PeriodicImpulse(fire_interval=0.1, rebase=RebaseMode.REBASE_START)
+       | "MakeEvents" >> beam.Map(lambda tick: (b"key", 1)).with_output_types(tuple[bytes, int])
+       | "Window" >> beam.WindowInto(FixedWindows(1))
+       | "CountPerKey" >> beam.CombinePerKey(sum))
+"""
+"""A stream with a step that counts by another type, and without the step that gathers a window."""
+
+PROGRAMS = {"own-stream": OWN_STREAM, "waits": WAITS, "divides": DIVIDES, "other-stream": OTHER_STREAM}
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """An engine, its buckets, and everything that it has told, in order."""
+
+    engine: BeamEngine
+    root: Path
+    told: list[tuple[str, Event]] = field(default_factory=list[tuple[str, Event]])
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hear(self, job_id: str, event: Event) -> None:
+        self.told.append((job_id, event))
+        self.news.set()
+
+    async def launch(self, job_id: str, image: str, *, replaces: str | None = None, **parameters: str) -> None:
+        order = Order(
+            job_id=job_id, job_name=job_id, project="p", location="l", image=image, parameters=parameters, replaces=replaces
+        )
+        await self.engine.launch(order)
+
+    def events(self, job_id: str) -> list[Event]:
+        return [event for told_of, event in self.told if told_of == job_id]
+
+    def messages(self, job_id: str, importance: Importance) -> list[str]:
+        return [event.text for event in self.events(job_id) if isinstance(event, Said) and event.importance is importance]
+
+    def is_running(self, job_id: str) -> bool:
+        return Started() in self.events(job_id)
+
+    async def until(self, true: Callable[[], object]) -> None:
+        """Return as soon as something holds; it is asked whenever the engine tells anything."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not true():
+                self.news.clear()
+                await self.news.wait()
+
+    async def end_of(self, job_id: str) -> Outcome:
+        def ended() -> Ended | None:
+            return next((event for event in self.events(job_id) if isinstance(event, Ended)), None)
+
+        await self.until(ended)
+        end = ended()
+        assert end
+        return end.outcome
+
+    def metric(self, job_id: str, name: str, **context: str) -> float:
+        """The latest value of a metric, 0 if there is none yet."""
+        measured = [event for event in self.events(job_id) if isinstance(event, Measured)]
+        for metric in measured[-1].metrics if measured else ():
+            if metric.name == name and context.items() <= metric.context.items():
+                assert not isinstance(metric.value, Mapping)
+                return metric.value
+        return 0
+
+    def counted(self, bucket: str) -> int:
+        """The sum of all counts in the files of the streaming program."""
+        files = (self.root / bucket).rglob("*.jsonl")
+        return sum(json.loads(line)["count"] for file in files for line in file.read_text().splitlines())
+
+
+@asynccontextmanager
+async def a_world(folder: Path, *, with_prism: bool = True) -> AsyncIterator[World]:
+    images = {}
+    folder.mkdir(exist_ok=True)
+    for name, text in PROGRAMS.items():
+        images[name] = folder / f"{name}.py"
+        images[name].write_text(text)
+    prism = prism_binary() if with_prism else None
+    root = folder / "root"
+    world = World(engine=BeamEngine(root, folder / "work", prism, beam_python(), images), root=root)
+    await world.engine.start(world.hear)
+    try:
+        yield world
+    finally:
+        await world.engine.close()
+
+
+def group(leader: int) -> list[str]:
+    """The processes of a group that live, as `ps` shows them."""
+    lines = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True, timeout=10).stdout
+    fields = (line.split(maxsplit=2) for line in lines.splitlines())
+    return [words[2] for words in fields if words[0] == str(leader) and not words[1].startswith("Z")]
+
+
+async def gone(leader: int) -> None:
+    """Return when nothing of a group lives."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while group(leader):
+            await asyncio.sleep(0.02)  # between two looks at the process table, which has no events
