@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/controller-manager/pkg/informerfactory"
+	"k8s.io/kubernetes/pkg/controller/clusterroleaggregation"
 	"k8s.io/kubernetes/pkg/controller/garbagecollector"
 	"k8s.io/kubernetes/pkg/controller/namespace"
 )
@@ -50,11 +51,14 @@ func startControllers(hook genericapiserver.PostStartHookContext) error {
 	}
 	namespaces := namespace.NewNamespaceController(hook, kube, meta, kube.Discovery().ServerPreferredNamespacedResources,
 		shared.Core().V1().Namespaces(), namespaceResync, corev1.FinalizerKubernetes)
+	// Without it the roles view, edit and admin are empty.
+	roles := clusterroleaggregation.NewClusterRoleAggregation(shared.Rbac().V1().ClusterRoles(), kube.RbacV1())
 	shared.Start(hook.Done())
 	metaShared.Start(hook.Done())
 	close(started)
 	go collector.Run(hook, workers, collectorStart)
 	go collector.Sync(hook, kube.Discovery(), collectorSync)
 	go namespaces.Run(hook, workers)
+	go roles.Run(hook, workers)
 	return nil
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.cache import ROOT
 

@@ -234,7 +234,7 @@ class Machine:
             self._hand_over(job, successor, now)
             return
         end = _end_of(job, outcome)
-        if job.state in {JobState.QUEUED, JobState.PENDING} and end is JobState.DONE:
+        if job.state in {JobState.QUEUED, JobState.PENDING} and end in {JobState.DONE, JobState.DRAINED}:
             self._started(job, now)
             job = self.jobs.get(job.id) or job
         if job.state is JobState.RUNNING and end is JobState.DRAINED:

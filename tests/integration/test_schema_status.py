@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.schema_objects import Json, a_pipeline, a_run
 
+from dataflow_operator.adapters.kubernetes.status import pipeline_status_json, pipeline_status_of, run_status_json, run_status_of
 from dataflow_operator.api.pipeline import PipelineStatus
 from dataflow_operator.api.run import RunStatus
 
@@ -20,6 +21,7 @@ PRECISE = "2026-01-31T12:00:00.123456Z"
 ATTEMPT: Json = {
     "number": 1,
     "jobName": "orders",
+    "claim": {"time": PRECISE, "nonce": "5f0c"},
     "baseJobId": "2026-01-30_12_00_00-1",
     "jobId": "2026-01-31_12_00_00-1",
     "knownBy": "Answer",
@@ -62,8 +64,9 @@ PIPELINE: Json = {
             "stopReason": "Suspended",
             "stopTime": NOW,
             "asked": True,
+            "hasOverrides": True,
             "result": "Stopped",
-            "attempts": [{**ATTEMPT, "claim": {"time": PRECISE, "nonce": "5f0c"}}],
+            "attempts": [ATTEMPT],
         },
     ],
     "currentRun": "orders-6",
@@ -139,6 +142,16 @@ def test_a_status_is_kept_as_it_was_written_and_a_write_without_a_change_is_none
 def test_the_models_read_and_write_what_the_api_server_keeps() -> None:
     for model, status in ((PipelineStatus, PIPELINE), (RunStatus, RUN)):
         assert model.model_validate(status).model_dump(by_alias=True, exclude_none=True) == status
+
+
+@pytest.mark.parametrize("plural", KINDS)
+def test_what_the_operator_writes_is_kept_whole(door: Door, plural: str) -> None:
+    make, status = KINDS[plural]
+    written = pipeline_status_json(pipeline_status_of(status)) if make is a_pipeline else run_status_json(run_status_of(status))
+    assert door.create(make(name="written")).is_accepted
+    kept = door.patch_status(plural, "written", written)
+    assert kept.body.get("status") == written, kept.body
+    assert kept.warning == ""
 
 
 @pytest.mark.parametrize("plural", KINDS)

@@ -29,11 +29,12 @@ class Failure(Wire):
     retryable: bool | None = Field(None, description="Whether another attempt can help.")
 
 
-class RunAttempt(Wire):
+class Attempt(Wire):
     """One try of a run at launching a job."""
 
     number: Count = Field(description="The attempt's number, which grows for the life of the run.")
     job_name: Word | None = Field(None, description="The name that the job was launched under.")
+    claim: Claim | None = Field(None, description="The record, written first, that this attempt is about to launch.")
     base_job_id: Word | None = Field(None, description="Id of the job that this attempt updates.")
     job_id: Word | None = Field(None, description="Id of the job in Dataflow.")
     known_by: Word | None = Field(None, description="How the job was recognized as ours: by the answer to the launch, or by its labels.")
@@ -45,10 +46,8 @@ class RunAttempt(Wire):
     failure: Failure | None = Field(None, description="Why the attempt failed; absent if it did not.")
 
 
-class Attempt(RunAttempt):
-    """One try of a run at launching a job, with its claim."""
-
-    claim: Claim | None = Field(None, description="The record, written first, that this attempt is about to launch.")
+Attempts = Annotated[list[Attempt], Field(max_length=ATTEMPTS_LIMIT, json_schema_extra=list_map("number"))]
+"""The attempts of a run, one of a number."""
 
 
 class Entry(Wire):
@@ -66,11 +65,9 @@ class Entry(Wire):
     stop_reason: Word | None = Field(None, description="Why the run is to stop.")
     stop_time: Time | None = Field(None, description="Since when the run is to stop.")
     asked: bool | None = Field(None, description="Whether a person asked for the run.")
+    has_overrides: bool | None = Field(None, description="Whether the run has parameters of its own.")
     result: Word | None = Field(None, description="How the run ended: Succeeded, Failed, Stopped, Replaced or Refused.")
-    attempts: Annotated[list[Attempt], Field(max_length=ATTEMPTS_LIMIT, json_schema_extra=list_map("number"))] | None = Field(
-        None,
-        description="The run's attempts at launching a job, newest last.",
-    )
+    attempts: Attempts | None = Field(None, description="The run's attempts at launching a job, newest last.")
 
 
 Ledger = Annotated[list[Entry], Field(max_length=ENTRIES_LIMIT, json_schema_extra=list_map("number"))]

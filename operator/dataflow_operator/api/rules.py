@@ -28,6 +28,11 @@ _CLASHES: dict[str, tuple[str, ...]] = {
     "dumpHeapOnOom": ("dumpHeapOnOOM", "dump_heap_on_oom"),
     "saveHeapDumpsToGcsPath": ("save_heap_dumps_to_gcs_path",),
     "additionalExperiments": ("experiments", "additional_experiments"),
+    "additionalPipelineOptions": (),
+    "streamingMode": ("streaming_mode",),
+    "launcherMachineType": (),
+    "enableLauncherVmSerialPortLogging": (),
+    "bypassTempDirValidation": (),
 }
 """Fields of `environment`, and the other names under which Beam's pipeline options know the same thing (Java's, then Python's).
 

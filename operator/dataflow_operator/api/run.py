@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from .conditions import Conditions
-from .ledger import ATTEMPTS_LIMIT, RunAttempt
+from .ledger import Attempts
 from .pipeline import Parameters
 from .policies import DeletionPolicy
-from .wire import Count, Reason, Rule, Time, Wire, Word, list_map, ruled, same
+from .wire import Count, Reason, Rule, Time, Wire, Word, ruled, same
 
 Name = Annotated[
     str,
@@ -97,10 +97,7 @@ class RunStatus(Wire):
         alias="consoleURL",
         description="Address of the run's job in the Google Cloud console.",
     )
-    attempts: Annotated[list[RunAttempt], Field(max_length=ATTEMPTS_LIMIT, json_schema_extra=list_map("number"))] | None = Field(
-        None,
-        description="The run's attempts at launching a job, newest last.",
-    )
+    attempts: Attempts | None = Field(None, description="The run's attempts at launching a job, copied from the ledger, newest last.")
     start_time: Time | None = Field(None, description="When the run began.")
     completion_time: Time | None = Field(None, description="When the run was over.")
     result: Word | None = Field(None, description="How the run ended: Succeeded, Failed, Stopped, Replaced or Refused.")

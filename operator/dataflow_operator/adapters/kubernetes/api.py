@@ -81,6 +81,6 @@ class Api:
 
     @staticmethod
     def _object(status: int, body: bytes, retry_after: str | None, *, is_write: bool) -> Json:
-        if HTTPStatus(status).is_success:
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return mapping(json.loads(body))
         raise refusal_of(status, body, retry_after, is_write=is_write)

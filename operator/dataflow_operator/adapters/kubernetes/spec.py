@@ -158,14 +158,13 @@ def _environment(value: object) -> Environment:
     """Return the runtime environment, without what is empty."""
     found: dict[str, EnvironmentValue] = {}
     for name, item in mapping(value).items():
-        if isinstance(item, list):
-            words: tuple[str, ...] = tuple(part for part in items(item) if isinstance(part, str))
-            if words:
-                found[name] = words
+        words = tuple(part for part in items(item) if isinstance(part, str))
+        if words:
+            found[name] = words
         elif isinstance(item, str | bool | int):
             if item != "":
                 found[name] = item
-        elif item is not None:
+        elif item not in (None, []):
             raise UnreadableError(f"environment.{name}", "must be a text, a whole number, true, false or a list of texts")
     return found
 

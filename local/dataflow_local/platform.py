@@ -1,0 +1,235 @@
+"""The local platform: an API server, an emulator that runs Beam, and the operator. `make up` leaves it running, `make down` ends it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Self
+
+from dataflow_local.apiserver import ApiServer, StartError, server_command
+from dataflow_local.cache import ROOT
+from dataflow_local.go import BuildError
+from dataflow_local.install import beam_python, prism_binary
+from dataflow_local.kubectl import KubectlError
+from dataflow_local.program import START_SECONDS, Program, ProgramError
+from dataflow_local.users import User
+
+FOLDER: Final = ROOT / ".local"
+"""Everything of a platform that was left running: its data, its logs, and how to reach it."""
+
+HOST: Final = "127.0.0.1"
+
+NAMESPACE: Final = "demo"
+"""Where the examples are applied."""
+
+LIST_LAG_SECONDS: Final = 2
+"""How late the emulator's job list may be: it is not, and a claim that was lost settles the sooner."""
+
+POLL_SECONDS: Final = 2
+"""How often the operator lists jobs here; a person is watching."""
+
+
+class Engine(StrEnum):
+    """What runs the jobs."""
+
+    BEAM = "beam"
+    SIMULATED = "simulated"
+
+
+class Platform:
+    """API server, emulator and operator on one folder. As a context manager it lives as long as the block."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        engine: Engine = Engine.BEAM,
+        detached: bool = False,
+        prebuilt: bool = False,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Prepare; *prebuilt* accepts the API server that KUBEBUILDER_ASSETS names; *say* takes a line for the person who waits."""
+        self.folder = folder
+        self.bucket = folder / "bucket"
+        self.journal = folder / "emulator" / "journal.jsonl"
+        self.engine = engine
+        self._detached = detached
+        self._prebuilt = prebuilt
+        self._say = say
+        self._open = ExitStack()
+        self.api: ApiServer = ApiServer(folder / "api-server", detached=detached, command=server_command(prebuilt=prebuilt))
+        self.emulator: Program | None = None
+        self.operator: Program | None = None
+        self.grpc = self.rest = self.http = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def start(self) -> None:
+        """Start what does not run yet, in order, and return when all of it answers."""
+        self._timed("API server", self._start_api)
+        self._timed(f"emulator ({self.engine} engine)", self.start_emulator)
+        self._timed("operator", self.start_operator)
+
+    def _timed(self, what: str, start: Callable[[], None]) -> None:
+        began = time.monotonic()
+        start()
+        self._say(f"✓ {what} is up ({time.monotonic() - began:.1f} s)")
+
+    def _start_api(self) -> None:
+        if self.api.process_id is None:
+            self.api.start()
+        if not self._detached:
+            self._open.callback(self.api.stop)
+        self.api.apply(ROOT / "crds")
+        self.api.apply(ROOT / "manifests" / "local")
+        self.api.wait_served()
+
+    def start_emulator(self) -> None:
+        """Start the emulator, or take the one that runs."""
+        command = [sys.executable, "-m", "dataflow_emulator", "--engine", self.engine, "--root", str(self.bucket)]
+        folder = self.folder / "emulator"
+        command += ["--journal", str(self.journal), "--state", str(folder / "state.sqlite")]
+        if self.engine is Engine.BEAM:
+            command += ["--work", str(folder / "work"), "--prism", str(prism_binary()), "--beam-python", str(beam_python())]
+        self.emulator = Program("emulator", folder, command, detached=self._detached)
+        if not self._detached:
+            self._open.callback(self.emulator.stop)
+        known = folder / "ready.json"
+        if self.emulator.process_id is None:
+            self.emulator.start()
+            known.write_text(self.emulator.first_line())
+        ready = json.loads(known.read_text())
+        self.grpc, self.rest = ready["grpc"], ready["rest"]
+
+    def start_operator(self) -> None:
+        """Start the operator, or take the one that runs."""
+        folder = self.folder / "operator"
+        known = folder / "http"
+        self.http = known.read_text() if known.exists() else f"{HOST}:{_free_port()}"
+        self.operator = Program("operator", folder, self.operator_command(), detached=self._detached)
+        if not self._detached:
+            self._open.callback(self.operator.stop)
+        if self.operator.process_id is None:
+            self.operator.start()
+            known.write_text(self.http)
+        _until_ready(self.operator, f"http://{self.http}/readyz")
+
+    def operator_command(self) -> list[str]:
+        """Return how the operator is started: as its own user, with the rights that the manifests give to it."""
+        return [
+            sys.executable,
+            "-m",
+            "dataflow_operator",
+            "run",
+            f"--kubeconfig={self.api.kubeconfig(User.OPERATOR)}",
+            f"--dataflow-endpoint=grpc://{self.grpc}",
+            "--identity-mode=emulator",
+            f"--list-lag-seconds={LIST_LAG_SECONDS}",
+            f"--poll-seconds={POLL_SECONDS}",
+            f"--http-bind={self.http}",
+            "--log-format=text",
+        ]
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Return what kubectl printed, called as admin in the namespace of the examples."""
+        return self.api.kubectl("--namespace", NAMESPACE, *arguments, stdin=stdin)
+
+    def stop(self) -> list[str]:
+        """End whatever of the platform runs, the operator first; return what did run."""
+        programs = [Program(name, self.folder / name, []) for name in ("operator", "emulator")]
+        running = [program for program in programs if program.process_id is not None]
+        for program in running:
+            program.stop()
+        names = [program.name for program in running]
+        if self.api.process_id is not None:
+            self.api.stop()
+            names.append("API server")
+        return names
+
+
+def _until_ready(program: Program, url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        program.check()
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - a loopback address of our own
+                if answer.status == 200:  # noqa: PLR2004 - OK
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise ProgramError(f"{program.name} does not answer at {url} after {START_SECONDS:.0f} s\n{program.tail()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def make_data(bucket: Path) -> None:
+    """Write the examples' input where gs://acme-data is."""
+    subprocess.run([sys.executable, str(ROOT / "examples" / "data" / "make_data.py"), str(bucket / "acme-data")], check=True, timeout=60)
+
+
+def up() -> None:
+    """Start the platform and leave it running."""
+    platform = Platform(FOLDER, detached=True, prebuilt=True)
+    platform.start()
+    make_data(platform.bucket)
+    if "namespace/" not in platform.api.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "--output=name"):
+        platform.api.kubectl("create", "namespace", NAMESPACE)
+    shutil.copyfile(platform.api.kubeconfig(), FOLDER / "kubeconfig")
+    (FOLDER / "kubeconfig").chmod(0o600)
+    environment = {
+        "KUBECONFIG": str(FOLDER / "kubeconfig"),
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAFLOW": f"{platform.rest}/",
+        "DATAFLOW_EMULATOR": platform.grpc,
+    }
+    (FOLDER / "env").write_text("".join(f"export {name}={value}\n" for name, value in environment.items()))
+    print(f"\nThe platform runs. Results appear under {platform.bucket}.\nNext:\n")
+    print("  . .local/env")
+    print(f"  kubectl apply -n {NAMESPACE} -f examples/revenue-by-country.yaml")
+    print(f"  kubectl get dfp,dfr -n {NAMESPACE} --watch")
+
+
+def down() -> None:
+    """End the platform."""
+    stopped = Platform(FOLDER, detached=True, prebuilt=True, say=lambda _: None).stop() if FOLDER.exists() else []
+    print(f"Stopped: {', '.join(stopped)}" if stopped else "Nothing was running")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out `up` or `down`; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m dataflow_local.platform", description=__doc__)
+    parser.add_argument("verb", choices=("up", "down"))
+    verb = parser.parse_args(arguments).verb
+    try:
+        up() if verb == "up" else down()
+    except (ProgramError, StartError, BuildError, KubectlError, OSError) as error:
+        print(f"✗ {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,244 @@
+"""Single calls to Dataflow: each made once, within a deadline, and translated."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from typing import Any, Final, Protocol, TypeVar
+
+from google.api_core.exceptions import GoogleAPICallError
+from grpc import StatusCode
+
+from dataflow_operator.adapters.dataflow.channel import Clients
+from dataflow_operator.adapters.dataflow.environment import classic_environment, flex_environment
+from dataflow_operator.adapters.dataflow.errors import code_of, dry_run_error, launch_error, read_error, stop_error
+from dataflow_operator.adapters.dataflow.failure import failure_of
+from dataflow_operator.adapters.dataflow.jobs import job_of
+from dataflow_operator.adapters.dataflow.listing import READ_SECONDS, Bearer
+from dataflow_operator.adapters.dataflow.messages import messages
+from dataflow_operator.adapters.tally import Tally, uncounted
+from dataflow_operator.controller.ports import Place
+from dataflow_operator.domain.errors import AmbiguousError, Failure, Reason, RefusedError
+from dataflow_operator.domain.job import Job, JobId
+from dataflow_operator.domain.ledger import StopMode
+from dataflow_operator.domain.names import labels_of
+from dataflow_operator.domain.pipeline.model import BeamYamlTemplate, ClassicTemplate, FlexTemplate, ResolvedSpec
+from dataflow_operator.domain.pipeline.plan import Launch
+
+STOP_SECONDS: Final = 30.0
+"""The longest that a call to stop a job may take. Source: chosen, as for a launch."""
+
+YAML_TEMPLATE: Final = "gs://dataflow-templates-{region}/latest/flex/Yaml_Template"
+"""Google's template that runs Beam YAML. Source: the path that `gcloud dataflow yaml run` uses."""
+
+MESSAGE_PAGES: Final = 10
+"""Pages of error messages that are read to find a reason: the newest come last, and few jobs fill more than one. Source: chosen."""
+
+_STATES: Final = {
+    StopMode.DRAIN: messages.JobState.JOB_STATE_DRAINED,
+    StopMode.CANCEL: messages.JobState.JOB_STATE_CANCELLED,
+}
+"""The state to ask for. DRAINED and not DRAINING: as the documentation, gcloud and Airflow do."""
+
+T = TypeVar("T")
+
+
+class Caller(Bearer, Protocol):
+    """Who calls, and for whom."""
+
+    def objection_to(self, account: str | None) -> str | None:
+        """Return why a pipeline that names this ServiceAccount cannot be served by this caller; None: it can."""
+        ...
+
+
+class Calls:
+    """Fulfils ``controller.ports.Dataflow`` through the official clients."""
+
+    def __init__(
+        self,
+        *,
+        clients: Clients,
+        caller: Caller,
+        launch_seconds: float,
+        yaml_template: str = YAML_TEMPLATE,
+        tally: Tally = uncounted,
+    ) -> None:
+        self._clients = clients
+        self._caller = caller
+        self._launch_seconds = launch_seconds
+        self._yaml_template = yaml_template
+        self._tally = tally
+
+    async def launch(self, order: Launch) -> JobId:
+        """Launch a job, or an update of one, and return its id."""
+        if objection := self._caller.objection_to(order.spec.service_account_name):
+            raise RefusedError(Reason.PERMISSION_DENIED, objection)
+        labels = {**order.spec.job_labels, **labels_of(order.ownership)}
+        # The answer carries an id and nothing to rely on beside it.
+        try:
+            job_id = await self._send(order.spec, order.job_name, labels, is_update=order.base_job_id is not None)
+        except GoogleAPICallError as error:
+            raise launch_error(error, is_update=order.base_job_id is not None) from error
+        if not job_id:
+            raise AmbiguousError(Reason.UNKNOWN, "Dataflow accepted the launch and named no job")
+        return JobId(job_id)
+
+    async def validate(self, spec: ResolvedSpec, job_name: str) -> None:
+        """Ask whether a launch would be accepted. RefusedError with a Template… or PermissionDenied reason where not."""
+        if objection := self._caller.objection_to(spec.service_account_name):
+            raise RefusedError(Reason.PERMISSION_DENIED, objection)
+        try:
+            await self._send(spec, job_name, dict(spec.job_labels), is_dry_run=True)
+        except GoogleAPICallError as error:
+            if (said := dry_run_error(error)) is not None:
+                raise said from error
+
+    async def stop(self, place: Place, job_id: JobId, mode: StopMode) -> None:
+        """Ask a job to drain or cancel. A job that is over already is no error."""
+        if mode is StopMode.ORPHAN:
+            return
+        request = messages.UpdateJobRequest(
+            project_id=place.project, location=place.region, job_id=job_id, job=messages.Job(requested_state=_STATES[mode])
+        )
+        metadata = await self._caller.metadata()
+        try:
+            await self._counted("UpdateJob", self._clients.jobs.update_job(request, retry=None, timeout=STOP_SECONDS, metadata=metadata))
+        except GoogleAPICallError as error:
+            if (said := stop_error(error)) is not None:
+                raise said from error
+
+    async def read_job(self, place: Place, job_id: JobId) -> Job | None:
+        """Read one job; None: the service does not know it."""
+        request = messages.GetJobRequest(
+            project_id=place.project, location=place.region, job_id=job_id, view=messages.JobView.JOB_VIEW_SUMMARY
+        )
+        metadata = await self._caller.metadata()
+        try:
+            job = await self._counted("GetJob", self._clients.jobs.get_job(request, retry=None, timeout=READ_SECONDS, metadata=metadata))
+        except GoogleAPICallError as error:
+            if code_of(error) is StatusCode.NOT_FOUND:
+                return None
+            raise read_error(error) from error
+        return job_of(messages.Job.pb(job))
+
+    async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
+        """Return why a failed job failed, from its error messages; None: nothing is said yet."""
+        request = messages.ListJobMessagesRequest(
+            project_id=place.project,
+            location=place.region,
+            job_id=job_id,
+            minimum_importance=messages.JobMessageImportance.JOB_MESSAGE_ERROR,
+        )
+        metadata = await self._caller.metadata()
+        errors: list[str] = []
+        try:
+            pager = await self._counted(
+                "ListJobMessages",
+                self._clients.messages.list_job_messages(request, retry=None, timeout=READ_SECONDS, metadata=metadata),
+            )
+            pages = 0
+            async for page in pager.pages:
+                plain: Any = messages.ListJobMessagesResponse.pb(page)
+                errors += [message.message_text for message in plain.job_messages if message.message_importance == _ERROR]
+                pages += 1
+                if pages == MESSAGE_PAGES:
+                    break
+        except GoogleAPICallError as error:
+            if code_of(error) is StatusCode.NOT_FOUND:
+                return None
+            raise read_error(error) from error
+        return failure_of(errors)
+
+    async def _send(
+        self, spec: ResolvedSpec, job_name: str, labels: dict[str, str], *, is_update: bool = False, is_dry_run: bool = False
+    ) -> str:
+        """Send a launch and return the new job's id, empty for a dry run."""
+        try:
+            metadata = await self._caller.metadata()
+            call = (
+                self._classic(spec, spec.template, job_name, labels, metadata, is_update=is_update, is_dry_run=is_dry_run)
+                if isinstance(spec.template, ClassicTemplate)
+                else self._flex(spec, spec.template, job_name, labels, metadata, is_update=is_update, is_dry_run=is_dry_run)
+            )
+        except (TypeError, ValueError) as error:
+            raise RefusedError(Reason.INVALID_ARGUMENT, f"the launch cannot be written as Dataflow's message: {error}") from error
+        answer: Any = await self._counted("LaunchTemplate" if isinstance(spec.template, ClassicTemplate) else "LaunchFlexTemplate", call)
+        return str(answer.job.id)
+
+    def _flex(
+        self,
+        spec: ResolvedSpec,
+        template: FlexTemplate | BeamYamlTemplate,
+        job_name: str,
+        labels: dict[str, str],
+        metadata: tuple[tuple[str, str], ...],
+        *,
+        is_update: bool,
+        is_dry_run: bool,
+    ) -> Awaitable[Any]:
+        match template:
+            case FlexTemplate():
+                path, options, parameters = template.container_spec_path, dict(template.launch_options), dict(spec.parameters)
+            case BeamYamlTemplate():
+                path, options = self._yaml_template.format(region=spec.region), {}
+                parameters = {**spec.parameters, "yaml_pipeline": template.pipeline}
+                if template.jinja_variables:
+                    parameters["jinja_variables"] = json.dumps(dict(template.jinja_variables), sort_keys=True)
+        request = messages.LaunchFlexTemplateRequest(
+            project_id=spec.project,
+            location=spec.region,
+            validate_only=is_dry_run,
+            launch_parameter=messages.LaunchFlexTemplateParameter(
+                job_name=job_name,
+                container_spec_gcs_path=path,
+                parameters=parameters,
+                launch_options=options,
+                environment=flex_environment(spec.environment, labels),
+                update=is_update,
+                transform_name_mappings=dict(spec.transform_name_mapping) if is_update else {},
+            ),
+        )
+        return self._clients.flex.launch_flex_template(request, retry=None, timeout=self._launch_seconds, metadata=metadata)
+
+    def _classic(
+        self,
+        spec: ResolvedSpec,
+        template: ClassicTemplate,
+        job_name: str,
+        labels: dict[str, str],
+        metadata: tuple[tuple[str, str], ...],
+        *,
+        is_update: bool,
+        is_dry_run: bool,
+    ) -> Awaitable[Any]:
+        request = messages.LaunchTemplateRequest(
+            project_id=spec.project,
+            location=spec.region,
+            validate_only=is_dry_run,
+            gcs_path=template.path,
+            launch_parameters=messages.LaunchTemplateParameters(
+                job_name=job_name,
+                parameters=dict(spec.parameters),
+                environment=classic_environment(spec.environment, labels),
+                update=is_update,
+                transform_name_mapping=dict(spec.transform_name_mapping) if is_update else {},
+            ),
+        )
+        return self._clients.classic.launch_template(request, retry=None, timeout=self._launch_seconds, metadata=metadata)
+
+    async def _counted(self, method: str, call: Awaitable[T]) -> T:
+        try:
+            answer = await call
+        except GoogleAPICallError as error:
+            self._tally("dataflow", method, code_of(error).name)
+            raise
+        except asyncio.CancelledError:
+            self._tally("dataflow", method, StatusCode.CANCELLED.name)
+            raise
+        self._tally("dataflow", method, StatusCode.OK.name)
+        return answer
+
+
+_ERROR: Final = messages.JobMessageImportance.JOB_MESSAGE_ERROR.value
+"""Importances are not ordered by number, so that only equality may be asked."""
