@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"go.etcd.io/etcd/server/v3/embed"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
@@ -27,21 +28,11 @@ import (
 // the server would then wait up to two seconds for the connections, its own to itself among them.
 const stopGrace = 500 * time.Millisecond
 
-// fixed are flags of kube-apiserver that hold unless the caller gives others.
-var fixed = []string{
-	"--bind-address=127.0.0.1",
-	"--advertise-address=127.0.0.1", // else a machine without a default route does not start
-	"--endpoint-reconciler-type=none",
-	"--disable-admission-plugins=ServiceAccount", // no controller makes the accounts' defaults
-	"--authorization-mode=RBAC",
-	"--allow-privileged=true",
-	"--service-cluster-ip-range=10.0.0.0/24",
-	"--shutdown-send-retry-after=true", // with the next one: SIGTERM takes 0.2 s with an open watch, not 61 s
-	"--shutdown-watch-termination-grace-period=1s",
-	"--profiling=false",
-}
+// closeGrace is how long etcd may take to close. It waits for its clients, which the server above may still hold;
+// an end without it is a crash, and loses nothing.
+const closeGrace = 500 * time.Millisecond
 
-// serve runs until SIGTERM or SIGINT, or, with --with-parent, until standard input ends.
+// serve is kube-apiserver, with its flags, on an etcd of its own. It runs until SIGTERM or SIGINT, or, with --with-parent, until standard input ends.
 func serve(args []string) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // 250 MB instead of 300 when idle, for a little CPU
@@ -55,7 +46,7 @@ func serve(args []string) error {
 	for _, set := range server.Flags().FlagSets {
 		flags.AddFlagSet(set)
 	}
-	if err := flags.Parse(append(fixed, args...)); err != nil {
+	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *data == "" {
@@ -74,10 +65,19 @@ func serve(args []string) error {
 		return err
 	}
 	defer os.RemoveAll(filepath.Dir(strings.TrimPrefix(address, "unix://")))
-	defer etcd.Close()
+	defer closeEtcd(etcd)
 	server.Etcd.StorageConfig.Transport.ServerList = []string{address}
 	server.SecureServing.ServerCert.CertDirectory = filepath.Join(*data, "certificates")
 	return run(ctx, server)
+}
+
+func closeEtcd(etcd *embed.Etcd) {
+	closed := make(chan struct{})
+	go func() { etcd.Close(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(closeGrace):
+	}
 }
 
 // stopWithInput asks this process to stop as SIGTERM does.

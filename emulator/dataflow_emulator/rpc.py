@@ -175,7 +175,7 @@ def _aggregated(world: World, request: Pb, response: Pb) -> None:
 
 def _check_active(world: World, request: Pb, response: Pb) -> None:
     jobs = world.machine.jobs
-    response.active_job_exists = any(jobs.active_of(request.project_id, location) for location in jobs.locations(request.project_id))
+    response.active_jobs_exist = any(jobs.active_of(request.project_id, location) for location in jobs.locations(request.project_id))
 
 
 def _snapshot_job(world: World, request: Pb, response: Pb) -> None:

@@ -17,7 +17,7 @@ from dataflow_emulator.faults import Fault, Faults, When
 from dataflow_emulator.jobs import DEFAULT_LOCATION, Job
 from dataflow_emulator.journal import Call, JobForm, Journal
 from dataflow_emulator.machine import Machine
-from dataflow_emulator.refusals import RefusedError
+from dataflow_emulator.refusals import Code, RefusedError
 from dataflow_emulator.rpc import Rpc, World
 from dataflow_emulator.translate import Pb, fields_of
 
@@ -119,9 +119,11 @@ class Service:
         except asyncio.CancelledError:
             told.code = "CANCELLED"
             raise
-        except Exception:
-            told.code = "INTERNAL"
-            raise
+        except Exception as error:
+            # A mistake of the emulator's own looks to callers as one of the real service would.
+            told.code = Code.INTERNAL
+            _log.exception("%s failed", rpc.name)
+            raise RefusedError(Code.INTERNAL, f"Internal error encountered: {type(error).__name__}") from error
         finally:
             self._record(front, rpc, request, response, told)
             self.settle()

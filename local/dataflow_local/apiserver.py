@@ -25,6 +25,20 @@ from dataflow_local.users import VIEWERS, User, ensure_key, tokens_of, write_kub
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 """Who signs ServiceAccounts' tokens, as in most clusters; nobody needs to reach it."""
 
+FLAGS = (
+    f"--bind-address={HOST}",
+    f"--advertise-address={HOST}",  # else a machine without a default route, a laptop on a train, does not start
+    "--endpoint-reconciler-type=none",  # nobody looks for the API server's endpoints
+    "--disable-admission-plugins=ServiceAccount",  # no controller makes each namespace's default account
+    "--authorization-mode=RBAC",
+    "--service-cluster-ip-range=10.0.0.0/24",
+    "--profiling=false",
+    # Together, or SIGTERM takes 61 s while a watch is open.
+    "--shutdown-send-retry-after=true",
+    "--shutdown-watch-termination-grace-period=1s",
+)
+"""What is the same for every server."""
+
 START_SECONDS = 60.0
 """Bound of a start, which takes 2-3 s on two idle cores; the rest is for busy ones."""
 
@@ -172,6 +186,7 @@ class ApiServer:
         command = [
             *(self._command or server_command()),
             f"--data-dir={self.folder}",
+            *FLAGS,
             f"--secure-port={self.port}",
             f"--token-auth-file={self.folder / 'tokens.csv'}",
             f"--service-account-issuer={ISSUER}",

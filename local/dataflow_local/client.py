@@ -22,6 +22,9 @@ REQUEST_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
 """Between two looks at a kind that is not served yet."""
 
+REFUSALS = frozenset({http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.FORBIDDEN, http.HTTPStatus.UNPROCESSABLE_ENTITY})
+"""What an empty object gets where its kind is served: unreadable, against a policy, or against the schema."""
+
 USER_AGENT = "dataflow-local"
 """By this the audit log tells our own requests from those under test."""
 
@@ -41,6 +44,7 @@ class _Names(TypedDict):
 
 class _DefinitionSpec(TypedDict):
     group: str
+    scope: str
     names: _Names
     versions: list[_Version]
 
@@ -87,16 +91,28 @@ class Client:
             connection.close()
 
     def wait_served(self, *kinds: str, seconds: float = SERVED_SECONDS) -> None:
-        """Return when each kind (`plural.group`; none named: each one defined) can be listed.
+        """Return when objects of each kind (`plural.group`; none named: each one defined) can be listed and created.
 
-        A new kind is Established long before its requests are answered, and after a restart requests may be refused for a while.
+        A new kind is Established, and listed, long before an object of it can be created, and after a restart requests may be refused for a while.
         """
         deadline = time.monotonic() + seconds
         for name, path in self._collections(kinds):
-            while (status := self._status_of(path)) != http.HTTPStatus.OK:
+            while (answer := self._obstacle(path)) is not None:
                 if time.monotonic() > deadline:
-                    raise NotServedError(f"{name} was not served after {seconds:.0f} s: GET {path} answers {status}")
+                    raise NotServedError(f"{name} was not served after {seconds:.0f} s: {path} answers {answer}")
                 time.sleep(PAUSE_SECONDS)
+
+    def _obstacle(self, path: str) -> int | str | None:
+        """Return what a list or the trial of an empty object answers, if that is not what a served kind answers."""
+        try:
+            listed, _ = self.get(f"{path}?limit=1")
+            if listed != http.HTTPStatus.OK:
+                return listed
+            tried, _ = self.post(f"{path}?dryRun=All", {})
+        except (OSError, http.client.HTTPException) as error:
+            return repr(error)
+        # An object without kind and name is refused when it is read, but not before the kind is served.
+        return None if tried in REFUSALS else tried
 
     def _collections(self, kinds: tuple[str, ...]) -> list[tuple[str, str]]:
         """Return name and path of each served version of the kinds."""
@@ -107,14 +123,11 @@ class Client:
         if missing := sorted(set(kinds) - set(defined)):
             raise NotServedError(f"not defined: {', '.join(missing)}")
         return [
-            (name, f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}?limit=1")
+            (
+                name,
+                f"/apis/{spec['group']}/{version['name']}/{'namespaces/default/' if spec['scope'] == 'Namespaced' else ''}{spec['names']['plural']}",
+            )
             for name, spec in defined.items()
             for version in spec["versions"]
             if version["served"] and (not kinds or name in kinds)
         ]
-
-    def _status_of(self, path: str) -> int | str:
-        try:
-            return self.get(path)[0]
-        except (OSError, http.client.HTTPException) as error:
-            return repr(error)

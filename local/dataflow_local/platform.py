@@ -100,7 +100,6 @@ class Platform:
             self.api.start()
         if not self._detached:
             self._open.callback(self.api.stop)
-        self.api.apply(ROOT / "crds")
         self.api.apply(ROOT / "manifests" / "local")
         self.api.wait_served()
 

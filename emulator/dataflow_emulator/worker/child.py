@@ -88,8 +88,10 @@ def _run_program(program: Path, arguments: list[str]) -> None:
     sys.modules["__main__"] = main
     sys.argv = [str(program), *arguments]
     sys.path.insert(0, str(program.parent))
+    # Not inherited: this module's postponed annotations would hide the program's type hints from Beam.
+    code = compile(program.read_bytes(), str(program), "exec", dont_inherit=True)
     try:
-        exec(compile(program.read_bytes(), str(program), "exec"), main.__dict__)  # noqa: S102 — running a program is the task
+        exec(code, main.__dict__)  # noqa: S102 — running a program is the task
     except SystemExit as error:
         if error.code:
             raise

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from apache_beam.portability import common_urns
+from apache_beam.coders import coders
+from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as proto
+from google.protobuf.wrappers_pb2 import BytesValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,5 +82,15 @@ def _state(spec: proto.StateSpec, components: proto.Components) -> str:
 def _coder(coder_id: str, components: proto.Components) -> str:
     """A coder with all its components, without the ids, which differ from build to build."""
     coder = components.coders[coder_id]
-    payload = hashlib.sha256(coder.spec.payload).hexdigest()[:16]
+    payload = hashlib.sha256(_nameless(coder.spec)).hexdigest()[:16]
     return f"{coder.spec.urn}[{payload}]({','.join(_coder(part, components) for part in coder.component_coder_ids)})"
+
+
+def _nameless(spec: proto.FunctionSpec) -> bytes:
+    """A coder's payload without the name of its step, which some carry for their error messages: a step may be renamed."""
+    if spec.urn != python_urns.PICKLED_CODER:
+        return bytes(spec.payload)
+    coder = coders.deserialize_coder(BytesValue.FromString(spec.payload).value)
+    if hasattr(coder, "_step_label"):
+        coder._step_label = ""  # noqa: SLF001 — Beam's deterministic coder has no other way to drop it
+    return bytes(coders.serialize_coder(coder))

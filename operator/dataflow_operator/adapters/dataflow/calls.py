@@ -199,7 +199,8 @@ class Calls:
                 transform_name_mappings=dict(spec.transform_name_mapping) if is_update else {},
             ),
         )
-        return self._clients.flex.launch_flex_template(request, retry=None, timeout=self._launch_seconds, metadata=metadata)
+        call: Awaitable[Any] = self._clients.flex.launch_flex_template(request, retry=None, timeout=self._launch_seconds, metadata=metadata)
+        return call
 
     def _classic(
         self,
@@ -225,7 +226,8 @@ class Calls:
                 transform_name_mapping=dict(spec.transform_name_mapping) if is_update else {},
             ),
         )
-        return self._clients.classic.launch_template(request, retry=None, timeout=self._launch_seconds, metadata=metadata)
+        call: Awaitable[Any] = self._clients.classic.launch_template(request, retry=None, timeout=self._launch_seconds, metadata=metadata)
+        return call
 
     async def _counted(self, method: str, call: Awaitable[T]) -> T:
         try:
