@@ -132,7 +132,7 @@ def _read_query(request: Pb, query: list[tuple[str, str]]) -> None:
             continue
         if name in {"updateMask", "update_mask"}:
             # gcloud writes the paths in snake_case, which JSON's form of a mask does not allow.
-            request.update_mask.paths.extend(value.split(","))
+            request.update_mask.paths.extend(map(_snake, value.split(",")))
             continue
         *parents, leaf = name.split(".")
         place = fields
@@ -140,6 +140,11 @@ def _read_query(request: Pb, query: list[tuple[str, str]]) -> None:
             place = cast("dict[str, object]", place.setdefault(parent, {}))
         place[leaf] = _typed(request.DESCRIPTOR, leaf, value)
     _parse(fields, request)
+
+
+def _snake(path: str) -> str:
+    """Return a mask's path in the proto's spelling."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in path)
 
 
 def _typed(message: descriptor.Descriptor, name: str, value: str) -> object:

@@ -111,7 +111,7 @@ def _get_job(world: World, request: Pb, response: Pb) -> None:
 def _update_job(world: World, request: Pb, response: Pb) -> None:
     job = _find(world, request)
     asked = translate.state_of(request.job.requested_state)
-    paths = [_snake(path) for path in request.update_mask.paths]
+    paths = list(request.update_mask.paths)
     if paths and request.job.requested_state:
         raise invalid("Only one of update_mask and requested_state can be set.")
     if paths:
@@ -265,11 +265,6 @@ def _execution_state(job: Job) -> int:
 
 def _find(world: World, request: Pb) -> Job:
     return world.machine.find(request.project_id, location_of(request), request.job_id, world.now)
-
-
-def _snake(path: str) -> str:
-    """Return a mask's path in the proto's spelling; REST writes masks in camelCase."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in path)
 
 
 def _rpc(service: str, name: str, request: str, response: str, answer: Answer) -> Rpc:

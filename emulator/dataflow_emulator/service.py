@@ -221,9 +221,19 @@ _TOLD_APART: Final = frozenset({"projectId", "location", "jobId"})
 """Fields of a request that its journal entry has elsewhere."""
 
 
+def _fields(request: Pb) -> dict[str, object]:
+    """Return a request's fields, with a mask's paths as they are: not all of them have a JSON form."""
+    if "update_mask" not in request.DESCRIPTOR.fields_by_name:
+        return dict(fields_of(request))
+    bare = type(request)()
+    bare.CopyFrom(request)
+    bare.ClearField("update_mask")
+    return {**fields_of(bare), "updateMask": list(request.update_mask.paths)}
+
+
 def _asked(request: Pb) -> Mapping[str, object]:
     """Return what matters of a request: a launch's name, template, labels and switches; of others all that is short."""
-    fields = dict(fields_of(request))
+    fields = _fields(request)
     launch = fields.pop("launchParameter", None) or fields.pop("launchParameters", None) or fields
     if "jobName" in (launch := cast("Mapping[str, object]", launch)):
         environment = cast("Mapping[str, object]", launch.get("environment", {}))

@@ -22,7 +22,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def launch(name: str = "events", **more: Any) -> dict[str, Any]:
-    environment = {"enable_streaming_engine": True, "max_workers": 5, "additional_user_labels": {"team": "a"}, **more.pop("environment", {})}
+    environment = {
+        "enable_streaming_engine": True,
+        "max_workers": 5,
+        "additional_user_labels": {"team": "a"},
+        **more.pop("environment", {}),
+    }
     parameter = {
         "job_name": name,
         "container_spec_gcs_path": EVENTS,
@@ -98,7 +103,9 @@ async def test_a_running_job_shows_options_labels_and_parameters(emulator: Emula
 
 async def test_a_conflict_is_already_exists_with_the_services_text(clients: Clients) -> None:
     await clients.call("LaunchFlexTemplate", **launch())
-    with pytest.raises(exceptions.Conflict, match=r"\([0-9a-f]{16}\): There is already .* named events\. If you want to  submit") as refused:
+    with pytest.raises(
+        exceptions.Conflict, match=r"\([0-9a-f]{16}\): There is already .* named events\. If you want to  submit"
+    ) as refused:
         await clients.call("LaunchFlexTemplate", **launch())
     assert refused.value.code == 409
     assert isinstance(refused.value, exceptions.AlreadyExists) or clients.transport == "rest"

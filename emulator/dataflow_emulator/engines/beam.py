@@ -56,7 +56,8 @@ class _Job:
     workers: tuple[int | None, int | None] = (None, None)
     heavy: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     live: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
-    task: asyncio.Task[None] | None = None
+    running: asyncio.Task[Outcome] | None = None
+    life: asyncio.Task[None] | None = None
 
     def drain(self) -> None:
         """Let it drain, now or as soon as there is a process."""
@@ -85,7 +86,8 @@ class BeamEngine:
     async def launch(self, order: Order) -> None:
         """Begin a job; it stays silent, QUEUED, until there is a free place."""
         job = self._jobs[order.job_id] = _Job(order=order)
-        job.task = asyncio.create_task(self._live_through(job), name=f"job {order.job_id}")
+        job.running = asyncio.create_task(self._run(job), name=f"run {order.job_id}")
+        job.life = asyncio.create_task(self._live_through(job, job.running), name=f"life of {order.job_id}")
 
     async def drain(self, job_id: str) -> None:
         """Make its sources stop; the pipeline then finishes by itself."""
@@ -95,8 +97,8 @@ class BeamEngine:
     async def cancel(self, job_id: str) -> None:
         """Kill its processes."""
         job = self._jobs.get(job_id)
-        if job and job.task:
-            job.task.cancel()
+        if job and job.running:
+            job.running.cancel()
 
     async def resize(self, job_id: str, minimum: int | None, maximum: int | None) -> None:
         """Take new worker bounds: there is one worker, so they show up in the metrics only."""
@@ -106,10 +108,10 @@ class BeamEngine:
     async def close(self) -> None:
         """Kill all processes, without a further event."""
         self._sink = _deaf
-        tasks = [job.task for job in self._jobs.values() if job.task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
+        lives = [job.life for job in self._jobs.values() if job.life]
+        for job_id in list(self._jobs):
+            await self.cancel(job_id)
+        await asyncio.gather(*lives)
         await self._zygote.close()
 
     def _tell(self, job: _Job, event: Event) -> None:
@@ -122,24 +124,26 @@ class BeamEngine:
         self._say(job, Importance.ERROR, f"Workflow failed. Causes: {cause}")
         return Outcome.FAILED
 
-    async def _live_through(self, job: _Job) -> None:
-        """Run a job and clear up after it; its end is told when nothing of it is left. A second cancel changes nothing."""
-        try:
-            job.outcome = await self._run(job)
-        except asyncio.CancelledError:
-            job.outcome = Outcome.CANCELLED
-        except WorkerError as error:
-            job.outcome = self._fail(job, str(error))
-        except Exception as error:
-            logging.getLogger(__name__).exception("job %s", job.order.job_id)
-            job.outcome = self._fail(job, f"The emulator failed: {error!r}")
-        clearing = asyncio.ensure_future(self._clear(job))
-        while not clearing.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(clearing)
+    async def _live_through(self, job: _Job, running: asyncio.Task[Outcome]) -> None:
+        """Wait for a job's end and clear up after it; the end is told when nothing of it is left. Nobody cancels this."""
+        await asyncio.wait([running])
+        job.outcome = self._outcome_of(job, running)
+        await self._clear(job)
         del self._jobs[job.order.job_id]
         self._tell(job, Ended(outcome=job.outcome))
         job.ended.set()
+
+    def _outcome_of(self, job: _Job, running: asyncio.Task[Outcome]) -> Outcome:
+        if running.cancelled():
+            return Outcome.CANCELLED
+        match running.exception():
+            case None:
+                return running.result()
+            case WorkerError() as error:
+                return self._fail(job, str(error))
+            case error:
+                logging.getLogger(__name__).error("job %s", job.order.job_id, exc_info=error)
+                return self._fail(job, f"The emulator failed: {error!r}")
 
     async def _clear(self, job: _Job) -> None:
         if job.birth:

@@ -11,7 +11,7 @@ from .ledger import Ledger
 from .policies import DeletionPolicy, DriftPolicy, RetryPolicy, RunHistory, StopPolicy, Timeouts, UpdatePolicy
 from .rules import BY_TEMPLATE, BY_TYPE, CLASHES, JOB_NAME_STAYS, NOT_YET, PARAMETERS
 from .template import QUOTED_KEYS, SHORT_KEYS, Template
-from .wire import Count, Reason, Rule, Time, Wire, Word, list_map, ruled
+from .wire import Count, Message, Reason, Rule, Time, Wire, Word, list_map, ruled
 
 NAME = Rule(
     rule="self.metadata.name.matches('^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$')",
@@ -161,7 +161,11 @@ class LastRun(Wire):
 
     name: Word | None = Field(None, description="Name of the DataflowRun.")
     number: Count | None = Field(None, description="Number of the run.")
+    digest: Word | None = Field(None, description="Digest of the revision that it ran.")
     result: Word | None = Field(None, description="How it ended: Succeeded, Failed, Stopped, Replaced or Refused.")
+    reason: Word | None = Field(None, description="Why it ended so, in one word; absent where it went well.")
+    message: Message | None = Field(None, description="Why it ended so, in Dataflow's words where it has any.")
+    job_id: Word | None = Field(None, description="Id of its last job in Dataflow.")
     start_time: Time | None = Field(None, description="When it began.")
     completion_time: Time | None = Field(None, description="When it was over.")
 
@@ -173,9 +177,11 @@ class PipelineStatus(Wire):
     conditions: Conditions | None = Field(
         None, description="What holds: Ready always; Reconciling and Stalled only while True; details beside them."
     )
-    revision: Count | None = Field(None, description="Number of the newest revision that a run was started for.")
+    revision: Count | None = Field(None, description="Number of the revision whose job is current.")
     update_revision: Count | None = Field(None, description="Number of the revision that is taking over; absent when none is.")
-    started_digest: Word | None = Field(None, description="Digest of the revision that a Batch pipeline last started a run for.")
+    started_digest: Word | None = Field(
+        None, description="Digest of the revision that a run was last started for by a change: the memory of what has been run."
+    )
     started_revision: Count | None = Field(None, description="Number of that revision.")
     run_number: Count | None = Field(None, description="Number of the newest run; it only grows.")
     ledger: Ledger | None = Field(

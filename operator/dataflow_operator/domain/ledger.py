@@ -19,6 +19,13 @@ ATTEMPTS_KEPT: Final = 32
 """Attempts that an entry keeps, newest last. Numbers go on growing. Source: the schema's bound."""
 
 
+ENTRIES_KEPT: Final = 64
+"""Entries that a ledger can hold. People's runs wait when it is full but for RESERVED. Source: the schema's bound."""
+
+RESERVED: Final = 8
+"""Entries kept free for the pipeline's own runs and for jobs that the sweep finds. Source: chosen."""
+
+
 class Cause(StrEnum):
     """Why a run was started."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.ledger import Cause, Entry, Result, with_entry
+from dataflow_operator.domain.ledger import ENTRIES_KEPT, RESERVED, Cause, Entry, Result, with_entry
 from dataflow_operator.domain.names import run_number_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.narrate import refusal_of
@@ -63,7 +63,7 @@ def _considered(world: World, run: Run) -> Choice | None:
     if look.run is None or look.run.uid != run.uid or look.run.is_over:
         return None
     spec = spec_of_asked(world, run)
-    if spec is None:
+    if spec is None or len(world.ledger) >= ENTRIES_KEPT - RESERVED:
         return None
     problem = validated(world, spec, key=f"run-{run.uid}", job_name=run.name)
     if isinstance(problem, Choice):
