@@ -153,20 +153,20 @@ class ApiServer:
 
     def stop(self) -> None:
         """End the server, whoever started it; kill it if it does not end in time. Nothing happens if none runs."""
-        self._end(signal.SIGTERM)
-        self._end(signal.SIGKILL)
+        self._end(signal.SIGTERM, os.kill)
+        self.kill()
 
     def kill(self) -> None:
         """End the server at once, as a crash does: data survive, open connections do not."""
-        self._end(signal.SIGKILL)
+        self._end(signal.SIGKILL, os.killpg)  # the group is what the process started; it leads a session of its own
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, how: signal.Signals, send: Callable[[int, int], None]) -> None:
         """Send the signal and wait until the process is gone, or for as long as a stop may take."""
         running = self._process.pid if self._process else holder_of(self.folder)
         if running is None:
             return
         with suppress(ProcessLookupError):
-            os.kill(running, how)
+            send(running, how)
         if self._process is None:
             with suppress(TimeoutError):
                 _until(lambda: holder_of(self.folder) != running, STOP_SECONDS)

@@ -21,6 +21,7 @@ from dataflow_local.holder import InUseError, hold
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from types import FrameType
 
 STOP_SECONDS = 5.0
 """How long a program may take to stop before it is killed."""
@@ -88,7 +89,11 @@ def _running(command: list[str]) -> Generator[subprocess.Popen[bytes]]:
 def _until_over(processes: list[subprocess.Popen[bytes]], *, with_parent: bool) -> int:
     """Return 0 when we are asked to stop, 1 when one of the processes has ended by itself."""
     read, write = os.pipe()
-    signal.signal(signal.SIGTERM, lambda *_: os.close(write))
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        os.close(write)
+
+    signal.signal(signal.SIGTERM, stop)
     ends = [read, sys.stdin.fileno()] if with_parent else [read]
     while not select.select(ends, [], [], LOOK_SECONDS)[0]:
         if any(process.poll() is not None for process in processes):

@@ -95,7 +95,11 @@ class PipelineSpec(Wire):
     ] = Field(description="Google Cloud region that the job runs in. Required, immutable. Example: 'europe-west1'.")
     service_account_name: Annotated[str, Field(max_length=253), SERVICE_ACCOUNT] | None = Field(
         None,
-        description="Kubernetes ServiceAccount of this namespace whose Google identity launches and stops the job. Default: 'default'. Example: 'orders'.",
+        description=(
+            "Kubernetes ServiceAccount of this namespace whose Google identity launches and stops the job; it must exist. "
+            "Against the emulator nothing more is asked of it; on Google Cloud this version refuses a pipeline that names one, "
+            "and acts as the operator's own identity. Default: none. Example: 'orders'."
+        ),
     )
     template: Template = Field(description="What the pipeline runs: exactly one of flex, classic and beamYaml. Required.")
     parameters: Parameters | None = Field(
