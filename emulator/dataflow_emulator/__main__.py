@@ -29,8 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = _settings(asked)
     except (OSError, RefusedError, ValueError) as error:
         parser.error(str(error.message if isinstance(error, RefusedError) else error))
-    asyncio.run(_serve(settings))
+    try:
+        asyncio.run(_serve(settings))
+    except StartError as error:
+        print(f"dataflow_emulator: {error}", file=sys.stderr)  # noqa: T201 - the answer to whoever started this process
+        return 1
     return 0
+
+
+class StartError(Exception):
+    """The emulator could not be started; the message says why."""
 
 
 async def _serve(settings: Settings) -> None:
@@ -38,10 +46,23 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_, stop.set)
-    async with Emulator(settings) as emulator:
+    emulator = await _started(settings)
+    try:
         ready = {"grpc": emulator.grpc_address, "rest": emulator.rest_url, "pid": os.getpid(), "engine": settings.engine}
         print(json.dumps(ready), flush=True)  # noqa: T201 - the line that whoever started this process waits for
         await stop.wait()
+    finally:
+        await emulator.stop()
+
+
+async def _started(settings: Settings) -> Emulator:
+    try:
+        emulator = Emulator(settings)
+        await emulator.start()
+    except Exception as error:
+        # A port that is taken, a folder that cannot be written, an engine that does not come up: each says it in its own class.
+        raise StartError(str(error)) from error
+    return emulator
 
 
 def _settings(asked: argparse.Namespace) -> Settings:

@@ -29,7 +29,7 @@ LOST: Final = "Workflow failed. Causes: The emulator that ran this job was resta
 class Emulator:
     """A local Dataflow inside this process: ``async with Emulator(Settings(root=folder)) as emulator: …``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, engine: Engine | None = None) -> None:
         self.settings = settings
         self.grpc_address = ""
         """`127.0.0.1:port`, once started."""
@@ -38,7 +38,8 @@ class Emulator:
         settings.root.mkdir(parents=True, exist_ok=True)
         self.bucket = Bucket(settings.root)
         self.bucket.lay_out()
-        self.engine: Engine = _engine_of(settings)
+        self.engine = engine or _engine_of(settings)
+        """What runs the jobs: as the settings say, or one's own."""
         self._store = SqliteStore(settings.state) if settings.state is not None else None
         self.journal = Journal(settings.journal)
         self.service = Service(

@@ -228,7 +228,8 @@ def _fields(request: Pb) -> dict[str, object]:
     bare = type(request)()
     bare.CopyFrom(request)
     bare.ClearField("update_mask")
-    return {**fields_of(bare), "updateMask": list(request.update_mask.paths)}
+    paths = list(request.update_mask.paths)
+    return {**fields_of(bare), **({"updateMask": paths} if paths else {})}
 
 
 def _asked(request: Pb) -> Mapping[str, object]:

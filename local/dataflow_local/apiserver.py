@@ -123,33 +123,47 @@ class ApiServer:
 
     def kubeconfig(self, user: User = User.ADMIN) -> Path:
         """Return the file with which kubectl and clients act as the user."""
-        return self.folder / f"kubeconfig-{user.value}"
+        return self.folder / f"kubeconfig-{user}"
 
     @property
     def client(self) -> Client:
         """Plain requests as admin."""
         return Client(port=self.port, authority=self.authority, token=self.token(User.ADMIN))
 
-    # Start and stop
-
     def start(self) -> None:
         """Return when the server answers, and serves every kind it knew before. StartError if it does not."""
+        self._forget_the_dead()
         if running := holder_of(self.folder):
             raise StartError(str(InUseError(self.folder, running)))
         ensure_key(self.folder / "service-account.key")
         (self.folder / "audit-policy.yaml").write_text(POLICY)
+        try:
+            self._start_on_some_port()
+            self._let_viewers_view()
+            self.wait_served()
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _start_on_some_port(self) -> None:
+        """Start on our port, or on another free one if that is taken and none was asked for: between its choice and its use somebody may be faster."""
         for left in range(PORT_TRIES, 0, -1):
             self._launch()
             try:
                 self._wait_ready()
-                break
             except StartError as error:
-                self.stop()
+                self._give_up()
                 if "address already in use" not in str(error) or self._fixed_port or left == 1:
                     raise
                 self.port = _free_port()
-        self._let_viewers_view()
-        self.wait_served()
+            else:
+                return
+
+    def _give_up(self) -> None:
+        """End the process that we started, and no other: it may have died because another holds the folder."""
+        self._forget_the_dead()
+        if self._process:
+            self.stop()
 
     def stop(self) -> None:
         """End the server, whoever started it; kill it if it does not end in time. Nothing happens if none runs."""
@@ -162,6 +176,7 @@ class ApiServer:
 
     def _end(self, how: signal.Signals, send: Callable[[int, int], None]) -> None:
         """Send the signal and wait until the process is gone, or for as long as a stop may take."""
+        self._forget_the_dead()
         running = self._process.pid if self._process else holder_of(self.folder)
         if running is None:
             return
@@ -173,6 +188,11 @@ class ApiServer:
             return
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
+        self._forget_the_dead()
+
+    def _forget_the_dead(self) -> None:
+        """Let go of a process of ours that has ended, by whoever's hand: its number may be another's by now."""
+        if self._process and self._process.poll() is not None:
             if self._process.stdin:
                 self._process.stdin.close()
             self._process = None
@@ -225,8 +245,6 @@ class ApiServer:
             config = json.loads(self.kubeconfig().read_text())
             return int(str(config["clusters"][0]["cluster"]["server"]).rpartition(":")[2])
         return None
-
-    # Use
 
     def kubectl(self, *arguments: str, user: User = User.ADMIN, stdin: str | None = None, seconds: float = KUBECTL_SECONDS) -> str:
         """Return what kubectl printed, called as the user. KubectlError if it failed."""

@@ -48,7 +48,11 @@ def main() -> int:
 @contextmanager
 def _etcd(assets: Path, data: Path) -> Generator[tuple[subprocess.Popen[bytes], str]]:
     """etcd, and the address for its one client: a socket in a folder that only this user can enter."""
+    record = data / "socket-folder"
+    if record.exists():  # a killed predecessor left it behind
+        shutil.rmtree(record.read_text(), ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="etcd-"))  # not in the data folder: a socket's path has 104 bytes on macOS
+    record.write_text(str(folder))
     address = f"unix://{folder / 's'}"
     command = [
         str(assets / "etcd"),

@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DIGEST_LENGTH = 12
 """Hex digits of a digest in a folder's name: 48 bits tell the few versions on one machine apart."""
 
+UNUSED_SECONDS = 30 * 24 * 3600
+"""A month: a branch that somebody goes back to is rarely older."""
+
 
 def cache() -> Path:
     """Return the cache folder, which need not exist yet."""
@@ -32,14 +35,16 @@ def digest(parts: Iterable[bytes]) -> str:
     return whole.hexdigest()[:DIGEST_LENGTH]
 
 
-def kept(name: str, make: Callable[[Path], None], *, what: str, expect: str) -> Path:
-    """Return the cache's folder of this name, made first if it is missing.
+def kept(kind: str, key: str, make: Callable[[Path], None], *, what: str, expect: str) -> Path:
+    """Return the cache's folder for the thing of this kind and key, made first if it is missing.
 
     `make` fills an empty folder, which then gets its name in one step: a folder with the name is always whole.
     Of several processes one makes it and the others wait. `what` and `expect` tell the person what is made and how long that takes.
     """
+    name = f"{kind}-{key}"
     folder = cache() / name
     if folder.exists():
+        os.utime(folder)
         return folder
     with _alone(name, what):
         if folder.exists():
@@ -52,7 +57,15 @@ def kept(name: str, make: Callable[[Path], None], *, what: str, expect: str) -> 
         make(half)
         half.rename(folder)
         print(f"  done in {time.monotonic() - began:.0f} s", flush=True)
+        _drop_unused(kind)
     return folder
+
+
+def _drop_unused(kind: str) -> None:
+    """Delete what other keys of the kind left, if nobody has asked for it for long: each change of a key leaves 50 to 600 MB behind."""
+    for folder in cache().glob(f"{kind}-*"):
+        if time.time() - folder.stat().st_mtime > UNUSED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

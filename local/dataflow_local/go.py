@@ -67,11 +67,11 @@ def toolchain() -> Go:
     on_path = shutil.which("go")
     if on_path and _version_of(on_path) >= OLDEST:
         return Go(program=Path(on_path), environment={**os.environ, **settings})
-    folder = kept(f"go-{digest([LOCK.read_bytes()])}", _install_toolchain, what="Go toolchain", expect="217 MB, some seconds")
+    folder = kept("go", digest([LOCK.read_bytes()]), _install_toolchain, what="Go toolchain", expect="217 MB, some seconds")
     own = {
         "GOROOT": str(folder / "go"),
-        "GOMODCACHE": str(cache() / "go-modules"),
-        "GOCACHE": str(cache() / "go-build"),
+        "GOMODCACHE": str(cache() / "modules"),
+        "GOCACHE": str(cache() / "compiled"),
         "GOFLAGS": settings["GOFLAGS"] + " -modcacherw",  # else the cache cannot be deleted with rm -r
     }
     return Go(program=folder / "go" / "bin" / "go", environment={**os.environ, **settings, **own})

@@ -49,6 +49,8 @@ class Program:
         self._environment = {**os.environ, **(environment or {})}
         self._detached = detached
         self._process: subprocess.Popen[str] | None = None
+        self.stopped_in: float | None = None
+        """How long the last stop took, in seconds."""
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +115,9 @@ class Program:
 
     def stop(self) -> int | None:
         """End the process, whoever started it, and return its exit code where it is ours; kill it if it does not end in time."""
+        began = time.monotonic()
         self._end(signal.SIGTERM, STOP_SECONDS)
+        self.stopped_in = time.monotonic() - began
         self._end(signal.SIGKILL, STOP_SECONDS)
         if self._process is None:
             return None

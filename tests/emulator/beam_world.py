@@ -7,15 +7,16 @@ import json
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from dataflow_emulator.engine import Ended, Event, Importance, Measured, Order, Outcome, Said, Started
 from dataflow_emulator.engines.beam import BeamEngine
+from dataflow_emulator.engines.beam_programs import PROGRAMS
 from dataflow_local.install import beam_python, prism_binary
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 DEADLINE_SECONDS = 60
@@ -73,7 +74,16 @@ with beam.Pipeline(options=PipelineOptions(others, streaming=True)) as p:
 """
 """A stream with a step that counts by another type, and without the step that gathers a window."""
 
-PROGRAMS = {"own-stream": OWN_STREAM, "waits": WAITS, "divides": DIVIDES, "other-stream": OTHER_STREAM}
+RENAMED_STREAM = (PROGRAMS / "event_counts.py").read_text().replace("CountPerKey", "TallyPerKey").replace("GatherWindow", "Gather")
+"""The streaming program with other names for its two steps that keep something."""
+
+OWN_PROGRAMS = {
+    "renamed-stream": RENAMED_STREAM,
+    "own-stream": OWN_STREAM,
+    "waits": WAITS,
+    "divides": DIVIDES,
+    "other-stream": OTHER_STREAM,
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,10 +100,12 @@ class World:
         self.news.set()
 
     async def launch(self, job_id: str, image: str, *, replaces: str | None = None, **parameters: str) -> None:
-        order = Order(
-            job_id=job_id, job_name=job_id, project="p", location="l", image=image, parameters=parameters, replaces=replaces
-        )
+        order = Order(job_id=job_id, job_name=job_id, project="p", location="l", image=image, parameters=parameters, replaces=replaces)
         await self.engine.launch(order)
+
+    async def replace(self, old: str, job_id: str, image: str, parameters: Mapping[str, str], renames: Mapping[str, str]) -> None:
+        order = Order(job_id=job_id, job_name=job_id, project="p", location="l", image=image, parameters=parameters, replaces=old)
+        await self.engine.launch(replace(order, transform_name_mapping=renames))
 
     def events(self, job_id: str) -> list[Event]:
         return [event for told_of, event in self.told if told_of == job_id]
@@ -136,12 +148,9 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(folder: Path, *, with_prism: bool = True) -> AsyncIterator[World]:
-    images = {}
-    folder.mkdir(exist_ok=True)
-    for name, text in PROGRAMS.items():
-        images[name] = folder / f"{name}.py"
-        images[name].write_text(text)
+async def a_world(folder: Path, *, with_prism: bool = True) -> AsyncGenerator[World]:
+    images = {name: folder / f"{name}.py" for name in OWN_PROGRAMS}
+    await asyncio.to_thread(_write_programs, folder)
     prism = prism_binary() if with_prism else None
     root = folder / "root"
     world = World(engine=BeamEngine(root, folder / "work", prism, beam_python(), images), root=root)
@@ -152,15 +161,42 @@ async def a_world(folder: Path, *, with_prism: bool = True) -> AsyncIterator[Wor
         await world.engine.close()
 
 
+def _write_programs(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, text in OWN_PROGRAMS.items():
+        (folder / f"{name}.py").write_text(text)
+
+
 def group(leader: int) -> list[str]:
     """The processes of a group that live, as `ps` shows them."""
-    lines = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True, timeout=10).stdout
-    fields = (line.split(maxsplit=2) for line in lines.splitlines())
-    return [words[2] for words in fields if words[0] == str(leader) and not words[1].startswith("Z")]
+    return [line.args for line in _processes() if line.group == leader]
+
+
+def group_ids(leader: int) -> list[int]:
+    return [line.pid for line in _processes() if line.group == leader]
+
+
+def parent_of(pid: int) -> int:
+    return next(line.parent for line in _processes() if line.pid == pid)
 
 
 async def gone(leader: int) -> None:
     """Return when nothing of a group lives."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while group(leader):
-            await asyncio.sleep(0.02)  # between two looks at the process table, which has no events
+        while group(leader):  # noqa: ASYNC110 — the process table has no events to wait for
+            await asyncio.sleep(0.02)
+
+
+class _Process(NamedTuple):
+    pid: int
+    parent: int
+    group: int
+    args: str
+
+
+def _processes() -> list[_Process]:
+    """All that live; a zombie does not."""
+    command = ["ps", "-eo", "pid=,ppid=,pgid=,stat=,args="]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+    rows = (line.split(maxsplit=4) for line in lines.splitlines())
+    return [_Process(int(row[0]), int(row[1]), int(row[2]), row[4]) for row in rows if not row[3].startswith("Z")]

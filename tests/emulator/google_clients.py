@@ -13,7 +13,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import dataflow_v1beta3
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from dataflow_emulator.emulator import Emulator
 
@@ -28,6 +28,12 @@ SERVICES = (
 TRANSPORTS = ("rest", "grpc", "grpc_asyncio")
 CALL_SECONDS = 20
 """How long a call may take: it takes milliseconds, but other tests and builds may have the processors."""
+
+
+def fields_set(message: Any) -> list[str]:
+    """Return the names of the fields that a message has on the wire."""
+    plain: Any = message.__class__.pb(message)
+    return [field.name for field, _ in plain.ListFields()]
 
 
 class Clients:
@@ -51,7 +57,7 @@ class Clients:
 
 
 @asynccontextmanager
-async def clients_of(emulator: Emulator, transport: str) -> AsyncIterator[Clients]:
+async def clients_of(emulator: Emulator, transport: str) -> AsyncGenerator[Clients]:
     """Clients as their users make them for a service without TLS."""
     async with AsyncExitStack() as stack:
         channel: Any = None
@@ -66,5 +72,9 @@ async def clients_of(emulator: Emulator, transport: str) -> AsyncIterator[Client
 def _client(service: str, transport: str, channel: Any, url: str) -> Any:
     kind = getattr(dataflow_v1beta3, f"{service}{'AsyncClient' if transport == 'grpc_asyncio' else 'Client'}")
     if transport == "rest":
-        return kind(transport="rest", credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
+        return kind(
+            transport="rest",
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]  # google-auth has no types here
+            client_options={"api_endpoint": url},
+        )
     return kind(transport=kind.get_transport_class(transport)(channel=channel))

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from dataflow_emulator.engine import Ended, Graphed, Importance, JobType, Measured, Outcome, Started
+from tests.emulator.beam_world import World, a_world, gone, group, group_ids, parent_of
 
-from tests.emulator.beam_world import World, a_world, gone, group
+from dataflow_emulator.engine import Ended, Graphed, Importance, JobType, Measured, Outcome, Started
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -171,6 +171,31 @@ async def test_a_killed_worker_fails_the_job_and_leaves_nothing(world: World, tm
     assert not group(pid)
 
 
+async def test_a_killed_prism_fails_the_job(world: World, tmp_path: Path) -> None:
+    pid = await a_stream(world, "unrun", tmp_path)
+    (prism,) = [member for member in group_ids(pid) if member != pid]
+    os.kill(prism, signal.SIGKILL)
+    assert await world.end_of("unrun") is Outcome.FAILED
+    assert world.messages("unrun", Importance.ERROR)[-1] == (
+        "Workflow failed. Causes: The runner Prism ended by signal 9 before the pipeline did."
+    )
+    assert not group(pid)
+
+
+async def test_jobs_outlive_the_zygote_and_new_ones_get_a_new_one(tmp_path: Path) -> None:
+    async with a_world(tmp_path / "zygote") as world:
+        pid = await a_stream(world, "survivor", tmp_path)
+        os.kill(parent_of(pid), signal.SIGKILL)
+        await world.launch("next", "divides")
+        assert await world.end_of("next") is Outcome.FAILED
+        assert "ZeroDivisionError" in world.messages("next", Importance.ERROR)[-1]
+        before = world.metric("survivor", "events")
+        await world.until(lambda: world.metric("survivor", "events") > before)
+        await world.engine.cancel("survivor")
+        assert await world.end_of("survivor") is Outcome.CANCELLED
+        await gone(pid)
+
+
 async def test_a_compatible_update_hands_over_and_loses_nothing(world: World, tmp_path: Path) -> None:
     await a_stream(world, "old", tmp_path)
     await world.launch(
@@ -193,16 +218,31 @@ async def test_a_compatible_update_hands_over_and_loses_nothing(world: World, tm
     assert world.counted("new") == world.metric("new", "events")
 
 
+async def test_renamed_steps_hand_over_with_a_mapping_only(world: World, tmp_path: Path) -> None:
+    await a_stream(world, "named", tmp_path)
+    parameters = {"output": "gs://renamed/counts", "windowSeconds": "1"}
+    await world.replace("named", "unmapped", "renamed-stream", parameters, renames={})
+    assert await world.end_of("unmapped") is Outcome.FAILED
+    assert "missing steps CountPerKey, GatherWindow." in world.messages("unmapped", Importance.ERROR)[-1]
+    renames = {"CountPerKey": "TallyPerKey", "GatherWindow": "Gather"}
+    await world.replace("named", "mapped", "renamed-stream", parameters, renames)
+    await world.until(lambda: world.is_running("mapped"))
+    assert await world.end_of("named") is Outcome.DRAINED
+    await world.engine.cancel("mapped")
+    assert await world.end_of("mapped") is Outcome.CANCELLED
+
+
 async def test_an_incompatible_update_is_refused_and_the_old_job_runs_on(world: World, tmp_path: Path) -> None:
     await a_stream(world, "stays", tmp_path)
     await world.launch("refused", "other-stream", replaces="stays")
     assert await world.end_of("refused") is Outcome.FAILED
-    assert world.messages("refused", Importance.ERROR) == [
+    refusal = (
         "Workflow failed. Causes: The new job is not compatible with stays. The original job (if it existed) has not been aborted., "
         "The new job is missing steps GatherWindow. "
         "If these steps have been renamed or deleted, please specify them with the update command., "
         "The Coder or type for step CountPerKey has changed."
-    ]
+    )
+    assert world.messages("refused", Importance.ERROR) == [refusal]
     assert not any(isinstance(event, Graphed | Started) for event in world.events("refused"))
     before = world.metric("stays", "events")
     await world.until(lambda: world.metric("stays", "events") > before)
@@ -243,7 +283,7 @@ async def test_a_queued_job_can_be_cancelled(world: World, tmp_path: Path) -> No
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who listens where on Linux only")
 async def test_a_job_listens_on_the_loopback_interface_only(world: World, tmp_path: Path) -> None:
     pid = await a_stream(world, "listens", tmp_path)
-    addresses = {address for one in _members(pid) for address in _listening(one)}
+    addresses = {address for one in group_ids(pid) for address in _listening(one)}
     assert addresses == {"127.0.0.1"}
     await world.engine.cancel("listens")
     assert await world.end_of("listens") is Outcome.CANCELLED
@@ -265,6 +305,15 @@ async def test_without_prism_a_batch_runs_on_the_fn_api_runner_and_says_so(tmp_p
         assert await world.end_of("bare") is Outcome.DONE
         assert "FnApiRunner" in world.messages("bare", Importance.WARNING)[0]
         assert "the: 150" in next((world.root / "words").glob("out*")).read_text().splitlines()
+
+
+async def test_without_prism_a_stream_gives_its_windows_when_it_drains(tmp_path: Path) -> None:
+    async with a_world(tmp_path / "bare", with_prism=False) as world:
+        await a_stream(world, "bare", tmp_path)
+        assert "windows only when the job drains" in world.messages("bare", Importance.WARNING)[0]
+        await world.engine.drain("bare")
+        assert await world.end_of("bare") is Outcome.DRAINED
+        assert world.counted("bare") == world.metric("bare", "events") > 0
 
 
 async def test_a_killed_emulator_leaves_no_process(tmp_path: Path) -> None:
@@ -290,14 +339,10 @@ async def test_a_killed_emulator_leaves_no_process(tmp_path: Path) -> None:
     await gone(pid)
 
 
-def _members(leader: int) -> list[int]:
-    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if os.getpgid(int(folder.name)) == leader]
-
-
 def _listening(pid: int) -> set[str]:
     """The addresses on which a process listens, from the kernel's table: little-endian hexadecimal, state 0A."""
-    sockets = {os.readlink(fd).removeprefix("socket:[").rstrip("]") for fd in Path(f"/proc/{pid}/fd").iterdir()}
-    found = set()
+    sockets = {str(fd.readlink()).removeprefix("socket:[").rstrip("]") for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    found: set[str] = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             words = line.split()

@@ -8,7 +8,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud.dataflow_v1beta3 import types
 from google.protobuf import field_mask_pb2
-from tests.emulator.google_clients import Clients
+from tests.emulator.google_clients import Clients, fields_set
 from tests.emulator.waiting import until_state
 
 from dataflow_emulator.emulator import Emulator
@@ -116,7 +116,8 @@ async def test_wrong_parameters_are_named_one_by_one(emulator: Emulator, clients
         await clients.call("LaunchFlexTemplate", **launch(parameters={"windowSeconds": "soon", "nonsense": "1"}))
     for name in ("windowSeconds", "nonsense", "output"):
         assert f"{name}: " in refused.value.message
-    assert len(refused.value.details) == 1
+    error: Any = refused.value
+    assert len(error.details) == 1
     assert len(emulator.service.machine.jobs) == 0
 
 
@@ -139,7 +140,7 @@ async def test_a_validation_answers_without_a_job(emulator: Emulator, clients: C
 async def test_a_cancel_answers_the_type_and_nothing_else(emulator: Emulator, clients: Clients) -> None:
     job = await running(emulator, clients)
     answer = await clients.call("UpdateJob", **PLACE, job_id=job, job={"requested_state": types.JobState.JOB_STATE_CANCELLED})
-    assert types.Job.to_dict(answer, always_print_fields_with_no_presence=False) == {"type_": 2}
+    assert fields_set(answer) == ["type_"]
     await until_state(emulator, job, "CANCELLED")
     with pytest.raises(exceptions.BadRequest, match="has terminated"):
         await clients.call("UpdateJob", **PLACE, job_id=job, job={"requested_state": types.JobState.JOB_STATE_CANCELLED})

@@ -17,7 +17,7 @@ DEADLINE_SECONDS = 30
 async def until(condition: Callable[[], Any]) -> None:
     """Let the loop run until *condition* holds."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - a condition of another's, without an event
             await asyncio.sleep(0.002)
 
 
@@ -34,5 +34,5 @@ async def until_state(emulator: Emulator, job_id: str, *states: str) -> None:
 async def eventually(question: Callable[[], Awaitable[Any]]) -> None:
     """Ask until the answer is true."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await question():
+        while not await question():  # noqa: ASYNC110 - asked over the wire
             await asyncio.sleep(0.01)

@@ -36,6 +36,14 @@ spec:
 LAMP = "apiVersion: local.example/v1\nkind: Lamp\nmetadata: {name: one, namespace: default}\n"
 
 
+def test_it_starts_again_after_somebody_else_killed_it(own_server: ApiServer) -> None:
+    own_server.start()
+    os.kill(own_server.process_id or 0, signal.SIGKILL)
+    eventually(lambda: own_server.process_id is None, seconds=5)
+    own_server.start()
+    assert own_server.client.get("/readyz")[0] == 200
+
+
 def test_data_kinds_users_and_port_survive_a_crash(own_server: ApiServer, tmp_path: Path) -> None:
     own_server.start()
     (tmp_path / "crd.yaml").write_text(CRD)
@@ -91,6 +99,20 @@ def test_a_second_server_on_the_folder_is_refused_and_told_by_whom(own_server: A
     with pytest.raises(StartError, match=f"in use by process {own_server.process_id}"):
         ApiServer(own_server.folder).start()
     assert own_server.client.get("/readyz")[0] == 200
+
+
+def test_of_two_that_start_at_once_on_one_folder_one_lives(tmp_path: Path) -> None:
+    programs = [
+        subprocess.Popen([sys.executable, "-W", "ignore::ResourceWarning", "-c", START, str(tmp_path), "detached"], stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    said = [program.communicate(timeout=90)[1] for program in programs]
+    server = ApiServer(tmp_path)
+    try:
+        assert sorted(program.returncode for program in programs) == [0, 1], said
+        assert server.client.get("/readyz")[0] == 200
+    finally:
+        server.stop()
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ READY_SECONDS = 60
 FORK_SECONDS = 20
 """How long a fork may take: measured milliseconds; the machine may swap."""
 
+FORK_TRIES = 2
+"""A zygote that has just died is noticed by the fork that fails; the second try has a new one."""
+
 GONE_SECONDS = 10
 """How long a killed process may take to be gone: SIGKILL needs the kernel's time only."""
 
@@ -113,7 +116,7 @@ class Zygote:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        self._control = ours
+        self._control, self._forked = ours, asyncio.Queue(maxsize=1)
         reader, writer = await asyncio.open_unix_connection(sock=ours.dup())
         async with asyncio.timeout(READY_SECONDS):
             ready = await reader.readline()
@@ -124,11 +127,21 @@ class Zygote:
 
     async def fork(self, order: ChildOrder) -> Child:
         """Start the child of one job; WorkerError when there is no way."""
+        for _ in range(FORK_TRIES - 1):
+            with contextlib.suppress(WorkerError):
+                return await self._fork(order)
+        return await self._fork(order)
+
+    async def _fork(self, order: ChildOrder) -> Child:
         ours, theirs = socket.socketpair()
-        with theirs:
-            async with self._lock:
-                pid, code = await self._forked_child(theirs)
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
+        try:
+            with theirs:
+                async with self._lock:
+                    pid, code = await self._forked_child(theirs)
+            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
+        except BaseException:
+            ours.close()  # the end of file ends a child that was born after all
+            raise
         writer.write(json.dumps(asdict(order)).encode() + b"\n")
         return Child(pid=pid, reader=reader, writer=writer, code=code)
 
@@ -144,16 +157,23 @@ class Zygote:
             await self._process.wait()
 
     async def _forked_child(self, socket_of_child: socket.socket) -> tuple[int, asyncio.Future[int]]:
-        if self._process is None or self._process.returncode is not None or self._listener is None or self._listener.done():
+        if self._listener is None or self._listener.done():
             await self.close()
             await self.start()
-        assert self._control  # noqa: S101 — start() has made it
+        assert self._control  # noqa: S101 — start() has made them
+        assert self._listener  # noqa: S101 — as above
         try:
             socket.send_fds(self._control, [b"f"], [socket_of_child.fileno()])
-            async with asyncio.timeout(FORK_SECONDS):
-                return await self._forked.get()
-        except (OSError, TimeoutError) as error:
-            raise WorkerError(f"no process for the job could be started: {error!r}") from error
+        except OSError as error:
+            raise WorkerError(f"no process for the job could be started: {error}") from error
+        answer = asyncio.ensure_future(self._forked.get())
+        await asyncio.wait([answer, self._listener], timeout=FORK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        # A late answer would be taken for that to the next question: the next fork starts anew.
+        self._listener.cancel()
+        raise WorkerError(f"no process for the job could be started; see {self.log}")
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hear of births and deaths; at the zygote's end nobody knows any more how its children end."""

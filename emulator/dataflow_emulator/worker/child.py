@@ -43,7 +43,7 @@ def run(fd: int) -> None:
     end = _outcome(order, stage)
     finished.set()
     reporter.join()
-    channel.tell("stats", metrics=_metrics(stage))
+    _tell_stats(channel, stage)
     channel.tell("end", **end)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -77,8 +77,14 @@ def _outcome(order: dict[str, Any], stage: runner.Stage) -> dict[str, Any]:
     except BaseException as error:  # noqa: BLE001 — whatever a program raises is how its job ends
         # What goes wrong after the pipeline's end is the program's affair: Dataflow would not see it either.
         if stage.result is None or stage.result._state != PipelineState.DONE:  # noqa: SLF001 — `state` would ask a Prism that may be gone
-            return {"state": "FAILED", **failure.told(error)}
+            return {"state": "FAILED", **(_death_of(stage.prism) or failure.told(error))}
     return {"state": "DONE"}
+
+
+def _death_of(prism: Prism | None) -> dict[str, str] | None:
+    """What a runner that has died said last: the program sees no more than a broken connection."""
+    ending = prism.ending() if prism else None
+    return {"cause": ending, "traceback": ending} if ending else None
 
 
 def _run_program(program: Path, arguments: list[str]) -> None:
@@ -97,12 +103,18 @@ def _run_program(program: Path, arguments: list[str]) -> None:
             raise
 
 
-def _metrics(stage: runner.Stage) -> list[dict[str, Any]]:
+def _tell_stats(channel: Channel, stage: runner.Stage) -> None:
+    """Tell the metrics; a bundle that changes under our eyes may spoil them, but never the job."""
     cpu_seconds = stage.prism.cpu_seconds if stage.prism else float
-    return meter.metrics(streaming=stage.streaming, runner_cpu_seconds=cpu_seconds)
+    try:
+        metrics = meter.metrics(streaming=stage.streaming, runner_cpu_seconds=cpu_seconds)
+    except Exception:  # whatever Beam raises, the next second tells more
+        logging.getLogger(__name__).exception("no metrics this time")
+    else:
+        channel.tell("stats", metrics=metrics)
 
 
 def _report(channel: Channel, stage: runner.Stage, finished: threading.Event) -> None:
     while not finished.wait(STATS_SECONDS):
         if stage.go.is_set():
-            channel.tell("stats", metrics=_metrics(stage))
+            _tell_stats(channel, stage)

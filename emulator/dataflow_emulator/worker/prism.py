@@ -15,6 +15,9 @@ from typing import IO
 ENDPOINT_SECONDS = 20
 """How long Prism may take to say where it listens: measured 0.06 s idle; a laptop that builds Go beside it needs seconds."""
 
+DYING_SECONDS = 0.2
+"""How long after a failure Prism may take to be seen dead: a broken connection comes a moment before the exit code."""
+
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a process gets when the thread that started it ends."""
 
@@ -31,10 +34,20 @@ class Prism:
             preexec_fn=_die_with_parent,  # noqa: PLW1509 — a child starts its Prism before any thread
         )
         self._endpoint: Future[str] = Future()
+        self._panic = ""
 
     def follow(self) -> None:
         """Read its log in a thread: the first line with an endpoint is the job server's, warnings go to the worker's log."""
         threading.Thread(target=self._read, args=(self.process.stderr,), name="prism-log", daemon=True).start()
+
+    def ending(self) -> str | None:
+        """How it ended, and its panic if that was why; None while it lives."""
+        try:
+            code = self.process.wait(DYING_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        how = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
+        return f"The runner Prism ended {how} before the pipeline did.{self._panic and f' {self._panic}'}"
 
     def endpoint(self) -> str:
         """Where the job server listens, always on the loopback interface."""
@@ -55,6 +68,7 @@ class Prism:
                 entry = json.loads(line)
             except ValueError:  # a Go panic is plain text
                 entry = {"level": "ERROR"}
+                self._panic = self._panic or line.decode(errors="replace").strip()
             if not self._endpoint.done() and "endpoint" in entry:
                 self._endpoint.set_result(entry["endpoint"])
             if entry.get("level") not in ("DEBUG", "INFO"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from google.api_core.exceptions import GoogleAPICallError
@@ -19,7 +19,7 @@ from dataflow_operator.adapters.dataflow.listing import READ_SECONDS, Bearer
 from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.controller.ports import Place
-from dataflow_operator.domain.errors import AmbiguousError, Failure, Reason, RefusedError
+from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.names import labels_of
@@ -63,23 +63,35 @@ class Calls:
         launch_seconds: float,
         yaml_template: str = YAML_TEMPLATE,
         tally: Tally = uncounted,
+        launched: Callable[[str], None] = lambda _result: None,
     ) -> None:
         self._clients = clients
         self._caller = caller
         self._launch_seconds = launch_seconds
         self._yaml_template = yaml_template
         self._tally = tally
+        self._launched = launched
 
     async def launch(self, order: Launch) -> JobId:
         """Launch a job, or an update of one, and return its id."""
+        try:
+            job_id = await self._launch(order)
+        except OutsideError as error:
+            self._launched(type(error).__name__.removesuffix("Error").lower())
+            raise
+        self._launched("launched")
+        return job_id
+
+    async def _launch(self, order: Launch) -> JobId:
         if objection := self._caller.objection_to(order.spec.service_account_name):
             raise RefusedError(Reason.PERMISSION_DENIED, objection)
+        # Ours come last: an owner's label cannot take the place of one.
         labels = {**order.spec.job_labels, **labels_of(order.ownership)}
-        # The answer carries an id and nothing to rely on beside it.
+        is_update = order.base_job_id is not None
         try:
-            job_id = await self._send(order.spec, order.job_name, labels, is_update=order.base_job_id is not None)
+            job_id = await self._send(order.spec, order.job_name, labels, is_update=is_update)
         except GoogleAPICallError as error:
-            raise launch_error(error, is_update=order.base_job_id is not None) from error
+            raise launch_error(error, is_update=is_update) from error
         if not job_id:
             raise AmbiguousError(Reason.UNKNOWN, "Dataflow accepted the launch and named no job")
         return JobId(job_id)

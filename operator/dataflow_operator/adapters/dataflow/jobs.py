@@ -26,7 +26,7 @@ def job_of(message: Any) -> Job:
         name=message.name,
         state=_STATES.get(message.current_state, JobState.UNKNOWN),
         ownership=ownership_of(message.labels) if message.labels else None,
-        type=_TYPES.get(message.type),
+        type=_TYPES.get(message.type_),
         create_time=_time_of(message.create_time),
         state_time=_time_of(message.current_state_time),
         replaces=JobId(message.replace_job_id) if message.replace_job_id else None,

@@ -179,7 +179,7 @@ def _type(raw: Json) -> PipelineType:
 def _word(words: Mapping[str, W], raw: Json, name: str, where: str = "") -> W | None:
     """Return what a field says, None where it is absent; an unknown word is not guessed at: too much hangs on it."""
     found = word(words, raw.get(name))
-    if found is None and raw.get(name) not in {None, ""}:
+    if found is None and raw.get(name) not in (None, ""):
         raise UnreadableError(f"{where}{name}", f"must be one of {', '.join(words)}")
     return found
 

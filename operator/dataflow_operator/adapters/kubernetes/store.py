@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from dataflow_operator.adapters.kubernetes.api import Api, TakenError
@@ -39,17 +40,18 @@ RESTARTS: Final = 5
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Asks for a list without spec and status: a re-list wants to know only what is there."""
 
-SeenRun = Callable[[str, str], Run | None]
-"""Returns the row of a run by namespace and name, if it is known: a write then sends only what changed since."""
+REMEMBERED_RUNS: Final = 4096
+"""Runs whose last answer is remembered, so that the next drawing sends only what changed; some 2 KB each. Source: chosen."""
 
 
 class Store:
     """Fulfils ``controller.ports.Store`` on a real API server."""
 
-    def __init__(self, api: Api, events: Events, seen_run: SeenRun = lambda _namespace, _name: None) -> None:
+    def __init__(self, api: Api, events: Events) -> None:
         self._api = api
         self._events = events
-        self._seen_run = seen_run
+        self._drawn: OrderedDict[str, Run] = OrderedDict()
+        """By uid: runs as the API server last answered."""
 
     # pipelines
 
@@ -113,7 +115,7 @@ class Store:
             "spec": {"pipelineRef": {"name": pipeline.name}},
         }
         try:
-            return run_of(await self._api.create(_path(RUNS, pipeline.namespace), body))
+            return self._remembered(await self._api.create(_path(RUNS, pipeline.namespace), body))
         except TakenError:
             holder = await self.read_run(pipeline.namespace, name)
         if holder is None:
@@ -123,17 +125,25 @@ class Store:
     async def read_run(self, namespace: str, name: str) -> Run | None:
         """Read a run afresh."""
         raw = await self._api.read(_path(RUNS, namespace, name))
-        return None if raw is None else run_of(raw)
+        return None if raw is None else self._remembered(raw)
 
     async def draw_run(self, namespace: str, drawing: DrawRun) -> Run:
         """Write a run's status under the resourceVersion that was seen, which is of one uid only."""
-        seen, drawn = self._seen_run(namespace, drawing.name), run_status_json(drawing.status)
-        if seen is not None and seen.uid == drawing.uid and seen.resource_version == drawing.resource_version:
+        seen, drawn = self._drawn.get(drawing.uid), run_status_json(drawing.status)
+        if seen is not None and seen.resource_version == drawing.resource_version:
             patch = patch_between(run_status_json(seen.status), drawn)
         else:
             patch = dict.fromkeys(RUN_STATUS_FIELDS) | drawn
         body = {"metadata": {"resourceVersion": drawing.resource_version}, "status": patch}
-        return run_of(await self._api.merge(f"{_path(RUNS, namespace, drawing.name)}/status", body))
+        return self._remembered(await self._api.merge(f"{_path(RUNS, namespace, drawing.name)}/status", body))
+
+    def _remembered(self, raw: Json) -> Run:
+        run = run_of(raw)
+        self._drawn.pop(run.uid, None)
+        self._drawn[run.uid] = run
+        if len(self._drawn) > REMEMBERED_RUNS:
+            self._drawn.popitem(last=False)
+        return run
 
     async def delete_run(self, namespace: str, doomed: DeleteRun) -> None:
         """Delete a run if it is still as it was seen, in the background; an absent one is no error."""

@@ -1,0 +1,240 @@
+"""Composition: builds everything from the settings and runs it in one task group."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from dataflow_operator.adapters.dataflow.calls import Caller, Calls
+from dataflow_operator.adapters.dataflow.channel import clients_on, google_channel, insecure_channel
+from dataflow_operator.adapters.dataflow.joblist import Pace, SharedJobLists
+from dataflow_operator.adapters.dataflow.listing import Listing
+from dataflow_operator.adapters.identity.callers import Nobody, OwnPod
+from dataflow_operator.adapters.kubernetes.access import Access, from_kubeconfig, in_cluster
+from dataflow_operator.adapters.kubernetes.api import Api
+from dataflow_operator.adapters.kubernetes.events import Events
+from dataflow_operator.adapters.kubernetes.store import Store
+from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
+from dataflow_operator.controller.cache import Cache
+from dataflow_operator.controller.loop import Loop
+from dataflow_operator.controller.ports import Key
+from dataflow_operator.controller.queue import Queue
+from dataflow_operator.controller.reconcile import Reconciler
+from dataflow_operator.domain.errors import OutsideError
+from dataflow_operator.domain.pipeline.model import Pipeline
+from dataflow_operator.domain.run import Run
+from dataflow_operator.edge import Edge, Kind, Source
+from dataflow_operator.settings import IdentityMode, Settings
+from dataflow_operator.telemetry import Metrics, Vitals, Window
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS: Final = 4.0
+"""How long passes under way and the watch may take to end; less than the five seconds that a stop may take in all."""
+
+SERVED_SECONDS: Final = 2.0
+"""How often a kind that is not served yet is looked for. Source: the API server serves a new CRD some two seconds after it was applied."""
+
+
+class EndedError(Exception):
+    """A part of the operator ended that should have run on."""
+
+
+class WallClock:
+    """Fulfils ``controller.ports.Clock`` with the machine's clocks."""
+
+    def now(self) -> datetime:
+        """Return the wall clock, aware UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that never steps."""
+        return time.monotonic()
+
+
+class Feed:
+    """Fulfils ``edge.Sink``: rows into the cache, and the key of the pipeline they concern into the queue."""
+
+    def __init__(self, cache: Cache, queue: Queue[Key]) -> None:
+        self._cache = cache
+        self._queue = queue
+
+    def put_pipeline(self, pipeline: Pipeline) -> None:
+        """Take a pipeline as seen."""
+        if self._cache.put_pipeline(pipeline):
+            self._queue.add(Key(pipeline.namespace, pipeline.name))
+
+    def put_run(self, run: Run) -> None:
+        """Take a run as seen."""
+        if self._cache.put_run(run):
+            self._queue.add(Key(run.namespace, run.pipeline))
+
+    def drop(self, kind: Kind, key: Key, uid: str) -> None:
+        """Forget an object that is gone."""
+        match kind:
+            case Kind.PIPELINES:
+                if self._cache.drop_pipeline(key, uid):
+                    self._queue.add(key)
+            case Kind.RUNS:
+                pipeline = self._cache.drop_run(key.namespace, key.name, uid)
+                if pipeline is not None:
+                    self._queue.add(pipeline)
+
+    def known(self, kind: Kind) -> Mapping[Key, str]:
+        """Return the uids of all objects of a kind that are known now."""
+        match kind:
+            case Kind.PIPELINES:
+                return {Key(pipeline.namespace, pipeline.name): pipeline.uid for pipeline in self._cache.pipelines()}
+            case Kind.RUNS:
+                return {Key(run.namespace, run.name): run.uid for run in self._cache.runs()}
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT; return the exit code: 0 after a stop, 1 when a part ended by itself."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with AsyncExitStack() as stack:
+            await _run(settings, stop, stack)
+    except (EndedError, OSError, ExceptionGroup) as error:
+        for leaf in _leaves(error):
+            expected = isinstance(leaf, EndedError | OSError)
+            logger.log(logging.ERROR, "ended", extra={"error": str(leaf) or type(leaf).__name__}, exc_info=None if expected else leaf)
+        return 1
+    logger.info("stopped")
+    return 0
+
+
+async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -> None:
+    clock, metrics, cache = WallClock(), Metrics(), Cache()
+    queue = Queue[Key](clock.monotonic)
+    access = from_kubeconfig(settings.kubeconfig) if settings.kubeconfig else in_cluster()
+    api = Api(access.server, access.session(), metrics.called)
+    stack.push_async_callback(api.close)
+    events = Events(api, monotonic=clock.monotonic, dropped=metrics.dropped.inc)
+    store = Store(api, events)
+    lists, calls = _dataflow(settings, metrics, queue, clock, stack)
+    reconciler = Reconciler(
+        cache=cache,
+        store=store,
+        dataflow=calls,
+        lists=lists,
+        clock=clock,
+        limits=settings.limits(),
+        claim_life=settings.claim_life,
+        count=metrics.acted,
+    )
+    loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=settings.workers, gauge=metrics)
+    edge = Edge(source=_source(access, store), sink=Feed(cache, queue), relist_seconds=settings.relist_seconds, monotonic=clock.monotonic)
+    vitals = Vitals(
+        depth=lambda: len(queue),
+        oldest_due_seconds=lambda: queue.oldest_due_seconds,
+        since_pass_seconds=lambda: clock.monotonic() - loop.last_pass,
+        since_event_seconds=lambda: clock.monotonic() - edge.last_event,
+        since_relist_seconds=lambda: clock.monotonic() - edge.last_relist,
+        list_ages=lambda: ((place.project, place.region, age) for place, age in lists.ages().items()),
+        objects=lambda: {"DataflowPipeline": len(cache), "DataflowRun": len(cache.runs())},
+        is_ready=lambda: edge.has_synced,
+        relist_seconds=settings.relist_seconds,
+    )
+    window = await Window(metrics=metrics, vitals=vitals, bind=settings.http_bind).open()
+    stack.push_async_callback(window.cleanup)
+    logger.info("started", extra={"api_server": access.server, "dataflow": settings.dataflow_endpoint, "identity": settings.identity_mode})
+    if await _served(store, stop):
+        await _together(
+            stop,
+            finishing={"loop": loop.run(stop), "watch": edge.watch(stop)},
+            endless={"job lists": lists.run(), "re-list": edge.relist()},
+        )
+
+
+def _dataflow(
+    settings: Settings, metrics: Metrics, queue: Queue[Key], clock: WallClock, stack: AsyncExitStack
+) -> tuple[SharedJobLists, Calls]:
+    """Return the job lists and the calls, on one channel."""
+    caller: Caller
+    match settings.identity_mode:
+        case IdentityMode.EMULATOR:
+            caller = Nobody()
+        case IdentityMode.AMBIENT:
+            caller = OwnPod()
+    address = settings.emulator_address
+    channel = google_channel() if address is None else insecure_channel(address)
+    stack.push_async_callback(channel.close, None)
+    clients = clients_on(channel)
+    lists = SharedJobLists(
+        wake=queue.add,
+        clock=clock,
+        list_jobs=Listing(clients.jobs, caller, metrics.called).read,
+        pace=Pace(calm_seconds=settings.poll_seconds, hurried_seconds=min(settings.hurried_poll_seconds, settings.poll_seconds)),
+    )
+    calls = Calls(
+        clients=clients,
+        caller=caller,
+        launch_seconds=settings.launch_seconds,
+        yaml_template=settings.yaml_template,
+        tally=metrics.called,
+        launched=metrics.launched,
+    )
+    return lists, calls
+
+
+def _source(access: Access, store: Store) -> Source:
+    return Source(server=access.server, new_session=access.session, pipeline_of=pipeline_of, run_of=run_of, uids_of=store.uids_of)
+
+
+async def _served(store: Store, stop: asyncio.Event) -> bool:
+    """Wait until both kinds are served: kopf never watches one that comes later. False: told to stop before."""
+    said: str | None = None
+    while not stop.is_set():
+        try:
+            missing = [kind.value for kind in Kind if not await store.is_served(kind.value)]
+            problem = f"the API server does not serve {', '.join(missing)}: apply the CRDs" if missing else None
+        except OutsideError as error:
+            problem = f"the API server cannot be asked: {error.message}"
+        if problem is None:
+            return True
+        if problem != said:
+            logger.warning("waiting", extra={"error": problem})
+            said = problem
+        try:
+            async with asyncio.timeout(SERVED_SECONDS):
+                await stop.wait()
+        except TimeoutError:
+            continue
+    return False
+
+
+async def _together(
+    stop: asyncio.Event, *, finishing: Mapping[str, Coroutine[Any, Any, None]], endless: Mapping[str, Coroutine[Any, Any, None]]
+) -> None:
+    """Run all parts until *stop* is set; then let the finishing ones end, for a while. A part that ends before ends all."""
+    async with asyncio.TaskGroup() as group:
+        ending = [group.create_task(_part(name, part, stop), name=name) for name, part in finishing.items()]
+        others = [group.create_task(_part(name, part, stop), name=name) for name, part in endless.items()]
+        await stop.wait()
+        await asyncio.wait(ending, timeout=STOP_SECONDS)
+        for task in (*ending, *others):
+            task.cancel()
+
+
+async def _part(name: str, part: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    await part
+    if not stop.is_set():
+        raise EndedError(f"the {name} ended by itself")
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """Yield what a group of errors is made of, or the error itself."""
+    parts: tuple[Exception, ...] = getattr(error, "exceptions", ())
+    if not parts:
+        yield error
+    for part in parts:
+        yield from _leaves(part)

@@ -1,0 +1,207 @@
+"""The edge: the watch in, typed rows out. The only module that imports kopf.
+
+Only `on.event` handlers: they write nothing to objects and keep no task per object. What else kopf would do is switched off,
+for the reasons that stand beside each setting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+import aiohttp
+import kopf
+from typing_extensions import override
+
+from dataflow_operator.controller.ports import Key
+from dataflow_operator.domain.errors import OutsideError
+from dataflow_operator.domain.pipeline.model import Pipeline
+from dataflow_operator.domain.run import Run
+
+logger = logging.getLogger(__name__)
+
+GROUP: Final = "dataflow-operator.io"
+VERSION: Final = "v1beta1"
+
+
+class Kind(StrEnum):
+    """What is watched, by its plural."""
+
+    PIPELINES = "dataflowpipelines"
+    RUNS = "dataflowruns"
+
+
+class Sink(Protocol):
+    """Takes what the watch and the re-list find. Synchronous, and never fails."""
+
+    def put_pipeline(self, pipeline: Pipeline) -> None:
+        """Take a pipeline as seen; an older version than the known one is ignored."""
+        ...
+
+    def put_run(self, run: Run) -> None:
+        """Take a run as seen; an older version than the known one is ignored."""
+        ...
+
+    def drop(self, kind: Kind, key: Key, uid: str) -> None:
+        """Forget an object that is gone, if it is still the one of that uid."""
+        ...
+
+    def known(self, kind: Kind) -> Mapping[Key, str]:
+        """Return the uids of all objects of a kind that are known now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The API server, as far as the edge needs it."""
+
+    server: str
+    new_session: Callable[[], aiohttp.ClientSession]
+    """Makes a session that says who we are; kopf closes the one it has."""
+    pipeline_of: Callable[[Mapping[str, object]], Pipeline]
+    run_of: Callable[[Mapping[str, object]], Run]
+    uids_of: Callable[[str], Awaitable[Mapping[Key, str]]]
+    """Lists all objects of a kind: their uids."""
+
+
+class Backoffs:
+    """Pauses between attempts to reach the API server: without end, for an outage is no reason to end; spread, so that replicas do not march."""
+
+    def __iter__(self) -> Iterator[float]:
+        pauses = itertools.chain((0.5, 1.0, 2.0, 4.0, 8.0), itertools.repeat(10.0))
+        return (pause * random.uniform(0.8, 1.2) for pause in pauses)
+
+
+class Everything(frozenset[Any]):
+    """Contains whatever it is asked for: kopf, told to ignore it, stops its own root tasks and nothing else."""
+
+    @override
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+class Edge:
+    """Watches both kinds and feeds the sink."""
+
+    def __init__(self, *, source: Source, sink: Sink, relist_seconds: float, monotonic: Callable[[], float]) -> None:
+        self._source = source
+        self._sink = sink
+        self._relist_seconds = relist_seconds
+        self._monotonic = monotonic
+        self.last_event = monotonic()
+        """When the watch last said something, on our monotonic clock."""
+        self.last_relist = monotonic()
+        """When a re-list last ended, well or not: an API server that is away is no reason to be killed."""
+        self._awaited: set[tuple[Kind, Key, str]] | None = None
+
+    @property
+    def has_synced(self) -> bool:
+        """Whether all that a first re-list found has come through the watch, too."""
+        if self._awaited:
+            known = {(kind, key, uid) for kind in Kind for key, uid in self._sink.known(kind).items()}
+            self._awaited = self._awaited - known
+        return self._awaited is not None and not self._awaited
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Watch until *stop* is set. Raises when a watcher fails for good."""
+        tasks = await kopf.spawn_tasks(
+            registry=self._registry(), settings=_kopf_settings(), standalone=True, clusterwide=True, stop_flag=stop
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # kopf has just taken them: take them back.
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await kopf.run_tasks(tasks, ignored=Everything())
+
+    async def relist(self) -> None:
+        """Find deletions that the watch lost, now and then, until cancelled: kopf loses them whenever its watch is answered with 410."""
+        while True:
+            try:
+                for kind in Kind:
+                    await self._relist_kind(kind)
+            except OutsideError as error:
+                logger.warning("re-list failed", extra={"error": error.message, "reason": error.reason})
+            else:
+                self._awaited = set() if self._awaited is None else self._awaited
+            self.last_relist = self._monotonic()
+            pause = self._relist_seconds if self.has_synced else min(self._relist_seconds, FIRST_RELISTS_SECONDS)
+            await asyncio.sleep(pause * random.uniform(0.8, 1.0))
+
+    async def _relist_kind(self, kind: Kind) -> None:
+        """Drop what was known before the list was read and is not in it."""
+        before = dict(self._sink.known(kind))
+        listed = await self._source.uids_of(kind.value)
+        for key, uid in before.items():
+            if listed.get(key) != uid:
+                logger.info("deletion found by the re-list", extra={"kind": kind.value, "key": "/".join(key)})
+                self._sink.drop(kind, key, uid)
+        if self._awaited is None or not self.has_synced:
+            others = {item for item in self._awaited or () if item[0] is not kind}
+            self._awaited = others | {(kind, key, uid) for key, uid in listed.items()}
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        async def log_in(**_: Any) -> kopf.AiohttpSession:
+            return kopf.AiohttpSession(server=self._source.server, aiohttp_session=self._source.new_session())
+
+        @kopf.on.event(GROUP, VERSION, Kind.PIPELINES.value, registry=registry)
+        async def see_pipeline(event: Any, **_: Any) -> None:
+            self.last_event = self._monotonic()
+            pipeline = self._source.pipeline_of(event["object"])
+            if event["type"] == "DELETED":
+                self._sink.drop(Kind.PIPELINES, Key(pipeline.namespace, pipeline.name), pipeline.uid)
+            else:
+                self._sink.put_pipeline(pipeline)
+
+        @kopf.on.event(GROUP, VERSION, Kind.RUNS.value, registry=registry)
+        async def see_run(event: Any, **_: Any) -> None:
+            self.last_event = self._monotonic()
+            run = self._source.run_of(event["object"])
+            if event["type"] == "DELETED":
+                self._sink.drop(Kind.RUNS, Key(run.namespace, run.name), run.uid)
+            else:
+                self._sink.put_run(run)
+
+        return registry
+
+
+FIRST_RELISTS_SECONDS: Final = 5.0
+"""Pause between re-lists until the watch has shown all that is there: the pods of a slow start are ready soon after. Source: chosen."""
+
+INACTIVITY_SECONDS: Final = 70.0
+"""How long a silent watch is trusted: the API server sends a bookmark every 60 s. Source: kopf's default, kept on purpose."""
+
+REQUEST_SECONDS: Final = 60.0
+"""The longest that one page of a first list may take; kopf's own is 300 s. Source: chosen."""
+
+
+def _kopf_settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    # Scanning asks for CRDs and namespaces, which need rights, and logs an error every few seconds for ever without.
+    settings.scanning.disabled = True
+    settings.networking.error_backoffs = Backoffs()
+    settings.networking.request_timeout = REQUEST_SECONDS
+    settings.watching.inactivity_timeout = INACTIVITY_SECONDS
+    # Both or neither: 10,000 objects then need a quarter of the memory, for one chunk of bodies lives at a time.
+    settings.watching.chunk_size = 200
+    settings.queueing.idle_timeout = 0.05
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    # Otherwise kopf sends SIGKILL to the process ten minutes after a stop without its flag.
+    settings.process.ultimate_exiting_timeout = None
+    # One ERROR line per kind and retry, and one INFO line per event: what matters of it is said by us.
+    for name, level in (
+        ("kopf._cogs.clients", logging.CRITICAL),
+        ("kopf._core.reactor", logging.CRITICAL),
+        ("kopf.objects", logging.WARNING),
+    ):
+        logging.getLogger(name).setLevel(level)
+    return settings

@@ -1,0 +1,257 @@
+"""Every knob of the operator: its default, its unit, why, and where the value is from.
+
+Each can be given as a flag (`--poll-seconds=10`) or in the environment (`DATAFLOW_OPERATOR_POLL_SECONDS=10`); the flag wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from enum import StrEnum
+from itertools import pairwise
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, get_args, get_type_hints
+
+from dataflow_operator.domain.pipeline.observation import Limits
+
+PREFIX: Final = "DATAFLOW_OPERATOR_"
+
+
+class SettingsError(Exception):
+    """The settings cannot be read, or do not go together."""
+
+
+class IdentityMode(StrEnum):
+    """Who calls Dataflow."""
+
+    EMULATOR = "emulator"
+    """Nobody: no credential is sent. Only to an emulator."""
+    AMBIENT = "ambient"
+    """The operator's own pod. Whoever may write a pipeline then acts as the operator: for a single tenant."""
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    """Text on a terminal, JSON elsewhere."""
+    JSON = "json"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator is started with."""
+
+    kubeconfig: Path | None = None
+    """File that says how to reach the API server; absent: as the pod's own ServiceAccount."""
+
+    dataflow_endpoint: str = "google"
+    """Where Dataflow is: `google`, or `grpc://host:port` for an emulator, without TLS."""
+
+    identity_mode: IdentityMode = IdentityMode.AMBIENT
+    """Who calls Dataflow: `ambient`, the operator's own pod, or `emulator`, nobody."""
+
+    single_tenant: bool = False
+    """Must be true for identity mode `ambient`: says that all who may write pipelines may act as the operator."""
+
+    claim_life_seconds: float = 5.0
+    """How long after a claim was decided its launch may still be sent. A pass takes milliseconds; a process that stalled longer must look again. Source: chosen; docs of the claim protocol."""
+
+    launch_seconds: float = 30.0
+    """Deadline of the call that launches a job. Dataflow answers launches within seconds; the template is validated in the call. Source: chosen."""
+
+    credential_life_seconds: float | None = None
+    """How long a launch that the network delivers late may still find a valid credential. Absent: 0 with identity mode `emulator`, which has none, else 300: the life of a launch token that is made for one launch. The token of identity mode `ambient` may live for an hour: give 3600 to be as sure there, at the price of as long a wait after each launch without an answer."""
+
+    list_lag_seconds: float = 60.0
+    """How late a new job may appear in Dataflow's job list. Source: chosen above what was seen; 2 is plenty for an emulator."""
+
+    margin_seconds: float = 5.0
+    """Added to the settle time for what nobody thought of. Source: chosen."""
+
+    settle_seconds: float | None = None
+    """How long a claim stays unanswered before a complete list may close it. Absent: the least that is safe, max(claim life + launch, credential life) + list lag + margin; less is refused."""
+
+    poll_seconds: float = 10.0
+    """How often the jobs of a place are listed. 6 of the 15,000 monitoring requests a minute that Dataflow grants. Source: Dataflow's quota page."""
+
+    hurried_poll_seconds: float = 1.0
+    """How often they are listed for a while after something there was changed. Source: chosen; a person may be waiting."""
+
+    list_age_seconds: float = 30.0
+    """The oldest list that a claim may stand on; at least two polls. Source: chosen."""
+
+    look_again_seconds: float = 15.0
+    """How long a single read of a job, a run or an account is good for. Source: chosen."""
+
+    stop_again_seconds: float = 10.0
+    """How long after a stop call a job may look unstopped before it is asked again. Dataflow shows DRAINING and CANCELLING within seconds. Source: chosen."""
+
+    late_reason_seconds: float = 60.0
+    """How long a failed job's reason may take to appear: up to 50 s were seen. Source: the time that Beam's own runner waits."""
+
+    recheck_seconds: float = 60.0
+    """How often something refused that may heal by itself, such as a permission, is tried again. IAM takes minutes to spread. Source: chosen."""
+
+    start_seconds: float = 900.0
+    """How long a run that a person made may wait for what it refers to. Source: the API's documentation."""
+
+    workers: int = 10
+    """Pipelines that are worked on at the same time. A pass waits for at most one effect. Source: chosen."""
+
+    relist_seconds: float = 300.0
+    """How often all objects are listed to find deletions that the watch lost: it loses them whenever an API server restarts. Source: measured; the period is chosen."""
+
+    http_bind: str = ":8080"
+    """Where /metrics, /healthz and /readyz are served: `host:port`, without a host on all addresses. Source: controller-runtime's port for metrics."""
+
+    yaml_template: str = "gs://dataflow-templates-{region}/latest/flex/Yaml_Template"
+    """The flex template that runs Beam YAML; `{region}` is the pipeline's. Source: the path that `gcloud dataflow yaml run` uses."""
+
+    log_format: LogFormat = LogFormat.AUTO
+    """How log lines look: `json`, `text`, or `auto`, which is text on a terminal."""
+
+    log_level: str = "INFO"
+    """The least important level that is logged: DEBUG, INFO, WARNING or ERROR."""
+
+    @property
+    def credential_life(self) -> timedelta:
+        """How long a late launch may find a valid credential."""
+        if self.credential_life_seconds is not None:
+            return timedelta(seconds=self.credential_life_seconds)
+        return timedelta(0) if self.identity_mode is IdentityMode.EMULATOR else LAUNCH_TOKEN_LIFE
+
+    @property
+    def claim_life(self) -> timedelta:
+        """How long a claim may be launched from."""
+        return timedelta(seconds=self.claim_life_seconds)
+
+    @property
+    def least_settle(self) -> timedelta:
+        """The shortest settle time after which no launch can still be on its way unseen."""
+        reach = max(self.claim_life + timedelta(seconds=self.launch_seconds), self.credential_life)
+        return reach + timedelta(seconds=self.list_lag_seconds + self.margin_seconds)
+
+    @property
+    def settle(self) -> timedelta:
+        """The settle time."""
+        return self.least_settle if self.settle_seconds is None else timedelta(seconds=self.settle_seconds)
+
+    def limits(self) -> Limits:
+        """Return the times that decisions are made with."""
+        return Limits(
+            settle=self.settle,
+            list_age=timedelta(seconds=self.list_age_seconds),
+            look_again=timedelta(seconds=self.look_again_seconds),
+            stop_again=timedelta(seconds=self.stop_again_seconds),
+            late_reason=timedelta(seconds=self.late_reason_seconds),
+            recheck=timedelta(seconds=self.recheck_seconds),
+            start=timedelta(seconds=self.start_seconds),
+        )
+
+    def check(self) -> None:
+        """Raise SettingsError where settings do not go together."""
+        if self.settle < self.least_settle:
+            raise SettingsError(
+                f"--settle-seconds is {self.settle.total_seconds():g}, and a launch may still be on its way for"
+                f" {self.least_settle.total_seconds():g}: max(--claim-life-seconds + --launch-seconds, --credential-life-seconds)"
+                " + --list-lag-seconds + --margin-seconds; leave it out, or lower those"
+            )
+        for name, value in _numbers(self):
+            if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
+                raise SettingsError(f"{_flag(name)} must be positive, and is {value:g}")
+        if self.list_age_seconds < 2 * self.poll_seconds:
+            raise SettingsError("--list-age-seconds must be at least twice --poll-seconds, or no claim ever stands on a young list")
+        if self.identity_mode is IdentityMode.EMULATOR and self.emulator_address is None:
+            raise SettingsError(
+                "--identity-mode=emulator goes with --dataflow-endpoint=grpc://host:port only: Google asks for a credential"
+            )
+        if self.identity_mode is IdentityMode.AMBIENT and self.emulator_address is not None:
+            raise SettingsError("--identity-mode=ambient would send a credential without TLS to the --dataflow-endpoint: use emulator")
+        if self.identity_mode is IdentityMode.AMBIENT and not self.single_tenant:
+            raise SettingsError(
+                "--identity-mode=ambient lets whoever may write a pipeline act as the operator: say --single-tenant=true if that is meant"
+            )
+
+    @property
+    def emulator_address(self) -> str | None:
+        """`host:port` of an emulator; None: Dataflow is Google's."""
+        return self.dataflow_endpoint.removeprefix("grpc://") if self.dataflow_endpoint.startswith("grpc://") else None
+
+
+LAUNCH_TOKEN_LIFE: Final = timedelta(seconds=300)
+"""Life of a token that is made for one launch. Source: the shortest that IAM's generateAccessToken is asked for here."""
+
+_MAY_BE_ZERO: Final = frozenset({"credential_life_seconds", "list_lag_seconds", "margin_seconds"})
+
+
+def settings_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Return the settings that flags and environment say, checked."""
+    given = {
+        name: environment[PREFIX + name.upper()]
+        for name in (field.name for field in fields(Settings))
+        if PREFIX + name.upper() in environment
+    }
+    given |= {name: value for name, value in vars(parser().parse_args(arguments)).items() if value is not None}
+    hints: dict[str, Any] = get_type_hints(Settings)
+    values: dict[str, Any] = {name: _value(name, hints[name], text) for name, text in given.items()}
+    settings = Settings(**values)
+    if settings.dataflow_endpoint != "google" and settings.emulator_address is None:
+        raise SettingsError(f"--dataflow-endpoint must be `google` or grpc://host:port, and is {settings.dataflow_endpoint!r}")
+    settings.check()
+    return settings
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the flags; their help is what stands with the settings here."""
+    made = argparse.ArgumentParser(prog="dataflow-operator run", description="Run the operator until it is told to stop.")
+    said = _docstrings()
+    for field in fields(Settings):
+        text = f"{said[field.name]} Default: {field.default if field.default is not None else 'none'}."
+        made.add_argument(_flag(field.name), dest=field.name, metavar="VALUE", help=text.replace("%", "%%"))
+    return made
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _numbers(settings: Settings) -> list[tuple[str, float]]:
+    values = [(field.name, getattr(settings, field.name)) for field in fields(Settings)]
+    return [(name, value) for name, value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+
+
+def _value(name: str, kind: Any, text: str) -> object:
+    """Return what a setting's text says."""
+    if isinstance(kind, UnionType):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    if kind is bool:
+        if text not in {"true", "false"}:
+            raise SettingsError(f"{_flag(name)} must be true or false, and is {text!r}")
+        return text == "true"
+    try:
+        return kind(text)
+    except ValueError as error:
+        words = f"one of {', '.join(kind)}" if issubclass(kind, StrEnum) else "a number"
+        raise SettingsError(f"{_flag(name)} must be {words}, and is {text!r}") from error
+
+
+def _docstrings() -> dict[str, str]:
+    """Return what stands below each field of Settings."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(Settings)))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef)).body
+    return {
+        node.target.id: str(below.value.value)
+        for node, below in pairwise(body)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+    }

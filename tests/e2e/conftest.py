@@ -1,0 +1,140 @@
+"""The whole platform as separate processes, driven as an owner would: with kubectl."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataflow_emulator.journal import Call, Journal
+from dataflow_local.cache import ROOT
+from dataflow_local.platform import Engine, Platform, make_data
+
+LOOK_SECONDS = 0.2
+"""Between two looks at something another process does."""
+
+RUN = {"inputFile": "gs://acme-data/harbour-log.txt", "output": "gs://acme-results/w"}
+"""Parameters of the template Word_Count."""
+
+
+def eventually(condition: Callable[[], Any], *, seconds: float = 60, what: Callable[[], object] = lambda: "") -> None:
+    """Return when *condition* holds; fail the test if it does not in time."""
+    deadline, pause = time.monotonic() + seconds, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what()}"
+        pause.wait(LOOK_SECONDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Somebody with a namespace and kubectl."""
+
+    platform: Platform
+    namespace: str
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.platform.api.kubectl("--namespace", self.namespace, *arguments, stdin=stdin)
+
+    def apply(self, *objects: dict[str, Any]) -> str:
+        return self.kubectl("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+    def example(self, name: str, *replacements: tuple[str, str]) -> None:
+        text = (ROOT / "examples" / name).read_text()
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        self.kubectl("apply", "--filename=-", stdin=text)
+
+    def pipelines(self) -> dict[str, dict[str, Any]]:
+        return self._all("dataflowpipelines")
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        return self._all("dataflowruns")
+
+    def _all(self, kind: str) -> dict[str, dict[str, Any]]:
+        return {item["metadata"]["name"]: item for item in json.loads(self.kubectl("get", kind, "--output=json"))["items"]}
+
+    def condition(self, name: str, kind: str) -> tuple[str, str] | None:
+        status = self.pipelines().get(name, {}).get("status", {})
+        return next(((c["status"], c["reason"]) for c in status.get("conditions", []) if c["type"] == kind), None)
+
+    def becomes(self, name: str, kind: str, status: str, reason: str | None = None, *, seconds: float = 60) -> None:
+        """Wait until a condition of a pipeline is as said."""
+
+        def holds() -> bool:
+            found = self.condition(name, kind)
+            return found is not None and found[0] == status and reason in {None, found[1]}
+
+        eventually(holds, seconds=seconds, what=lambda: json.dumps(self.pipelines().get(name, {}).get("status"), indent=1))
+
+    def calls(self, method: str, name_part: str) -> list[Call]:
+        """Return the calls that were really made of a method, for jobs with a name like this."""
+        records = Journal.read(self.platform.journal)
+        return [
+            record
+            for record in records
+            if isinstance(record, Call)
+            and record.method == method
+            and name_part in record.job_name
+            and not record.fields.get("validate_only")
+        ]
+
+    def launches(self, pipeline: str) -> list[Call]:
+        """Return the launches for a pipeline, by the name its jobs bear."""
+        return [
+            call for method in ("LaunchFlexTemplate", "LaunchTemplate") for call in self.calls(method, f"{pipeline}-{self.namespace[:4]}")
+        ]
+
+
+def a_pipeline(name: str, **spec: Any) -> dict[str, Any]:
+    body = {
+        "type": "Batch",
+        "project": "acme-prod",
+        "region": "europe-west1",
+        "template": {"classic": {"path": "gs://dataflow-templates-europe-west1/latest/Word_Count"}},
+        "parameters": RUN,
+    }
+    return {"apiVersion": "dataflow-operator.io/v1beta1", "kind": "DataflowPipeline", "metadata": {"name": name}, "spec": body | spec}
+
+
+def a_stream(name: str, **spec: Any) -> dict[str, Any]:
+    template = {"flex": {"containerSpecPath": "gs://dataflow-templates-europe-west1/latest/flex/Event_Counts"}}
+    parameters = {"eventsPerSecond": "10", "windowSeconds": "5", "output": f"gs://acme-results/{name}"}
+    return a_pipeline(name, **({"type": "Streaming", "template": template, "parameters": parameters} | spec))
+
+
+def a_person_s_run(name: str, pipeline: str, **spec: Any) -> dict[str, Any]:
+    body = {"pipelineRef": {"name": pipeline}} | spec
+    return {"apiVersion": "dataflow-operator.io/v1beta1", "kind": "DataflowRun", "metadata": {"name": name}, "spec": body}
+
+
+def _platform(folder: Path, engine: Engine) -> Iterator[Platform]:
+    with Platform(folder, engine=engine) as platform:
+        make_data(platform.bucket)
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """API server, operator and an emulator that only says so: fast."""
+    yield from _platform(tmp_path_factory.mktemp("simulated"), Engine.SIMULATED)
+
+
+@pytest.fixture(scope="module")
+def beam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """API server, operator and an emulator that runs Beam."""
+    yield from _platform(tmp_path_factory.mktemp("beam"), Engine.BEAM)
+
+
+@pytest.fixture
+def owner(simulated: Platform, request: pytest.FixtureRequest) -> Owner:
+    """Somebody with a fresh namespace on the fast platform."""
+    namespace = f"{abs(hash(request.node.nodeid)) % 36**4:04x}-{time.time_ns() % 10**9}"
+    simulated.api.kubectl("create", "namespace", namespace)
+    return Owner(platform=simulated, namespace=namespace)

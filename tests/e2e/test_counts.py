@@ -1,0 +1,113 @@
+"""What two hundred pipelines cost: counted from the API server's audit log and the emulator's journal."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream, eventually
+
+from dataflow_emulator.journal import Call, Journal
+from dataflow_local.apiserver import ApiServer
+from dataflow_local.audit import AuditRecord, Stage
+from dataflow_local.platform import POLL_SECONDS, Platform
+
+PIPELINES = 200
+
+OPERATOR = "system:serviceaccount:dataflow-operator:dataflow-operator"
+
+
+def _asked(api: ApiServer, namespace: str, since: datetime) -> list[AuditRecord]:
+    """Return what the operator asked of the API server about a namespace."""
+    return [
+        record
+        for record in api.audit()
+        if record.user == OPERATOR and record.namespace == namespace and record.at >= since and record.stage is Stage.COMPLETE
+    ]
+
+
+def test_two_hundred_pipelines_cost_two_hundred_launches_and_no_needless_write(owner: Owner, simulated: Platform) -> None:
+    began = datetime.now(UTC)
+    batch = PIPELINES // 2
+    owner.apply(*(a_pipeline(f"b{number}", parameters=RUN | {"simulate.runSeconds": "1"}) for number in range(batch)))
+    owner.apply(*(a_stream(f"s{number}") for number in range(PIPELINES - batch)))
+
+    def done() -> bool:
+        reasons = Counter(
+            condition["reason"]
+            for item in owner.pipelines().values()
+            for condition in item.get("status", {}).get("conditions", [])
+            if condition["type"] == "Ready"
+        )
+        return reasons["Succeeded"] == batch and reasons["JobRunning"] == PIPELINES - batch
+
+    eventually(done, seconds=180)
+    calls = [record for record in Journal.read(simulated.journal) if isinstance(record, Call)]
+    ours = f"-{owner.namespace[:4]}"
+    launched = [
+        call.job_id
+        for call in calls
+        if call.method in {"LaunchFlexTemplate", "LaunchTemplate"}
+        and ours in call.job_name
+        and call.job_id
+        and not call.fields.get("validate_only")
+    ]
+    assert len(launched) == PIPELINES == len(set(launched))
+
+    asked = _asked(simulated.api, owner.namespace, began)
+    patches = Counter((record.resource, record.subresource) for record in asked if record.verb == "patch")
+    assert set(patches) <= {
+        ("dataflowpipelines", ""),
+        ("dataflowpipelines", "status"),
+        ("dataflowruns", "status"),
+        ("events", ""),
+    }
+    assert patches["dataflowpipelines", ""] == PIPELINES, "one finalizer each"
+    assert not [record for record in asked if record.verb in {"update", "delete"}]
+    writes = sum(1 for record in asked if record.verb in {"patch", "create"} and record.resource.startswith("dataflow"))
+    assert writes / PIPELINES <= 12, Counter((record.verb, record.resource, record.subresource) for record in asked)
+    _every_status_write_was_a_change(owner, asked)
+    _lists_are_shared(calls, began)
+
+
+def _every_status_write_was_a_change(owner: Owner, asked: list[AuditRecord]) -> None:
+    """A write without a change keeps the resourceVersion; so the versions an object went through are as many as its writes."""
+    written = Counter(
+        record.name for record in asked if record.resource == "dataflowpipelines" and record.code == 200 and record.verb == "patch"
+    )
+    assert set(written) == set(owner.pipelines())
+    assert max(written.values()) <= 12, written.most_common(3)
+
+
+def _lists_are_shared(calls: list[Call], began: datetime) -> None:
+    """At most one list per place and poll period, however many pipelines there are; sooner ones only while something was just changed."""
+    times = sorted(
+        datetime.fromisoformat(call.time) for call in calls if call.method == "ListJobs" and datetime.fromisoformat(call.time) >= began
+    )
+    assert times
+    span = max((times[-1] - times[0]).total_seconds(), 1.0)
+    assert len(times) <= 2 * span + 5
+
+
+def test_a_steady_minute_costs_the_api_server_nothing(owner: Owner, simulated: Platform) -> None:
+    owner.apply(*(a_stream(f"s{number}") for number in range(20)))
+    eventually(lambda: all(owner.condition(f"s{number}", "Ready") == ("True", "JobRunning") for number in range(20)), seconds=120)
+    settled = datetime.now(UTC) + timedelta(seconds=5)
+    versions: dict[str, str] = {}
+
+    def quiet() -> bool:
+        if datetime.now(UTC) < settled:
+            versions.update({name: item["metadata"]["resourceVersion"] for name, item in owner.pipelines().items()})
+        return datetime.now(UTC) > settled + timedelta(seconds=12)
+
+    eventually(quiet, seconds=60)
+    assert {name: item["metadata"]["resourceVersion"] for name, item in owner.pipelines().items()} == versions
+    asked = [record for record in _asked(simulated.api, owner.namespace, settled) if record.verb != "watch"]
+    assert asked == [], json.dumps([f"{record.verb} {record.resource} {record.name}" for record in asked])
+    lists = [
+        call
+        for call in Journal.read(simulated.journal)
+        if isinstance(call, Call) and call.method == "ListJobs" and datetime.fromisoformat(call.time) > settled
+    ]
+    assert len(lists) <= 12 / POLL_SECONDS + 2
