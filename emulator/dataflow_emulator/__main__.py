@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from dataflow_emulator.admin import read_scripts
@@ -75,7 +76,12 @@ def _settings(asked: argparse.Namespace) -> Settings:
         journal=asked.journal,
         state=asked.state,
         speed=asked.speed,
-        options=Options(labels_while_queued=asked.labels_while_queued),
+        options=Options(
+            labels_while_queued=asked.labels_while_queued,
+            not_ready_for=timedelta(seconds=asked.not_ready_seconds),
+            error_lag=timedelta(seconds=asked.error_lag_seconds),
+            active_jobs_limit=asked.active_jobs_limit,
+        ),
         scripts=Scripts(by_name=read_scripts(asked.scripts.read_bytes()) if asked.scripts else ()),
         work=asked.work,
         prism=asked.prism,
@@ -112,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--speed", type=_speed, default=1.0, metavar="N", help="scripts, purge and forced cancel go N times as fast (default: %(default)s)")
     add("--scripts", type=Path, metavar="FILE", help="how simulated jobs go: a JSON object of job name patterns")
     add("--labels-while-queued", action="store_true", help="show the caller's labels before a job has a graph")
+    add("--not-ready-seconds", type=float, default=0.0, metavar="S", help='how long young jobs answer a stop with "not yet ready"')
+    add("--error-lag-seconds", type=float, default=0.0, metavar="S", help="how late ERROR messages can be read; up to 50 in life")
+    add("--active-jobs-limit", type=int, default=0, metavar="N", help="active jobs in a project at most; 25 in life, 0: no limit")
     add("--image", action="append", default=[], metavar="NAME=FILE.py", help="a program for flex templates with this container image")
     add("--work", type=Path, metavar="DIR", help="where the Beam engine keeps the files of jobs (default: beside the root)")
     add("--prism", type=Path, metavar="FILE", help="the Prism runner, for the Beam engine")

@@ -53,6 +53,11 @@ class SqliteStore:
             "replace into messages values (?, ?, ?)",
             [(job_id, int(message.id), _MESSAGE.dump_json(message)) for job_id, message in outbox.messages],
         )
+        limit = machine.options.messages_limit
+        self._database.executemany(
+            "delete from messages where job = ? and number = ?",
+            [(job_id, int(message.id) - limit) for job_id, message in outbox.messages if int(message.id) >= limit],
+        )
         over = [job_id for job_id, job in newest.items() if job.state.is_terminal]
         self._database.executemany(
             "replace into metrics values (?, ?)",
@@ -64,8 +69,10 @@ class SqliteStore:
 
     def restore(self, machine: Machine) -> None:
         """Give a machine the jobs of former lives."""
-        for (body,) in self._database.execute("select body from jobs order by id"):
-            machine.restore(_JOB.validate_json(body))
+        jobs = [_JOB.validate_json(body) for (body,) in self._database.execute("select body from jobs")]
+        for job in sorted(jobs, key=lambda job: job.state_time):
+            # In the order in which they ended, for that is the order in which they are purged.
+            machine.restore(job)
         for job_id, body in self._database.execute("select job, body from messages order by job, number"):
             machine.records.restore(job_id, _MESSAGE.validate_json(body))
         for job_id, body in self._database.execute("select job, body from metrics"):

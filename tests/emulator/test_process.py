@@ -3,7 +3,7 @@ from __future__ import annotations
 import signal
 import socket
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import pytest
@@ -31,8 +31,7 @@ def test_sigterm_ends_an_emulator_within_two_seconds_also_with_open_connections_
             grpc.insecure_channel(emulator.grpc) as channel,
         ):
             rest.sendall(b"GET /v1b3/projects/p/locations/r/jobs HTTP/1.1\r\nHost: x\r\n\r\n")
-            method: Any = channel.unary_unary  # pyright: ignore[reportUnknownMemberType]  # generic in messages, which are bytes here
-            call = method("/google.dataflow.v1beta3.JobsV1Beta3/ListJobs").future(b"", timeout=30)
+            call = cast("Any", channel).unary_unary("/google.dataflow.v1beta3.JobsV1Beta3/ListJobs").future(b"", timeout=30)
             while emulator.call("GET", "/emulator/faults"):
                 assert not call.done()
             assert emulator.stop() < 2

@@ -1,0 +1,87 @@
+"""The service and the Beam engine together, through the Google client library: jobs that really compute."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest_asyncio
+from google.cloud.dataflow_v1beta3 import types
+from tests.emulator.google_clients import Clients, clients_of
+from tests.emulator.waiting import eventually
+
+from dataflow_emulator.emulator import Emulator
+from dataflow_emulator.settings import EngineKind, Settings
+from dataflow_local.install import beam_python, prism_binary
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+PLACE = {"project_id": "p", "location": "europe-west1"}
+TEXT = "to be or not to be\nthat is the question\n" * 50
+OVER = {types.JobState.JOB_STATE_DONE, types.JobState.JOB_STATE_FAILED, types.JobState.JOB_STATE_UPDATED, types.JobState.JOB_STATE_DRAINED}
+
+
+@pytest_asyncio.fixture
+async def beam(tmp_path: Path) -> AsyncIterator[Emulator]:
+    settings = Settings(
+        root=tmp_path / "buckets",
+        work=tmp_path / "work",
+        engine=EngineKind.BEAM,
+        prism=prism_binary(),
+        beam_python=beam_python(),
+    )
+    async with Emulator(settings) as emulator:
+        yield emulator
+
+
+@pytest_asyncio.fixture
+async def calls(beam: Emulator) -> AsyncIterator[Clients]:
+    async with clients_of(beam, "grpc_asyncio") as clients:
+        yield clients
+
+
+async def launch(calls: Clients, name: str, template: str, *, update: bool = False, **parameters: str) -> str:
+    path = f"gs://dataflow-templates-europe-west1/latest/flex/{template}"
+    parameter = {"job_name": name, "container_spec_gcs_path": path, "parameters": parameters, "update": update}
+    return str((await calls.call("LaunchFlexTemplate", **PLACE, launch_parameter=parameter)).job.id)
+
+
+async def reaches(calls: Clients, job_id: str, state: types.JobState) -> None:
+    async def there() -> bool:
+        job = await calls.call("GetJob", **PLACE, job_id=job_id)
+        assert job.current_state == state or job.current_state not in OVER, f"{job.name} is {job.current_state!r}, not {state!r}"
+        return bool(job.current_state == state)
+
+    await eventually(there)
+
+
+async def test_a_word_count_launched_through_the_api_counts_words(beam: Emulator, calls: Clients) -> None:
+    data = beam.settings.root / "data"
+    data.mkdir()
+    (data / "in.txt").write_text(TEXT)
+    job = await launch(calls, "words", "Word_Count", inputFile="gs://data/in.txt", output="gs://data/out")
+    await reaches(calls, job, types.JobState.JOB_STATE_DONE)
+    lines = [line for file in data.glob("out*") for line in file.read_text().splitlines()]
+    assert {word: int(count) for word, _, count in (line.partition(": ") for line in lines)} == Counter(TEXT.split())
+
+
+async def test_a_stream_is_updated_and_drained_through_the_api(beam: Emulator, calls: Clients) -> None:
+    old = await launch(calls, "events", "Event_Counts", output="gs://data/events", windowSeconds="1")
+    await reaches(calls, old, types.JobState.JOB_STATE_RUNNING)
+    new = await launch(calls, "events", "Event_Counts", update=True, output="gs://data/events", windowSeconds="2")
+    await reaches(calls, new, types.JobState.JOB_STATE_RUNNING)
+    assert (await calls.call("GetJob", **PLACE, job_id=old)).replaced_by_job_id == new
+    await reaches(calls, old, types.JobState.JOB_STATE_UPDATED)
+    await calls.call("UpdateJob", **PLACE, job_id=new, job={"requested_state": types.JobState.JOB_STATE_DRAINED})
+    await reaches(calls, new, types.JobState.JOB_STATE_DRAINED)
+    assert any((beam.settings.root / "data").iterdir())
+
+
+async def test_a_job_that_no_program_knows_fails_and_says_so(calls: Clients) -> None:
+    parameter = {"job_name": "unknown", "container_spec": {"image": "nobody/knows"}}
+    job = (await calls.call("LaunchFlexTemplate", **PLACE, launch_parameter=parameter)).job.id
+    await reaches(calls, job, types.JobState.JOB_STATE_FAILED)
+    said = (await calls.call("ListJobMessages", **PLACE, job_id=job, minimum_importance=4)).job_messages
+    assert any("nobody/knows" in message.message_text for message in said)
