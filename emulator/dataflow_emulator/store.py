@@ -76,9 +76,9 @@ class SqliteStore:
         for job_id, body in self._database.execute("select job, body from messages order by job, number"):
             machine.records.restore(job_id, _MESSAGE.validate_json(body))
         for job_id, body in self._database.execute("select job, body from metrics"):
-            job = machine.jobs.get(job_id)
-            if job is not None:
-                machine.records.measure(job_id, _METRICS.validate_json(body), job.state_time)
+            owner = machine.jobs.get(job_id)
+            if owner is not None:
+                machine.records.measure(job_id, _METRICS.validate_json(body), owner.state_time)
 
     def clear(self) -> None:
         """Forget everything."""

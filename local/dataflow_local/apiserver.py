@@ -17,7 +17,7 @@ from typing import Self
 
 from dataflow_local.audit import POLICY, AuditRecord, audit
 from dataflow_local.client import HOST, SERVED_SECONDS, Client
-from dataflow_local.holder import InUseError, holder_of
+from dataflow_local.holder import InUseError, holder_of, turn
 from dataflow_local.install import assets, controlplane_binary
 from dataflow_local.kubectl import KUBECTL_SECONDS, run_kubectl
 from dataflow_local.users import VIEWERS, User, ensure_key, tokens_of, write_kubeconfig
@@ -92,7 +92,8 @@ class ApiServer:
         self.audit_log = self.folder / "audit.log"
         self.log = self.folder / "log"
         self.authority = self.folder / "certificates" / "apiserver.crt"
-        self._tokens = tokens_of(self.folder / "tokens.csv")
+        with turn(self.folder / "turn"):
+            self._tokens = tokens_of(self.folder / "tokens.csv")
         self._fixed_port = port
         self._detached = detached
         self._command = command
@@ -133,6 +134,10 @@ class ApiServer:
     def start(self) -> None:
         """Return when the server answers, and serves every kind it knew before. StartError if it does not."""
         self._forget_the_dead()
+        with turn(self.folder / "turn"):  # of two at once, the second must find the first, and not write its own port into the kubeconfigs
+            self._start()
+
+    def _start(self) -> None:
         if running := holder_of(self.folder):
             raise StartError(str(InUseError(self.folder, running)))
         ensure_key(self.folder / "service-account.key")

@@ -69,10 +69,10 @@ async def test_a_classic_launch_is_a_job(dataflow: Dataflow) -> None:
 
 async def test_beam_yaml_is_launched_through_the_yaml_template_of_the_region(dataflow: Dataflow) -> None:
     template = BeamYamlTemplate(pipeline="pipeline: {}", jinja_variables={"day": "2026-01-31"})
-    await dataflow.calls.launch(an_order(replace(BATCH, template=template, parameters={"extra": "1"})))
+    await dataflow.calls.launch(an_order(replace(BATCH, template=template, parameters={})))
     launched = dataflow.emulator.service.machine.jobs
     launch = next(iter(launched)).launch
-    assert dict(launch.parameters) == {"yaml_pipeline": "pipeline: {}", "jinja_variables": '{"day": "2026-01-31"}', "extra": "1"}
+    assert dict(launch.parameters) == {"yaml_pipeline": "pipeline: {}", "jinja_variables": '{"day": "2026-01-31"}'}
     assert next(iter(launched)).template.path.endswith("latest/flex/Yaml_Template")
 
 

@@ -12,8 +12,7 @@ SECOND_HAND = "A work item was attempted 4 times without success. Each time the 
     ("text", "kind", "reason", "retryable"),
     [
         (
-            "(78f666ea16e50f79): Workflow failed. Causes: (0123456789abcdef): The new job is not compatible with 2026-11-25_1. The original job "
-            "(if it existed) has not been aborted., The Coder or type for step S has changed.",
+            "(78f666ea16e50f79): Workflow failed. Causes: (0123456789abcdef): The new job is not compatible with 2026-11-25_1. The original job (if it existed) has not been aborted., The Coder or type for step S has changed.",
             FailureClass.UPDATE_INCOMPATIBLE,
             Reason.UPDATE_FAILED,
             False,
@@ -25,8 +24,7 @@ SECOND_HAND = "A work item was attempted 4 times without success. Each time the 
             True,
         ),
         (
-            "Failed to start the VM, launcher-1, used for launching because of status code: RESOURCE_EXHAUSTED, "
-            "reason: [ZONE_RESOURCE_POOL_EXHAUSTED]",
+            "Failed to start the VM, launcher-1, used for launching because of status code: RESOURCE_EXHAUSTED, reason: [ZONE_RESOURCE_POOL_EXHAUSTED]",
             FailureClass.QUOTA,
             Reason.QUOTA_EXCEEDED,
             True,

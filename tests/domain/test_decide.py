@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import BATCH, STREAM, UID, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
 
 from dataflow_operator.domain.errors import FailureClass, Reason
-from dataflow_operator.domain.job import Job, JobId, JobState
+from dataflow_operator.domain.job import Job, JobId, JobState, Ownership
 from dataflow_operator.domain.ledger import Attempt, End, Entry, Knowledge, Result, StopMode, Strategy, job_ids_of
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.learn import learnt
@@ -196,6 +196,15 @@ def test_a_job_that_failed_without_a_reason_waits_for_one_and_then_does_without(
     told = _first(a_world(entries=(an_entry(1, later),))).failure
     assert told is not None
     assert told.reason is Reason.JOB_FAILED
+
+
+def test_a_name_held_by_another_pipelines_job_is_an_obstacle() -> None:
+    other = replace(
+        a_job("j9", of=FRESH, name="shared"), ownership=Ownership(pipeline_uid="other", run_uid="r", run_number=1, digest="d", attempt=1)
+    )
+    plan = decide(a_world(a_spec(job_name="shared"), entries=(an_entry(1, spec=a_spec(job_name="shared")),), jobs=(other,)))
+    assert not isinstance(plan.effect, Launch)
+    assert {c.reason for c in plan.status.conditions if c.type == "Ready"} == {Reason.JOB_NAME_TAKEN}
 
 
 # Updates

@@ -59,6 +59,14 @@ p.run()
 """
 """A batch that fails on its second element, by a program that does not wait for it."""
 
+BRINGS_RUNNER = """
+import apache_beam as beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+with beam.Pipeline(runner=FnApiRunner()) as p:
+    p | beam.Create([1, 2, 3]) | "Double" >> beam.Map(lambda n: 2 * n)
+"""
+"""A batch whose program asks for a runner by object, not by name."""
+
 OTHER_STREAM = """
 import argparse
 import apache_beam as beam
@@ -82,6 +90,7 @@ OWN_PROGRAMS = {
     "own-stream": OWN_STREAM,
     "waits": WAITS,
     "divides": DIVIDES,
+    "brings-runner": BRINGS_RUNNER,
     "other-stream": OTHER_STREAM,
 }
 

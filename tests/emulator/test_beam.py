@@ -18,6 +18,8 @@ import pytest_asyncio
 from tests.emulator.beam_world import World, a_world, gone, group, group_ids, parent_of
 
 from dataflow_emulator.engine import Ended, Graphed, Importance, JobType, Measured, Outcome, Started
+from dataflow_emulator.engines.beam import BeamEngine
+from dataflow_emulator.engines.beam_process import WorkerError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -287,6 +289,20 @@ async def test_a_job_listens_on_the_loopback_interface_only(world: World, tmp_pa
     assert addresses == {"127.0.0.1"}
     await world.engine.cancel("listens")
     assert await world.end_of("listens") is Outcome.CANCELLED
+
+
+@pytest.mark.parametrize("python", [sys.executable, "/nowhere/python"])
+async def test_an_environment_without_beam_is_refused_at_the_start(tmp_path: Path, python: str) -> None:
+    engine = BeamEngine(tmp_path / "root", tmp_path / "work", None, Path(python), {})
+    with pytest.raises(WorkerError, match=r"cannot run Beam: ModuleNotFoundError: No module named 'apache_beam'|cannot be run: "):
+        await engine.start(lambda _job_id, _event: None)
+    await engine.close()
+
+
+async def test_a_program_that_brings_its_own_runner_gets_ours(world: World) -> None:
+    await world.launch("brings", "brings-runner")
+    assert await world.end_of("brings") is Outcome.DONE
+    assert world.metric("brings", "ElementCount", output_user_name="Double-out0") == 3
 
 
 async def test_a_close_leaves_no_process_and_tells_nothing(tmp_path: Path) -> None:

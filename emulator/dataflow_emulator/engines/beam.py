@@ -147,8 +147,9 @@ class BeamEngine:
 
     async def _clear(self, job: _Job) -> None:
         if job.birth:
-            with contextlib.suppress(WorkerError):
-                await (await job.birth).end()
+            await asyncio.wait([job.birth])
+            if job.birth.exception() is None:
+                await job.birth.result().end()
         await asyncio.to_thread(shutil.rmtree, self._temporary(job), ignore_errors=True)
         await job.heavy.aclose()
         await job.live.aclose()

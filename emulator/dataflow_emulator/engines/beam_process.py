@@ -23,6 +23,9 @@ FORK_SECONDS = 20
 FORK_TRIES = 2
 """A zygote that has just died is noticed by the fork that fails; the second try has a new one."""
 
+CLOSE_SECONDS = 1
+"""How long the zygote may take to see that nobody wants it any more: measured 0.01 s, unless it is still importing."""
+
 GONE_SECONDS = 10
 """How long a killed process may take to be gone: SIGKILL needs the kernel's time only."""
 
@@ -105,25 +108,35 @@ class Zygote:
         """Import Beam; WorkerError with the reason when that is impossible."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        environment = {**os.environ, "PYTHONPATH": str(EMULATOR), "GRPC_ENABLE_FORK_SUPPORT": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-        with self.log.open("ab") as log, theirs:
-            self._process = await asyncio.create_subprocess_exec(
+        self._control, self._forked = ours, asyncio.Queue(maxsize=1)
+        try:
+            with theirs:
+                self._process = await self._spawn(theirs)
+        except OSError as error:
+            ours.close()
+            raise WorkerError(f"{self.beam_python} cannot be run: {error}") from error
+        ready = asyncio.Event()
+        self._listener = asyncio.create_task(self._listen(*await asyncio.open_unix_connection(sock=ours.dup()), ready))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([waiting, self._listener], timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.is_set():
+            waiting.cancel()
+            await self.close()
+            words = self.log.read_text(errors="replace").strip().rsplit("\n", 1)[-1]
+            raise WorkerError(f"{self.beam_python} cannot run Beam: {words} (all of it is in {self.log})")
+
+    async def _spawn(self, theirs: socket.socket) -> asyncio.subprocess.Process:
+        environment = {**os.environ, "PYTHONPATH": str(EMULATOR), "GRPC_ENABLE_FORK_SUPPORT": "0"}
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
                 *(str(self.beam_python), "-m", "dataflow_emulator.worker", str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=environment,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
+                start_new_session=True,  # a Ctrl-C in a terminal is the emulator's to answer
             )
-        self._control, self._forked = ours, asyncio.Queue(maxsize=1)
-        reader, writer = await asyncio.open_unix_connection(sock=ours.dup())
-        async with asyncio.timeout(READY_SECONDS):
-            ready = await reader.readline()
-        if not ready:
-            words = self.log.read_text(errors="replace").strip().rsplit("\n", 1)[-1]
-            raise WorkerError(f"{self.beam_python} cannot run Beam: {words} (all of it is in {self.log})")
-        self._listener = asyncio.create_task(self._listen(reader, writer))
 
     async def fork(self, order: ChildOrder) -> Child:
         """Start the child of one job; WorkerError when there is no way."""
@@ -152,9 +165,14 @@ class Zygote:
         if self._listener:
             self._listener.cancel()
             await asyncio.wait([self._listener])
-        if self._process and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+        if self._process:
+            # It ends by itself at the end of its socket. A kill beside asyncio's own watcher would race for the exit code.
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
 
     async def _forked_child(self, socket_of_child: socket.socket) -> tuple[int, asyncio.Future[int]]:
         if self._listener is None or self._listener.done():
@@ -175,12 +193,14 @@ class Zygote:
         self._listener.cancel()
         raise WorkerError(f"no process for the job could be started; see {self.log}")
 
-    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ready: asyncio.Event) -> None:
         """Hear of births and deaths; at the zygote's end nobody knows any more how its children end."""
         try:
             async for line in reader:
                 told = json.loads(line)
-                if "forked" in told:
+                if "ready" in told:
+                    ready.set()
+                elif "forked" in told:
                     code = self._living[told["forked"]] = asyncio.get_running_loop().create_future()
                     await self._forked.put((told["forked"], code))
                 elif ended := self._living.pop(told["pid"], None):

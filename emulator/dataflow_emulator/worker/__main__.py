@@ -23,7 +23,7 @@ from apache_beam.yaml import main as yaml_main  # noqa: F401 — as above; the d
 from . import child, drain, failure, meter
 
 
-def main(fd: int) -> None:
+def main(fd: int) -> NoReturn:
     """Serve until the emulator is gone."""
     for part in (drain, failure, meter):
         part.install()
@@ -44,7 +44,7 @@ def main(fd: int) -> None:
         if control in readable:
             asked, fds, _, _ = socket.recv_fds(control, 1, 1)
             if not asked:
-                return
+                os._exit(0)  # nothing here needs the interpreter's long farewell
             pid = os.fork()
             if pid == 0:
                 _become_child(fds[0], control, wake, waker)
@@ -66,18 +66,20 @@ def _become_child(fd: int, *mine: socket.socket) -> NoReturn:
 
 
 def _bury(control: socket.socket) -> None:
-    """Kill what is left of the session of every dead child, then tell and release its id: until then nobody else can have it."""
+    """Release every dead child, kill what is left of its session, and tell.
+
+    While a group has members, nobody else can get its number: the kill hits what the child has left behind, or nothing.
+    """
     while True:
         try:
-            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return
-        if dead is None:
+        if pid == 0:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(dead.si_pid, signal.SIGKILL)
-        _, status = os.waitpid(dead.si_pid, 0)
-        _tell(control, pid=dead.si_pid, code=os.waitstatus_to_exitcode(status))
+            os.killpg(pid, signal.SIGKILL)
+        _tell(control, pid=pid, code=os.waitstatus_to_exitcode(status))
 
 
 def _tell(control: socket.socket, **content: object) -> None:

@@ -77,6 +77,13 @@ def install(stage: Stage) -> None:
 
     for module in (apache_beam.pipeline, apache_beam.runners, apache_beam.runners.runner):
         module.create_runner = create
+    init = apache_beam.Pipeline.__init__
+
+    def init_without_runner(self: Any, _runner: Any = None, *arguments: Any, **named: Any) -> None:
+        named.pop("runner", None)
+        init(self, None, *arguments, **named)
+
+    apache_beam.Pipeline.__init__ = init_without_runner
 
 
 class OnPrism(PrismRunner):  # type: ignore[misc]

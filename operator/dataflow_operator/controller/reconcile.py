@@ -222,7 +222,7 @@ class Reconciler:
                     self._cache.put_run(run)
             case LookAtAccount(name=name):
                 exists = await self._store.has_account(key.namespace, name)
-                recall.account = AccountLook(name=name, exists=exists, at=at)
+                recall.account = AccountLook(name=name, exists=exists, at=at, request=pipeline.reconcile_requested_at)
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)

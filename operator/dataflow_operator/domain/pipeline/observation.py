@@ -109,6 +109,8 @@ class AccountLook:
     name: str
     exists: bool
     at: float
+    request: str | None = None
+    """The pipeline's request for a fresh look at that time: a later one asks for another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

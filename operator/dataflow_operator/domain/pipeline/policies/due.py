@@ -60,7 +60,7 @@ def _rechecks(world: World) -> Iterator[timedelta]:
     )
     account = seen.memory.account
     if account is not None and not account.exists:
-        yield _left(seen, account.at, recheck)
+        yield _left(seen, account.at, seen.limits.look_again)
     known = {entry.run_uid for entry in world.ledger}
     if any(run.rerun_of is not None and not run.is_over and run.uid not in known for run in seen.runs):
         yield recheck

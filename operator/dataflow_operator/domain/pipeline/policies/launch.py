@@ -13,7 +13,7 @@ from dataflow_operator.domain.pipeline.learn import current_run_object, job_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import SOON, Launch
-from dataflow_operator.domain.pipeline.policies.picture import redraw_runs
+from dataflow_operator.domain.pipeline.policies.picture import held_up
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, job_name_of
 from dataflow_operator.domain.run import Run
 
@@ -32,7 +32,7 @@ def launch(world: World) -> Choice | None:
         if isinstance(found, Place):
             return _claim(world, entry, run, spec, found)
         obstacle = obstacle or found
-    return Choice(world=world, obstacle=obstacle) if obstacle is not None and redraw_runs(world) is None else None
+    return held_up(world, obstacle) if obstacle is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def _place_for(world: World, entry: Entry, spec: ResolvedSpec) -> Place | Obstac
             name = base.job_name
     holder = _holder_of(world, name)
     if base is None and holder is not None:
-        if holder.ownership is not None or holder.is_unlabelled:
+        if holder.is_unlabelled or (holder.ownership is not None and holder.ownership.pipeline_uid == world.pipeline.uid):
             return None
         text = (
             f"Job {holder.id} has the name {name} and is not of this pipeline: set another spec.jobName in a new pipeline, or end that job"

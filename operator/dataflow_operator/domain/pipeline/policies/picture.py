@@ -7,7 +7,7 @@ from dataclasses import replace
 from dataflow_operator.domain.ledger import Entry, StopMode, with_entry
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.learn import current_run_object
-from dataflow_operator.domain.pipeline.narrate import picture_of
+from dataflow_operator.domain.pipeline.narrate import Obstacle, picture_of
 from dataflow_operator.domain.pipeline.plan import CreateRun, DeleteRun, DrawRun, LookAtRun
 from dataflow_operator.domain.pipeline.revision import digest_of, resolved
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number, spec_of_asked
@@ -66,6 +66,12 @@ def redraw_runs(world: World) -> Choice | None:
         if drawn != run.status:
             return Choice(world=world, effect=draw_effect(run, drawn))
     return None
+
+
+def held_up(world: World, obstacle: Obstacle) -> Choice:
+    """Report what stands in the way, and go on drawing what runs meanwhile."""
+    redrawn = redraw_runs(world)
+    return Choice(world=world, obstacle=obstacle, effect=redrawn.effect if redrawn is not None else None)
 
 
 def prune_history(world: World) -> Choice | None:

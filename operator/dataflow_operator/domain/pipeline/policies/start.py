@@ -8,7 +8,7 @@ from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, Strategy, with_entry
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.plan import CreateRun
-from dataflow_operator.domain.pipeline.policies.picture import prune_history, redraw_runs
+from dataflow_operator.domain.pipeline.policies.picture import held_up, prune_history, redraw_runs
 from dataflow_operator.domain.pipeline.policies.validate import validated
 from dataflow_operator.domain.pipeline.revision import resolved
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number, nothing_runs
@@ -38,7 +38,7 @@ def start_what_is_wanted(world: World) -> Choice | None:
         if isinstance(problem, Choice):
             return problem
         if problem is not None:
-            return redraw_runs(world) or Choice(world=world, obstacle=problem)
+            return held_up(world, problem)
     return _allocate(world, cause)
 
 

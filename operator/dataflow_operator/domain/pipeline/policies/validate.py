@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.narrate import Obstacle
+from dataflow_operator.domain.pipeline.observation import AccountLook
 from dataflow_operator.domain.pipeline.plan import LookAtAccount, Validate
 from dataflow_operator.domain.pipeline.world import Choice, World
 
@@ -15,7 +16,7 @@ def validated(world: World, spec: ResolvedSpec, *, key: str, job_name: str) -> C
     account = spec.service_account_name
     if account is not None:
         look = seen.memory.account
-        if look is None or look.name != account or not seen.is_fresh(look.at, seen.limits.recheck):
+        if look is None or not _still_says(world, look, account):
             return Choice(world=world, effect=LookAtAccount(name=account), unreported=True)
         if not look.exists:
             text = f"ServiceAccount {account} does not exist in namespace {world.pipeline.namespace}: create it, or correct spec.serviceAccountName"
@@ -26,3 +27,10 @@ def validated(world: World, spec: ResolvedSpec, *, key: str, job_name: str) -> C
     if told.problem is None:
         return None
     return Obstacle(reason=told.problem, message=told.message, is_final=told.is_final)
+
+
+def _still_says(world: World, look: AccountLook, account: str) -> bool:
+    """Whether a look is about this account, young enough, and not older than the owner's last request."""
+    limits = world.seen.limits
+    asked = (look.name, look.request) == (account, world.pipeline.reconcile_requested_at)
+    return asked and world.seen.is_fresh(look.at, limits.recheck if look.exists else limits.look_again)
