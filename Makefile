@@ -21,4 +21,4 @@ check: env      ## format, lint, types, imports, generated files
 generate: env   ## write crds/ and the generated pages of docs/ anew
 	@$(PY) -m dataflow_operator.api.generate
 lock: env       ## compile requirements/*.txt anew from *.in
-	@for name in operator dev beam; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt; done
+	@for name in operator dev beam go; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt; done

@@ -300,13 +300,11 @@ def _end_of(job: Job, outcome: Outcome) -> JobState:
     """Return the state that an outcome means for a job; one that was asked to end did as it was told, even if it was done by itself."""
     if outcome is Outcome.FAILED:
         return JobState.FAILED
-    match job.state:
-        case JobState.CANCELLING:
-            return JobState.CANCELLED
-        case JobState.DRAINING:
-            return JobState.CANCELLED if outcome is Outcome.CANCELLED else JobState.DRAINED
-        case _:
-            return JobState(outcome.value)
+    if job.state is JobState.CANCELLING:
+        return JobState.CANCELLED
+    if job.state is JobState.DRAINING and outcome is Outcome.DONE:
+        return JobState.DRAINED
+    return JobState(outcome.value)
 
 
 def _service_labels(template: Template) -> Mapping[str, str]:

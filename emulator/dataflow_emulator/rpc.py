@@ -126,7 +126,7 @@ def _masked(world: World, job: Job, asked: Pb, paths: list[str]) -> Job:
     scaling, properties = job.scaling, dict[str, str]()
     for path in paths:
         parent, _, leaf = path.rpartition(".")
-        if parent == _SCALING and leaf in {"min_num_workers", "max_num_workers", "worker_utilization_hint", "autoscaling_tier"}:
+        if parent == _SCALING and leaf in translate.SCALING_FIELDS:
             scaling = translate.scaled(scaling, asked.runtime_updatable_params, leaf)
         elif path.startswith(_PROPERTIES):
             given: Mapping[str, str] = asked.job_metadata.user_display_properties

@@ -30,6 +30,15 @@ def pb_class(name: str) -> Any:
     return getattr(types, name).pb()
 
 
+SCALING_FIELDS: Final[Mapping[str, str]] = {
+    "min_num_workers": "minimum",
+    "max_num_workers": "maximum",
+    "worker_utilization_hint": "hint",
+    "autoscaling_tier": "tier",
+}
+"""Fields of RuntimeUpdatableParams, and what they are called here."""
+
+
 def number_of(enum: Any, name: str) -> int:
     """Return an enum value's number; the classes of proto-plus hide from type checkers that they can be asked by name."""
     return int(enum[name])
@@ -172,12 +181,8 @@ def detail(job: Job, answer: Pb) -> None:
         return
     _environment(job, answer.environment)
     scaling = answer.runtime_updatable_params
-    for name, value in (
-        ("min_num_workers", job.scaling.minimum),
-        ("max_num_workers", job.scaling.maximum),
-        ("worker_utilization_hint", job.scaling.hint),
-        ("autoscaling_tier", job.scaling.tier),
-    ):
+    for name, field in SCALING_FIELDS.items():
+        value = getattr(job.scaling, field)
         if value is not None:
             setattr(scaling, name, value)
     for number, _ in enumerate(job.steps):
@@ -314,15 +319,6 @@ def violations_to(violations: tuple[Violation, ...]) -> Pb:
 
 
 def scaled(scaling: Scaling, asked: Pb, path: str) -> Scaling:
-    """Return the scaling options with the masked one as a request has it: unset there means unset here."""
-    match path:
-        case "min_num_workers":
-            return replace(scaling, minimum=asked.min_num_workers if asked.HasField(path) else None)
-        case "max_num_workers":
-            return replace(scaling, maximum=asked.max_num_workers if asked.HasField(path) else None)
-        case "worker_utilization_hint":
-            return replace(scaling, hint=asked.worker_utilization_hint if asked.HasField(path) else None)
-        case "autoscaling_tier":
-            return replace(scaling, tier=asked.autoscaling_tier if asked.HasField(path) else None)
-        case _:
-            raise KeyError(path)
+    """Return the scaling options with one of `SCALING_FIELDS` as a request has it: unset there means unset here."""
+    value = getattr(asked, path) if asked.HasField(path) else None
+    return replace(scaling, **{SCALING_FIELDS[path]: value})

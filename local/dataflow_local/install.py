@@ -117,6 +117,7 @@ def _install_beam(folder: Path) -> None:
         "pip",
         "install",
         "--quiet",
+        "--compile-bytecode",  # an emulator imports Beam at every start: 2.0 s with it, 5.4 s without
         "--python",
         str(folder / "bin" / "python"),
         "--require-hashes",

@@ -68,7 +68,7 @@ class Platform:
         self._prebuilt = prebuilt
         self._say = say
         self._open = ExitStack()
-        self.api: ApiServer = ApiServer(folder / "api-server", detached=detached, command=server_command(prebuilt=prebuilt))
+        self.api = ApiServer(folder / "api-server", detached=detached)
         self.emulator: Program | None = None
         self.operator: Program | None = None
         self.grpc = self.rest = self.http = ""
@@ -97,6 +97,7 @@ class Platform:
 
     def _start_api(self) -> None:
         if self.api.process_id is None:
+            self.api = ApiServer(self.api.folder, detached=self._detached, command=server_command(prebuilt=self._prebuilt))
             self.api.start()
         if not self._detached:
             self._open.callback(self.api.stop)
