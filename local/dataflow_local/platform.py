@@ -20,7 +20,7 @@ from typing import Final, Self
 from dataflow_local.apiserver import ApiServer, StartError, server_command
 from dataflow_local.cache import ROOT
 from dataflow_local.go import BuildError
-from dataflow_local.install import beam_python, prism_binary
+from dataflow_local.install import beam_python, kubectl, prism_binary
 from dataflow_local.kubectl import KubectlError
 from dataflow_local.program import START_SECONDS, Program, ProgramError
 from dataflow_local.users import User
@@ -205,7 +205,11 @@ def up() -> None:
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAFLOW": f"{platform.rest}/",
         "DATAFLOW_EMULATOR": platform.grpc,
     }
-    (FOLDER / "env").write_text("".join(f"export {name}={value}\n" for name, value in environment.items()))
+    lines = [f"export {name}={value}\n" for name, value in environment.items()]
+    if shutil.which("kubectl") is None:
+        lines.append(f'export PATH="{Path(kubectl()[0]).parent}:$PATH"\n')
+        print("\nThis machine has no kubectl: .local/env puts ours on PATH.")
+    (FOLDER / "env").write_text("".join(lines))
     print(f"\nThe platform runs. Results appear under {platform.bucket}.\nNext:\n")
     print("  . .local/env")
     print(f"  kubectl apply -n {NAMESPACE} -f examples/revenue-by-country.yaml")
