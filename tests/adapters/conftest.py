@@ -16,6 +16,7 @@ import pytest_asyncio
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.engines.script import Script, Scripts
 from dataflow_emulator.settings import Settings
+from dataflow_local.cache import ROOT
 from dataflow_local.users import User
 from dataflow_operator.adapters.dataflow.calls import Calls
 from dataflow_operator.adapters.dataflow.channel import clients_on, insecure_channel
@@ -25,6 +26,7 @@ from dataflow_operator.adapters.kubernetes.access import from_kubeconfig
 from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.events import Events
 from dataflow_operator.adapters.kubernetes.store import Store
+from dataflow_operator.domain.errors import RefusedError
 
 if TYPE_CHECKING:
     from dataflow_local.apiserver import ApiServer
@@ -78,6 +80,17 @@ class Shelf:
             self.server.kubectl("apply", "--namespace", self.namespace, "--filename", "-", stdin=document)
 
 
+RIGHTS = ("namespace.yaml", "serviceaccount.yaml", "clusterrole.yaml", "role.yaml")
+"""What of `manifests/base` lets the operator's user do its work; the policies there would concern other tests."""
+
+
+@pytest.fixture(scope="session")
+def operator_rights(api_server: ApiServer) -> None:
+    """The operator's user has the rights that the manifests give to it."""
+    for name in RIGHTS:
+        api_server.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(ROOT / "manifests" / "base" / name))
+
+
 @pytest.fixture
 def namespace(api_server: ApiServer) -> str:
     """A namespace of its own for a test."""
@@ -87,11 +100,20 @@ def namespace(api_server: ApiServer) -> str:
 
 
 @pytest_asyncio.fixture
-async def shelf(api_server: ApiServer, namespace: str) -> AsyncIterator[Shelf]:
+async def shelf(api_server: ApiServer, operator_rights: None, namespace: str) -> AsyncIterator[Shelf]:
     """The store on the real API server."""
+    del operator_rights
     access = from_kubeconfig(api_server.kubeconfig(User.OPERATOR))
     calls, dropped = list[tuple[str, str, str]](), list[None]()
     api = Api(access.server, access.session(), lambda *call: calls.append(call))
-    events = Events(api, monotonic=time.monotonic, dropped=lambda: dropped.append(None))
-    yield Shelf(store=Store(api, events), api=api, namespace=namespace, server=api_server, calls=calls, dropped=dropped)
+    store = Store(api, Events(api, monotonic=time.monotonic, dropped=lambda: dropped.append(None)))
+
+    async def allowed() -> bool:
+        try:
+            return await store.is_served("dataflowruns")
+        except RefusedError:
+            return False
+
+    await eventually(allowed)
+    yield Shelf(store=store, api=api, namespace=namespace, server=api_server, calls=calls, dropped=dropped)
     await api.close()

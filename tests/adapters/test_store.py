@@ -291,7 +291,6 @@ async def test_a_relist_finds_all_there_is(shelf: Shelf) -> None:
     assert (await shelf.store.uids_of("dataflowpipelines"))[Key(shelf.namespace, "orders")] == pipeline.uid
     assert (await shelf.store.uids_of("dataflowruns"))[Key(shelf.namespace, "orders-1")] == run.uid
     assert await shelf.store.is_served("dataflowruns")
-    assert not await shelf.store.is_served("dataflowworkflows")
 
 
 class Stub:
@@ -301,12 +300,12 @@ class Stub:
         self.answers: list[tuple[int, dict[str, Any]]] = []
         self.headers: dict[str, str] = {}
         self.seen: list[tuple[str, str]] = []
-        self.hangs = False
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def answer(self, request: web.Request) -> web.Response:
         self.seen.append((request.method, request.query_string))
-        if self.hangs:
-            await asyncio.Event().wait()
+        await self.may_answer.wait()
         status, body = self.answers.pop(0)
         return web.json_response(body, status=status, headers=self.headers)
 
@@ -317,12 +316,13 @@ async def stub() -> AsyncIterator[tuple[Stub, Store]]:
     stub = Stub()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", stub.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.0)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     api = Api(f"http://{host}:{port}", aiohttp.ClientSession())
     yield stub, Store(api, Events(api, monotonic=lambda: 0.0, dropped=lambda: None))
+    stub.may_answer.set()
     await api.close()
     await runner.cleanup()
 
@@ -336,6 +336,12 @@ async def test_a_list_whose_continue_token_expires_is_begun_anew(stub: tuple[Stu
     server, store = stub
     server.answers = [a_page("a", "next"), (410, {"message": "too old"}), a_page("b", "next"), a_page("c")]
     assert set((await store.uids_of("dataflowruns")).values()) == {"uid-b", "uid-c"}
+
+
+async def test_a_kind_without_a_definition_is_not_served(stub: tuple[Stub, Store]) -> None:
+    server, store = stub
+    server.answers = [(404, {"message": "the server could not find the requested resource"})]
+    assert not await store.is_served("dataflowruns")
 
 
 async def test_a_list_that_expires_again_and_again_is_given_up_for_now(stub: tuple[Stub, Store]) -> None:
@@ -398,7 +404,8 @@ async def test_an_object_beyond_etcds_limit_is_too_large(stub: tuple[Stub, Store
 
 async def test_a_write_without_an_answer_is_ambiguous_and_a_read_is_not(stub: tuple[Stub, Store], monkeypatch: pytest.MonkeyPatch) -> None:
     server, store = stub
-    server.hangs = True
+    server.may_answer.clear()
+    server.answers = [(200, {})] * 2
     monkeypatch.setattr("dataflow_operator.adapters.kubernetes.api.REQUEST_SECONDS", 0.2)
     with pytest.raises(AmbiguousError) as caught:
         await store.write_status(STORED, FULL)

@@ -265,17 +265,17 @@ _TEMPLATE: Final = frozenset({Reason.TEMPLATE_INVALID, Reason.TEMPLATE_NOT_FOUND
 
 def _kept(scene: Scene) -> Iterable[Condition]:
     """Return what is known of identity and template: as this pass found it, else as it was said before."""
-    old, memory = scene.seen.pipeline.status.conditions, scene.seen.memory
-    obstacle = scene.obstacle
-    for kind, reasons, is_proved in (
-        ("IdentityReady", _IDENTITY, memory.account is not None and memory.account.exists),
-        ("TemplateValid", _TEMPLATE, any(told.problem is None for told in memory.validations.values())),
+    old, memory, obstacle = scene.seen.pipeline.status.conditions, scene.seen.memory, scene.obstacle
+    account, accepted = memory.account, any(told.problem is None for told in memory.validations.values())
+    for kind, reasons, proof in (
+        ("IdentityReady", _IDENTITY, f"ServiceAccount {account.name} exists" if account is not None and account.exists else None),
+        ("TemplateValid", _TEMPLATE, "Dataflow accepts the template with these parameters" if accepted else None),
     ):
         known = condition_of(old, kind)
         if obstacle is not None and obstacle.reason in reasons:
             yield Condition(type=kind, status=Truth.FALSE, reason=obstacle.reason, message=obstacle.message)
-        elif is_proved and scene.obstacle is None:
-            yield Condition(type=kind, status=Truth.TRUE, reason=Reason.VALID if kind == "TemplateValid" else Reason.READY, message="")
+        elif proof is not None and obstacle is None:
+            yield Condition(type=kind, status=Truth.TRUE, reason=Reason.VALID if kind == "TemplateValid" else Reason.READY, message=proof)
         elif known is not None:
             yield known
 
