@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: help env demo up down test check generate lock
+.PHONY: help env demo up down test check bench generate lock
 help:           ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 env:            ## install what is missing into .venv
@@ -18,6 +18,8 @@ test: env       ## every test
 	@$(PY) -m pytest $(ARGS)
 check: env      ## format, lint, types, imports, generated files
 	@$(PY) -m dataflow_local.check
+bench: env      ## what the operator costs, with none and with 200 pipelines
+	@$(PY) -m dataflow_local.bench
 generate: env   ## write crds/ and the generated pages of docs/ anew
 	@$(PY) -m dataflow_operator.api.generate
 lock: env       ## compile requirements/*.txt anew from *.in

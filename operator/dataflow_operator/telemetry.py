@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -145,6 +145,7 @@ class Metrics:
     def __post_init__(self) -> None:
         """Register all of them."""
         on = self.registry
+        ProcessCollector(registry=on)
         self.passes = Counter("controller_runtime_reconcile_total", "Passes, by outcome.", ["controller", "result"], registry=on)
         self.errors = Counter("controller_runtime_reconcile_errors_total", "Passes that failed.", ["controller"], registry=on)
         self.seconds = Histogram("controller_runtime_reconcile_time_seconds", "How long passes take.", ["controller"], registry=on)
