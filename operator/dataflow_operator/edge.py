@@ -123,27 +123,25 @@ class Edge:
         """Find deletions that the watch lost, now and then, until cancelled: kopf loses them whenever its watch is answered with 410."""
         while True:
             try:
-                for kind in Kind:
-                    await self._relist_kind(kind)
+                listed = {(kind, key, uid) for kind in Kind for key, uid in (await self._relist_kind(kind)).items()}
             except OutsideError as error:
                 logger.warning("re-list failed", extra={"error": error.message, "reason": error.reason})
             else:
-                self._awaited = set() if self._awaited is None else self._awaited
+                if not self.has_synced:
+                    self._awaited = listed
             self.last_relist = self._monotonic()
             pause = self._relist_seconds if self.has_synced else min(self._relist_seconds, FIRST_RELISTS_SECONDS)
             await asyncio.sleep(pause * random.uniform(0.8, 1.0))
 
-    async def _relist_kind(self, kind: Kind) -> None:
-        """Drop what was known before the list was read and is not in it."""
+    async def _relist_kind(self, kind: Kind) -> Mapping[Key, str]:
+        """Drop what was known before the list was read and is not in it; return what is."""
         before = dict(self._sink.known(kind))
         listed = await self._source.uids_of(kind.value)
         for key, uid in before.items():
             if listed.get(key) != uid:
                 logger.info("deletion found by the re-list", extra={"kind": kind.value, "key": "/".join(key)})
                 self._sink.drop(kind, key, uid)
-        if self._awaited is None or not self.has_synced:
-            others = {item for item in self._awaited or () if item[0] is not kind}
-            self._awaited = others | {(kind, key, uid) for key, uid in listed.items()}
+        return listed
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -183,6 +181,16 @@ REQUEST_SECONDS: Final = 60.0
 """The longest that one page of a first list may take; kopf's own is 300 s. Source: chosen."""
 
 
+LOGGERS: Final[Mapping[str, int]] = {
+    "kopf._cogs.clients": logging.CRITICAL,
+    "kopf._core.reactor": logging.CRITICAL,
+    "kopf._core.engines.activities": logging.WARNING,
+    "kopf.activities": logging.WARNING,
+    "kopf.objects": logging.WARNING,
+}
+"""The least that kopf's loggers say: else one ERROR line per kind and retry of an outage, and one INFO line per event and login."""
+
+
 def _kopf_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     # Scanning asks for CRDs and namespaces, which need rights, and logs an error every few seconds for ever without.
@@ -197,11 +205,6 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True
     # Otherwise kopf sends SIGKILL to the process ten minutes after a stop without its flag.
     settings.process.ultimate_exiting_timeout = None
-    # One ERROR line per kind and retry, and one INFO line per event: what matters of it is said by us.
-    for name, level in (
-        ("kopf._cogs.clients", logging.CRITICAL),
-        ("kopf._core.reactor", logging.CRITICAL),
-        ("kopf.objects", logging.WARNING),
-    ):
+    for name, level in LOGGERS.items():
         logging.getLogger(name).setLevel(level)
     return settings

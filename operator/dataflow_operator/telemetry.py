@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -144,6 +144,8 @@ class Metrics:
 
     def __post_init__(self) -> None:
         """Register all of them."""
+        # When a series began is in no rule or dashboard, and doubles the page.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the library does not annotate it
         on = self.registry
         ProcessCollector(registry=on)
         self.passes = Counter("controller_runtime_reconcile_total", "Passes, by outcome.", ["controller", "result"], registry=on)

@@ -46,6 +46,8 @@ class Dataflow:
     emulator: Emulator
     calls: Calls
     listing: Listing
+    page_by_page: Listing
+    """Lists one job a page."""
 
 
 @pytest_asyncio.fixture
@@ -59,6 +61,7 @@ async def dataflow(tmp_path: Path) -> AsyncIterator[Dataflow]:
             emulator=emulator,
             calls=Calls(clients=clients, caller=Nobody(), launch_seconds=5.0),
             listing=Listing(clients.jobs, Nobody()),
+            page_by_page=Listing(clients.jobs, Nobody(), page=1),
         )
         await channel.close(None)
 
@@ -105,7 +108,7 @@ async def shelf(api_server: ApiServer, operator_rights: None, namespace: str) ->
     del operator_rights
     access = from_kubeconfig(api_server.kubeconfig(User.OPERATOR))
     calls, dropped = list[tuple[str, str, str]](), list[None]()
-    api = Api(access.server, access.session(), lambda *call: calls.append(call))
+    api = Api(access.server, access.session(), lambda service, method, code: calls.append((service, method, code)))
     store = Store(api, Events(api, monotonic=time.monotonic, dropped=lambda: dropped.append(None)))
 
     async def allowed() -> bool:

@@ -14,7 +14,7 @@ from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, FailureClass, OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, Ownership, PipelineType
 from dataflow_operator.domain.ledger import StopMode
-from dataflow_operator.domain.pipeline.model import BeamYamlTemplate, ClassicTemplate, FlexTemplate, ResolvedSpec
+from dataflow_operator.domain.pipeline.model import BeamYamlTemplate, ClassicTemplate, Environment, FlexTemplate, ResolvedSpec
 from dataflow_operator.domain.pipeline.plan import Launch
 
 PLACE = Place(project="acme", region="europe-west1")
@@ -77,7 +77,13 @@ async def test_beam_yaml_is_launched_through_the_yaml_template_of_the_region(dat
 
 
 async def test_the_environment_arrives_in_dataflows_own_words(dataflow: Dataflow) -> None:
-    environment = {"maxWorkers": 3, "minWorkers": 2, "ipConfiguration": "Private", "additionalExperiments": ("a", "b"), "diskSizeGb": 50}
+    environment: Environment = {
+        "maxWorkers": 3,
+        "minWorkers": 2,
+        "ipConfiguration": "Private",
+        "additionalExperiments": ("a", "b"),
+        "diskSizeGb": 50,
+    }
     await dataflow.calls.launch(an_order(replace(STREAM, environment=environment)))
     sent = dict(next(iter(dataflow.emulator.service.machine.jobs)).launch.environment)
     sent.pop("additionalUserLabels")
@@ -281,10 +287,24 @@ async def test_a_list_holds_what_runs_and_what_has_ended(dataflow: Dataflow) -> 
 
 
 async def test_a_list_of_which_a_page_failed_is_no_list(dataflow: Dataflow) -> None:
+    for name in ("one", "two"):
+        await dataflow.calls.launch(an_order(STREAM, name))
     dataflow.emulator.service.faults.add(Fault(method="ListJobs", count=1))
     dataflow.emulator.service.faults.add(Fault(method="ListJobs", code=Code.UNAVAILABLE))
     with pytest.raises(UnavailableError):
-        await dataflow.listing.read(PLACE)
+        await dataflow.page_by_page.read(PLACE)
+
+
+async def test_a_list_goes_on_over_all_pages_of_active_jobs_and_ends_with_the_first_that_has_ended_ones(dataflow: Dataflow) -> None:
+    for name in ("one", "two", "three"):
+        await dataflow.calls.launch(an_order(STREAM, name))
+    for name in ("old", "older", "oldest"):
+        await job_in(dataflow, await dataflow.calls.launch(an_order(BATCH, name)), JobState.DONE)
+    before = dataflow.emulator.journal.counts()
+    jobs = await dataflow.page_by_page.read(PLACE)
+    assert sorted(job.name for job in jobs if job.is_active) == ["one", "three", "two"]
+    calls = {key: count - before.get(key, 0) for key, count in dataflow.emulator.journal.counts().items()}
+    assert sum(count for (method, *_), count in calls.items() if method == "ListJobs") == 4
 
 
 async def test_times_are_whole_seconds_so_that_a_status_reads_back_as_it_was_written(dataflow: Dataflow) -> None:
@@ -296,7 +316,7 @@ async def test_times_are_whole_seconds_so_that_a_status_reads_back_as_it_was_wri
 
 async def test_a_single_tenant_operator_refuses_a_pipeline_that_names_an_account(dataflow: Dataflow) -> None:
     channel = insecure_channel(dataflow.emulator.grpc_address)
-    calls = Calls(clients=clients_on(channel), caller=OwnPod(lambda **_: (None, None)), launch_seconds=5.0)
+    calls = Calls(clients=clients_on(channel), caller=OwnPod(), launch_seconds=5.0)
     with pytest.raises(RefusedError, match=r"serviceAccountName.*single tenant") as caught:
         await calls.validate(replace(STREAM, service_account_name="orders"), "orders")
     assert caught.value.reason is Reason.PERMISSION_DENIED

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +74,7 @@ class Rows:
 
 
 @asynccontextmanager
-async def watching(server: ApiServer, sink: Rows, *, relist_seconds: float = 300.0) -> AsyncIterator[Edge]:
+async def watching(server: ApiServer, sink: Rows, *, relist_seconds: float = 300.0) -> AsyncGenerator[Edge, None]:
     """An edge that watches as the operator's own user."""
     access = from_kubeconfig(server.kubeconfig(User.OPERATOR))
     api = Api(access.server, access.session())

@@ -40,7 +40,8 @@ def merged(target: Json, patch: Json) -> dict[str, object]:
         if value is None:
             result.pop(name, None)
         else:
-            result[name] = merged(mapping(result.get(name)), mapping(value)) if isinstance(value, dict) else value
+            inner = merged(mapping(result.get(name)), mapping(value))
+            result[name] = inner if isinstance(value, dict) else value
     return result
 
 

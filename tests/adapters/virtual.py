@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 T = TypeVar("T")
 
 
@@ -19,6 +21,7 @@ class _Skip(selectors.DefaultSelector):
         super().__init__()
         self.now = 0.0
 
+    @override
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready and timeout is None:
@@ -35,6 +38,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._skip = _Skip()
         super().__init__(self._skip)
 
+    @override
     def time(self) -> float:
         return self._skip.now
 

@@ -21,11 +21,8 @@ READ_SECONDS: Final = 15.0
 PAGE: Final = 1000
 """Jobs asked for in one page; the service may send fewer. A thousand are some 450 KB and 6 ms of work."""
 
-ACTIVE_PAGES: Final = 100
-"""Pages of active jobs at most: more jobs than any project may have. A list that does not end is not complete."""
-
-ENDED_PAGES: Final = 2
-"""Pages of ended jobs: newest first, so that these hold the ends since the last list. An older end is found by a read of its id."""
+PAGES: Final = 100
+"""Pages of one list at most: more active jobs than any project may have. A list that does not come to the ended ones is not complete."""
 
 
 class Bearer(Protocol):
@@ -39,27 +36,35 @@ class Bearer(Protocol):
 class Listing:
     """Reads a whole list, or raises: a partial list is none."""
 
-    def __init__(self, jobs: Any, bearer: Bearer, tally: Tally = uncounted) -> None:
+    def __init__(self, jobs: Any, bearer: Bearer, tally: Tally = uncounted, *, page: int = PAGE) -> None:
         self._jobs = jobs
         self._bearer = bearer
         self._tally = tally
+        self._page = page
 
     async def read(self, place: Place) -> tuple[Job, ...]:
-        """Return the active jobs and the last that ended. Active first: a job that ends in between is then in both, never in neither."""
+        """Return the active jobs and some that ended lately, in one list: it goes on until the first page that has come to the ended ones.
+
+        With the filter ALL the running jobs come first (source: google.dataflow.v1beta3.ListJobsRequest.Filter). A job that ends while
+        the pages are read may be missing; its id is known then, and read by itself.
+        """
         found: dict[JobId, Job] = {}
         try:
-            async for page in self._pages(place, messages.ListJobsRequest.Filter.ACTIVE, ACTIVE_PAGES):
-                found |= {job.id: job for job in map(job_of, page.jobs)}
-            async for page in self._pages(place, messages.ListJobsRequest.Filter.TERMINATED, ENDED_PAGES):
-                found |= {job.id: job for job in map(job_of, page.jobs)}
+            async for page in self._pages(place):
+                jobs = [job_of(plain) for plain in page.jobs]
+                found |= {job.id: job for job in jobs}
+                if any(job.state.is_terminal for job in jobs):
+                    break
         except GoogleAPICallError as error:
             self._tally("dataflow", "ListJobs", code_of(error).name)
             raise read_error(error) from error
         return tuple(found.values())
 
-    async def _pages(self, place: Place, kind: int, most: int) -> AsyncIterator[Any]:
-        """Yield plain pages; more than *most* active ones, or a region that did not answer, is an incomplete list."""
-        request = messages.ListJobsRequest(project_id=place.project, location=place.region, filter=kind, page_size=PAGE)
+    async def _pages(self, place: Place) -> AsyncIterator[Any]:
+        """Yield plain pages; more than PAGES, or a region that did not answer, is an incomplete list."""
+        request = messages.ListJobsRequest(
+            project_id=place.project, location=place.region, filter=messages.ListJobsRequest.Filter.ALL, page_size=self._page
+        )
         metadata = await self._bearer.metadata()
         pager = await self._jobs.list_jobs(request, retry=None, timeout=READ_SECONDS, metadata=metadata)
         count = 0
@@ -71,7 +76,5 @@ class Listing:
                 raise UnavailableError(Reason.UNAVAILABLE, f"the list of jobs lacks {where}")
             yield plain
             count += 1
-            if count == most and plain.next_page_token:
-                if kind == messages.ListJobsRequest.Filter.ACTIVE:
-                    raise UnavailableError(Reason.UNKNOWN, f"the list of active jobs does not end after {most} pages")
-                return
+            if count == PAGES and plain.next_page_token:
+                raise UnavailableError(Reason.UNKNOWN, f"the list of active jobs does not end after {PAGES} pages")

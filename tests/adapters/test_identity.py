@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from google.auth.exceptions import RefreshError
+
+from dataflow_operator.adapters.identity.callers import Nobody, OwnPod
+from dataflow_operator.domain.errors import UnavailableError
+
+
+class Credentials:
+    """A metadata server's credentials: a token of its own at each refresh, or a refusal."""
+
+    def __init__(self, *, life: timedelta = timedelta(hours=1), refuses: bool = False) -> None:
+        self.token: str | None = None
+        self.expiry: datetime | None = None
+        self.refreshes = 0
+        self.threads: set[int] = set()
+        self._life = life
+        self._refuses = refuses
+
+    def refresh(self, _request: object) -> None:
+        self.refreshes += 1
+        self.threads.add(threading.get_ident())
+        if self._refuses:
+            raise RefreshError("no metadata server")  # type: ignore[no-untyped-call] # google.auth's errors are not annotated
+        self.token = f"token-{self.refreshes}"
+        self.expiry = (datetime.now(UTC) + self._life).replace(tzinfo=None)
+
+
+def found(credentials: Credentials) -> Callable[..., tuple[Credentials, str]]:
+    """Return what google.auth.default would be where these are found."""
+
+    def default(*, scopes: list[str]) -> tuple[Credentials, str]:
+        assert scopes == ["https://www.googleapis.com/auth/cloud-platform"]
+        return credentials, "acme"
+
+    return default
+
+
+async def test_an_emulator_is_sent_no_credential() -> None:
+    assert await Nobody().metadata() == ()
+
+
+async def test_one_renewal_serves_all_who_wait_and_happens_beside_the_loop() -> None:
+    credentials = Credentials()
+    caller = OwnPod(found(credentials))
+    got = await asyncio.gather(*(caller.metadata() for _ in range(100)))
+    assert set(got) == {(("authorization", "Bearer token-1"),)}
+    assert credentials.refreshes == 1
+    assert threading.get_ident() not in credentials.threads
+
+
+async def test_a_token_that_is_about_to_end_is_renewed() -> None:
+    credentials = Credentials(life=timedelta(minutes=1))
+    caller = OwnPod(found(credentials))
+    assert await caller.metadata() == (("authorization", "Bearer token-1"),)
+    assert await caller.metadata() == (("authorization", "Bearer token-2"),)
+
+
+async def test_a_broken_metadata_server_is_asked_once_for_all_who_wait() -> None:
+    credentials = Credentials(refuses=True)
+    caller = OwnPod(found(credentials))
+    got = await asyncio.gather(*(caller.metadata() for _ in range(20)), return_exceptions=True)
+    assert {type(error) for error in got} == {UnavailableError}
+    assert credentials.refreshes == 1
+
+
+async def test_a_pod_serves_pipelines_that_name_no_account_and_no_others() -> None:
+    caller = OwnPod(found(Credentials()))
+    assert caller.objection_to(None) is None
+    assert "'orders'" in str(caller.objection_to("orders"))
