@@ -138,7 +138,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         oldest_due_seconds=lambda: queue.oldest_due_seconds,
         since_pass_seconds=lambda: clock.monotonic() - loop.last_pass,
         since_event_seconds=lambda: clock.monotonic() - edge.last_event,
-        since_relist_seconds=lambda: clock.monotonic() - edge.last_relist,
+        since_relist_seconds=lambda: 0.0 if edge.last_relist is None else clock.monotonic() - edge.last_relist,
         list_ages=lambda: ((place.project, place.region, age) for place, age in lists.ages().items()),
         objects=lambda: {"DataflowPipeline": len(cache), "DataflowRun": len(cache.runs())},
         is_ready=lambda: edge.has_synced,

@@ -97,8 +97,8 @@ class Edge:
         self._monotonic = monotonic
         self.last_event = monotonic()
         """When the watch last said something, on our monotonic clock."""
-        self.last_relist = monotonic()
-        """When a re-list last ended, well or not: an API server that is away is no reason to be killed."""
+        self.last_relist: float | None = None
+        """When a re-list last ended, well or not: an API server that is away is no reason to be killed. None: none is due yet."""
         self._awaited: set[tuple[Kind, Key, str]] | None = None
 
     @property
@@ -121,6 +121,7 @@ class Edge:
 
     async def relist(self) -> None:
         """Find deletions that the watch lost, now and then, until cancelled: kopf loses them whenever its watch is answered with 410."""
+        self.last_relist = self._monotonic()
         while True:
             try:
                 listed = {(kind, key, uid) for kind in Kind for key, uid in (await self._relist_kind(kind)).items()}

@@ -6,7 +6,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from dataflow_operator.adapters.kubernetes import access
 from dataflow_operator.adapters.kubernetes.access import Access, AccessError, from_kubeconfig, in_cluster
 
 
@@ -37,14 +36,12 @@ def test_a_kubeconfig_that_cannot_be_used_says_why(tmp_path: Path, changes: dict
         from_kubeconfig(a_kubeconfig(tmp_path, **changes))
 
 
-def test_outside_a_pod_a_kubeconfig_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+def test_outside_a_pod_a_kubeconfig_is_asked_for() -> None:
     with pytest.raises(AccessError, match="--kubeconfig"):
-        in_cluster()
+        in_cluster({})
 
 
-async def test_a_token_that_changes_in_its_file_is_sent_from_then_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "TOKEN_EVERY_SECONDS", -1.0)
+async def test_a_token_that_changes_in_its_file_is_sent_from_then_on(tmp_path: Path) -> None:
     seen: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -58,7 +55,7 @@ async def test_a_token_that_changes_in_its_file_is_sent_from_then_on(tmp_path: P
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     token = tmp_path / "token"
-    session: aiohttp.ClientSession = Access(server="", tls=None, token_file=token).session()
+    session: aiohttp.ClientSession = Access(server="", tls=None, token_file=token, token_every_seconds=-1.0).session()
     for text in ("one\n", "two\n", ""):
         token.write_text(text)
         async with session.get(f"http://{host}:{port}/"):

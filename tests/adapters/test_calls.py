@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.adapters.conftest import Dataflow, eventually
+from typing_extensions import override
 
+from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.faults import Fault, When
 from dataflow_emulator.refusals import Code
+from dataflow_emulator.settings import Settings
 from dataflow_operator.adapters.dataflow.calls import Calls
 from dataflow_operator.adapters.dataflow.channel import clients_on, insecure_channel
+from dataflow_operator.adapters.dataflow.listing import Listing
 from dataflow_operator.adapters.identity.callers import Nobody, OwnPod
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, FailureClass, OutsideError, Reason, RefusedError, UnavailableError
@@ -155,6 +161,24 @@ async def test_a_launch_that_is_not_answered_in_time_is_ambiguous_and_not_sent_a
     with pytest.raises(AmbiguousError) as caught:
         await calls.launch(an_order())
     assert caught.value.reason is Reason.TIMED_OUT
+    await channel.close(None)
+
+
+class Late(Nobody):
+    """A caller whose credential takes its time."""
+
+    @override
+    async def metadata(self) -> tuple[tuple[str, str], ...]:
+        await asyncio.sleep(0.3)
+        return ()
+
+
+async def test_a_credential_that_comes_too_late_launches_nothing(dataflow: Dataflow) -> None:
+    channel = insecure_channel(dataflow.emulator.grpc_address)
+    calls = Calls(clients=clients_on(channel), caller=Late(), launch_seconds=0.2)
+    with pytest.raises(UnavailableError, match="too late"):
+        await calls.launch(an_order())
+    assert dataflow.emulator.journal.calls() == []
     await channel.close(None)
 
 
@@ -320,4 +344,24 @@ async def test_a_single_tenant_operator_refuses_a_pipeline_that_names_an_account
     with pytest.raises(RefusedError, match=r"serviceAccountName.*single tenant") as caught:
         await calls.validate(replace(STREAM, service_account_name="orders"), "orders")
     assert caught.value.reason is Reason.PERMISSION_DENIED
+    await channel.close(None)
+
+
+async def test_a_dataflow_that_goes_and_comes_back_is_found_again(tmp_path: Path) -> None:
+    async with Emulator(Settings(root=tmp_path / "buckets")) as first:
+        address = first.grpc_address
+        channel = insecure_channel(address)
+        listing = Listing(clients_on(channel).jobs, Nobody())
+        assert await listing.read(PLACE) == ()
+    with pytest.raises(UnavailableError):
+        await listing.read(PLACE)
+
+    async def found() -> bool:
+        try:
+            return await listing.read(PLACE) == ()
+        except UnavailableError:
+            return False
+
+    async with Emulator(Settings(root=tmp_path / "buckets", grpc=address)):
+        await eventually(found)
     await channel.close(None)

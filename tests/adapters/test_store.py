@@ -320,7 +320,7 @@ async def stub() -> AsyncIterator[tuple[Stub, Store]]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
-    api = Api(f"http://{host}:{port}", aiohttp.ClientSession())
+    api = Api(f"http://{host}:{port}", aiohttp.ClientSession(), request_seconds=0.5)
     yield stub, Store(api, Events(api, monotonic=lambda: 0.0, dropped=lambda: None))
     stub.may_answer.set()
     await api.close()
@@ -402,11 +402,10 @@ async def test_an_object_beyond_etcds_limit_is_too_large(stub: tuple[Stub, Store
     assert caught.value.reason is Reason.SPEC_TOO_LARGE
 
 
-async def test_a_write_without_an_answer_is_ambiguous_and_a_read_is_not(stub: tuple[Stub, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_write_without_an_answer_is_ambiguous_and_a_read_is_not(stub: tuple[Stub, Store]) -> None:
     server, store = stub
     server.may_answer.clear()
     server.answers = [(200, {})] * 2
-    monkeypatch.setattr("dataflow_operator.adapters.kubernetes.api.REQUEST_SECONDS", 0.2)
     with pytest.raises(AmbiguousError) as caught:
         await store.write_status(STORED, FULL)
     assert caught.value.reason is Reason.TIMED_OUT

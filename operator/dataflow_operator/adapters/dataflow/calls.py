@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
@@ -11,26 +10,23 @@ from google.api_core.exceptions import GoogleAPICallError
 from grpc import StatusCode
 
 from dataflow_operator.adapters.dataflow.channel import Clients
-from dataflow_operator.adapters.dataflow.environment import classic_environment, flex_environment
 from dataflow_operator.adapters.dataflow.errors import code_of, dry_run_error, launch_error, read_error, stop_error
 from dataflow_operator.adapters.dataflow.failure import failure_of
 from dataflow_operator.adapters.dataflow.jobs import job_of
+from dataflow_operator.adapters.dataflow.launching import YAML_TEMPLATE, Sending, classic_request, flex_request
 from dataflow_operator.adapters.dataflow.listing import READ_SECONDS, Bearer
 from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.controller.ports import Place
-from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError
+from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.names import labels_of
-from dataflow_operator.domain.pipeline.model import BeamYamlTemplate, ClassicTemplate, FlexTemplate, ResolvedSpec
+from dataflow_operator.domain.pipeline.model import ClassicTemplate, ResolvedSpec
 from dataflow_operator.domain.pipeline.plan import Launch
 
 STOP_SECONDS: Final = 30.0
 """The longest that a call to stop a job may take. Source: chosen, as for a launch."""
-
-YAML_TEMPLATE: Final = "gs://dataflow-templates-{region}/latest/flex/Yaml_Template"
-"""Google's template that runs Beam YAML. Source: the path that `gcloud dataflow yaml run` uses."""
 
 MESSAGE_PAGES: Final = 10
 """Pages of error messages that are read to find a reason: the newest come last, and few jobs fill more than one. Source: chosen."""
@@ -89,7 +85,7 @@ class Calls:
         labels = {**order.spec.job_labels, **labels_of(order.ownership)}
         is_update = order.base_job_id is not None
         try:
-            job_id = await self._send(order.spec, order.job_name, labels, is_update=is_update)
+            job_id = await self._send(Sending(spec=order.spec, job_name=order.job_name, labels=labels, is_update=is_update))
         except GoogleAPICallError as error:
             raise launch_error(error, is_update=is_update) from error
         if not job_id:
@@ -101,7 +97,7 @@ class Calls:
         if objection := self._caller.objection_to(spec.service_account_name):
             raise RefusedError(Reason.PERMISSION_DENIED, objection)
         try:
-            await self._send(spec, job_name, dict(spec.job_labels), is_dry_run=True)
+            await self._send(Sending(spec=spec, job_name=job_name, labels=spec.job_labels, is_dry_run=True))
         except GoogleAPICallError as error:
             if (said := dry_run_error(error)) is not None:
                 raise said from error
@@ -162,84 +158,24 @@ class Calls:
             raise read_error(error) from error
         return failure_of(errors)
 
-    async def _send(
-        self, spec: ResolvedSpec, job_name: str, labels: dict[str, str], *, is_update: bool = False, is_dry_run: bool = False
-    ) -> str:
-        """Send a launch and return the new job's id, empty for a dry run."""
+    async def _send(self, sending: Sending) -> str:
+        """Send a launch and return the new job's id, empty for a dry run. All of it, the credential too, has one deadline."""
+        began = asyncio.get_running_loop().time()
+        template = sending.spec.template
         try:
-            metadata = await self._caller.metadata()
-            call = (
-                self._classic(spec, spec.template, job_name, labels, metadata, is_update=is_update, is_dry_run=is_dry_run)
-                if isinstance(spec.template, ClassicTemplate)
-                else self._flex(spec, spec.template, job_name, labels, metadata, is_update=is_update, is_dry_run=is_dry_run)
-            )
+            if isinstance(template, ClassicTemplate):
+                method, send, request = "LaunchTemplate", self._clients.classic.launch_template, classic_request(sending, template)
+            else:
+                request = flex_request(sending, template, self._yaml_template)
+                method, send = "LaunchFlexTemplate", self._clients.flex.launch_flex_template
         except (TypeError, ValueError) as error:
             raise RefusedError(Reason.INVALID_ARGUMENT, f"the launch cannot be written as Dataflow's message: {error}") from error
-        answer: Any = await self._counted("LaunchTemplate" if isinstance(spec.template, ClassicTemplate) else "LaunchFlexTemplate", call)
+        metadata = await self._caller.metadata()
+        left = began + self._launch_seconds - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise UnavailableError(Reason.TIMED_OUT, "the credential came too late to launch with")
+        answer: Any = await self._counted(method, send(request, retry=None, timeout=left, metadata=metadata))
         return str(answer.job.id)
-
-    def _flex(
-        self,
-        spec: ResolvedSpec,
-        template: FlexTemplate | BeamYamlTemplate,
-        job_name: str,
-        labels: dict[str, str],
-        metadata: tuple[tuple[str, str], ...],
-        *,
-        is_update: bool,
-        is_dry_run: bool,
-    ) -> Awaitable[Any]:
-        match template:
-            case FlexTemplate():
-                path, options, parameters = template.container_spec_path, dict(template.launch_options), dict(spec.parameters)
-            case BeamYamlTemplate():
-                path, options = self._yaml_template.format(region=spec.region), {}
-                parameters = {**spec.parameters, "yaml_pipeline": template.pipeline}
-                if template.jinja_variables:
-                    parameters["jinja_variables"] = json.dumps(dict(template.jinja_variables), sort_keys=True)
-        request = messages.LaunchFlexTemplateRequest(
-            project_id=spec.project,
-            location=spec.region,
-            validate_only=is_dry_run,
-            launch_parameter=messages.LaunchFlexTemplateParameter(
-                job_name=job_name,
-                container_spec_gcs_path=path,
-                parameters=parameters,
-                launch_options=options,
-                environment=flex_environment(spec.environment, labels),
-                update=is_update,
-                transform_name_mappings=dict(spec.transform_name_mapping) if is_update else {},
-            ),
-        )
-        call: Awaitable[Any] = self._clients.flex.launch_flex_template(request, retry=None, timeout=self._launch_seconds, metadata=metadata)
-        return call
-
-    def _classic(
-        self,
-        spec: ResolvedSpec,
-        template: ClassicTemplate,
-        job_name: str,
-        labels: dict[str, str],
-        metadata: tuple[tuple[str, str], ...],
-        *,
-        is_update: bool,
-        is_dry_run: bool,
-    ) -> Awaitable[Any]:
-        request = messages.LaunchTemplateRequest(
-            project_id=spec.project,
-            location=spec.region,
-            validate_only=is_dry_run,
-            gcs_path=template.path,
-            launch_parameters=messages.LaunchTemplateParameters(
-                job_name=job_name,
-                parameters=dict(spec.parameters),
-                environment=classic_environment(spec.environment, labels),
-                update=is_update,
-                transform_name_mapping=dict(spec.transform_name_mapping) if is_update else {},
-            ),
-        )
-        call: Awaitable[Any] = self._clients.classic.launch_template(request, retry=None, timeout=self._launch_seconds, metadata=metadata)
-        return call
 
     async def _counted(self, method: str, call: Awaitable[T]) -> T:
         try:

@@ -8,6 +8,7 @@ import math
 import os
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -44,11 +45,12 @@ class Access:
     """A token that never changes, from a kubeconfig."""
     token_file: Path | None = None
     """A file whose content is the token now."""
+    token_every_seconds: float = TOKEN_EVERY_SECONDS
 
     def session(self) -> aiohttp.ClientSession:
         """Return a session of its own: kopf closes the one it is given."""
         return aiohttp.ClientSession(
-            middlewares=(Bearer(token=self.token, path=self.token_file),),
+            middlewares=(Bearer(token=self.token, path=self.token_file, every_seconds=self.token_every_seconds),),
             read_bufsize=BUFFER_BYTES,
             connector=aiohttp.TCPConnector(ssl=self.tls or False, limit=CONNECTIONS),
         )
@@ -57,14 +59,15 @@ class Access:
 class Bearer:
     """Puts the token into each request, read anew from its file at most every few seconds."""
 
-    def __init__(self, *, token: str | None, path: Path | None) -> None:
+    def __init__(self, *, token: str | None, path: Path | None, every_seconds: float) -> None:
         self._token = token
         self._path = path
+        self._every_seconds = every_seconds
         self._read_at = -math.inf
 
     async def __call__(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         """Send *request* with the token of now."""
-        if self._path is not None and time.monotonic() - self._read_at > TOKEN_EVERY_SECONDS:
+        if self._path is not None and time.monotonic() - self._read_at > self._every_seconds:
             self._read_at = time.monotonic()
             self._token = (await asyncio.to_thread(self._path.read_text)).strip() or self._token
         if self._token:
@@ -72,9 +75,9 @@ class Bearer:
         return await handler(request)
 
 
-def in_cluster() -> Access:
+def in_cluster(environment: Mapping[str, str] = os.environ) -> Access:
     """Return the access of a pod's own ServiceAccount."""
-    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
         raise AccessError("no kubeconfig is given and this is no pod (KUBERNETES_SERVICE_HOST is not set): give --kubeconfig FILE")
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"

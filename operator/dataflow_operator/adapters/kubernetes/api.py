@@ -34,10 +34,13 @@ class TakenError(Exception):
 class Api:
     """Requests by path. Every answer is an object, None for a read of what is not there, or one of the errors of ``domain.errors``."""
 
-    def __init__(self, server: str, session: aiohttp.ClientSession, tally: Tally = uncounted) -> None:
+    def __init__(
+        self, server: str, session: aiohttp.ClientSession, tally: Tally = uncounted, *, request_seconds: float = REQUEST_SECONDS
+    ) -> None:
         self._client: Any = ApiClient(Configuration(host=server))  # the client is not annotated
         self._client.rest_client.pool_manager = session
         self._tally = tally
+        self._request_seconds = request_seconds
 
     async def close(self) -> None:
         """Close the session, too."""
@@ -71,7 +74,7 @@ class Api:
         headers = {"Content-Type": content.value, "Accept": accept}
         try:
             request = await self._client.param_serialize(method, path, header_params=headers, body=body)
-            response = await self._client.call_api(*request, _request_timeout=REQUEST_SECONDS)
+            response = await self._client.call_api(*request, _request_timeout=self._request_seconds)
             answer: bytes = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             self._tally("kubernetes", method, type(error).__name__)
