@@ -68,7 +68,9 @@ class Settings:
     """Deadline of the call that launches a job. Dataflow answers launches within seconds; the template is validated in the call. Source: chosen."""
 
     credential_life_seconds: float | None = None
-    """How long a launch that the network delivers late may still find a valid credential. Absent: 0 with identity mode `emulator`, which has none, else 300: the life of a launch token that is made for one launch. The token of identity mode `ambient` may live for an hour: give 3600 to be as sure there, at the price of as long a wait after each launch without an answer."""
+    """How long a launch that the network delivers late may still find a valid credential. Absent: 0 with identity mode `emulator`,
+    which has none, else 3600: a token of the operator's own pod may live for an hour, and cannot be made to live shorter. It is how
+    long a launch that got no answer, and of which nothing is to be seen, waits before it is tried again. Source: Google's metadata server."""
 
     list_lag_seconds: float = 60.0
     """How late a new job may appear in Dataflow's job list. Source: chosen above what was seen; 2 is plenty for an emulator."""
@@ -126,7 +128,7 @@ class Settings:
         """How long a late launch may find a valid credential."""
         if self.credential_life_seconds is not None:
             return timedelta(seconds=self.credential_life_seconds)
-        return timedelta(0) if self.identity_mode is IdentityMode.EMULATOR else LAUNCH_TOKEN_LIFE
+        return timedelta(0) if self.identity_mode is IdentityMode.EMULATOR else POD_TOKEN_LIFE
 
     @property
     def claim_life(self) -> timedelta:
@@ -186,8 +188,8 @@ class Settings:
         return self.dataflow_endpoint.removeprefix("grpc://") if self.dataflow_endpoint.startswith("grpc://") else None
 
 
-LAUNCH_TOKEN_LIFE: Final = timedelta(seconds=300)
-"""Life of a token that is made for one launch. Source: the shortest that IAM's generateAccessToken is asked for here."""
+POD_TOKEN_LIFE: Final = timedelta(seconds=3600)
+"""How long a token of the operator's own pod may live; nobody can ask for a shorter one. Source: Google's metadata server, one hour."""
 
 _MAY_BE_ZERO: Final = frozenset({"credential_life_seconds", "list_lag_seconds", "margin_seconds"})
 

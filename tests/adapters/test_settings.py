@@ -11,7 +11,7 @@ EMULATOR = ["--dataflow-endpoint=grpc://127.0.0.1:1", "--identity-mode=emulator"
 
 def test_the_settle_time_outlasts_launch_credential_and_list() -> None:
     settings = settings_of(["--single-tenant=true"], {})
-    assert settings.limits().settle == timedelta(seconds=300 + 60 + 5)
+    assert settings.limits().settle == timedelta(seconds=3600 + 60 + 5)
 
 
 def test_without_a_credential_the_launch_deadline_counts() -> None:
@@ -20,7 +20,7 @@ def test_without_a_credential_the_launch_deadline_counts() -> None:
 
 def test_a_shorter_settle_time_is_refused_with_the_inequality() -> None:
     with pytest.raises(
-        SettingsError, match=r"--settle-seconds is 10, and a launch may still be on its way for 365.*--credential-life-seconds"
+        SettingsError, match=r"--settle-seconds is 10, and a launch may still be on its way for 3665.*--credential-life-seconds"
     ):
         settings_of(["--single-tenant=true", "--settle-seconds=10"], {})
 

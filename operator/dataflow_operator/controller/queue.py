@@ -82,11 +82,6 @@ class Queue(Generic[K]):
         self._finish(key, pause)
         return pause
 
-    def forget(self, key: K) -> None:
-        """Drop what is remembered of a key that is gone."""
-        self._last.pop(key, None)
-        self._failures.pop(key, None)
-
     def _begin(self, key: K) -> K:
         del self._due[key]
         self._working[key] = None
@@ -96,7 +91,8 @@ class Queue(Generic[K]):
 
     def _finish(self, key: K, after_seconds: float | None) -> None:
         added = self._working.pop(key)
-        self._last[key] = self._time()
         times = [at for at in (added, None if after_seconds is None else self._time() + after_seconds) if at is not None]
+        self._last.pop(key, None)
         if times:
+            self._last[key] = self._time()
             self.add(key, min(times) - self._time())

@@ -189,8 +189,7 @@ class Reconciler:
             case DrawRun():
                 await self._draw_run(key, effect)
             case DeleteRun():
-                await self._store.delete_run(key.namespace, effect)
-                self._cache.drop_run(key.namespace, effect.name, effect.uid)
+                await self._delete_run(key, effect)
             case Launch():
                 recall.answers[effect.nonce] = await self._launch(effect, began)
                 self._lists.hurry(_place_of(effect))
@@ -234,13 +233,25 @@ class Reconciler:
         try:
             run = await self._store.draw_run(key.namespace, effect)
         except (StaleError, AmbiguousError):
-            fresh = await self._store.read_run(key.namespace, effect.name)
-            if fresh is not None:
-                self._cache.put_run(fresh)
-            else:
-                self._cache.drop_run(key.namespace, effect.name, effect.uid)
-            return
-        self._cache.put_run(run)
+            await self._refresh_run(key, effect.name, effect.uid)
+        else:
+            self._cache.put_run(run)
+
+    async def _delete_run(self, key: Key, effect: DeleteRun) -> None:
+        try:
+            await self._store.delete_run(key.namespace, effect)
+        except (StaleError, AmbiguousError):
+            await self._refresh_run(key, effect.name, effect.uid)
+        else:
+            self._cache.drop_run(key.namespace, effect.name, effect.uid)
+
+    async def _refresh_run(self, key: Key, name: str, uid: str) -> None:
+        """Read a run anew of which the cache turned out to be old."""
+        fresh = await self._store.read_run(key.namespace, name)
+        if fresh is not None:
+            self._cache.put_run(fresh)
+        else:
+            self._cache.drop_run(key.namespace, name, uid)
 
     async def _launch(self, effect: Launch, began: float) -> Answer:
         """Launch once, within the claim's life on our own clock, and say what came of it."""

@@ -13,7 +13,7 @@ from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import Reason, UnavailableError
-from dataflow_operator.domain.job import Job, JobId
+from dataflow_operator.domain.job import Job
 
 READ_SECONDS: Final = 15.0
 """The longest that one read may take. The client's own default is for ever. Source: chosen; the slowest pages seen take seconds."""
@@ -22,7 +22,11 @@ PAGE: Final = 1000
 """Jobs asked for in one page; the service may send fewer. A thousand are some 450 KB and 6 ms of work."""
 
 PAGES: Final = 100
-"""Pages of one list at most: more active jobs than any project may have. A list that does not come to the ended ones is not complete."""
+"""Pages of active jobs at most: more jobs than any project may have. A list that does not end is not complete."""
+
+
+_FILTER: Final[Any] = messages.ListJobsRequest.Filter
+"""The service's words for which jobs are listed, as numbers."""
 
 
 class Bearer(Protocol):
@@ -43,31 +47,46 @@ class Listing:
         self._page = page
 
     async def read(self, place: Place) -> tuple[Job, ...]:
-        """Return the active jobs and some that ended lately, in one list: it goes on until the first page that has come to the ended ones.
+        """Return the active jobs and those that ended lately: in one call where they fit into a page, as they nearly always do.
 
-        With the filter ALL the running jobs come first (source: google.dataflow.v1beta3.ListJobsRequest.Filter). A job that ends while
-        the pages are read may be missing; its id is known then, and read by itself.
+        With the filter ALL the running jobs come first (source: google.dataflow.v1beta3.ListJobsRequest.Filter), so a page that holds
+        an ended one holds all that are active. Where it does not, the active ones are listed to their end and the ended ones after
+        them: a job that ends in between is then in both, never in neither.
         """
-        found: dict[JobId, Job] = {}
         try:
-            async for page in self._pages(place):
-                jobs = [job_of(plain) for plain in page.jobs]
-                found |= {job.id: job for job in jobs}
-                if any(job.state.is_terminal for job in jobs):
-                    break
+            jobs, is_whole = await self._first(place)
+            if not is_whole:
+                active = [job async for job in self._all(place, _FILTER.ACTIVE, PAGES)]
+                jobs = [*active, *[job async for job in self._all(place, _FILTER.TERMINATED, 1)]]
         except GoogleAPICallError as error:
             self._tally("dataflow", "ListJobs", code_of(error).name)
             raise read_error(error) from error
-        return tuple(found.values())
+        return tuple({job.id: job for job in jobs}.values())
 
-    async def _pages(self, place: Place) -> AsyncIterator[Any]:
-        """Yield plain pages; more than PAGES, or a region that did not answer, is an incomplete list."""
-        request = messages.ListJobsRequest(
-            project_id=place.project, location=place.region, filter=messages.ListJobsRequest.Filter.ALL, page_size=self._page
-        )
+    async def _first(self, place: Place) -> tuple[list[Job], bool]:
+        """Return the first page of all jobs, and whether it holds every active one."""
+        async for page in self._pages(place, _FILTER.ALL):
+            jobs = [job_of(plain) for plain in page.jobs]
+            return jobs, not page.next_page_token or any(job.state.is_terminal for job in jobs)
+        return [], True
+
+    async def _all(self, place: Place, kind: int, most: int) -> AsyncIterator[Job]:
+        """Yield the jobs of at most so many pages; active ones beyond that make the list incomplete."""
+        count = 0
+        async for page in self._pages(place, kind):
+            count += 1
+            for plain in page.jobs:
+                yield job_of(plain)
+            if count == most and page.next_page_token:
+                if kind == _FILTER.ACTIVE:
+                    raise UnavailableError(Reason.UNKNOWN, f"the list of active jobs does not end after {most} pages")
+                return
+
+    async def _pages(self, place: Place, kind: int) -> AsyncIterator[Any]:
+        """Yield plain pages; a region that did not answer makes the list incomplete."""
+        request = messages.ListJobsRequest(project_id=place.project, location=place.region, filter=kind, page_size=self._page)
         metadata = await self._bearer.metadata()
         pager = await self._jobs.list_jobs(request, retry=None, timeout=READ_SECONDS, metadata=metadata)
-        count = 0
         async for page in pager.pages:
             self._tally("dataflow", "ListJobs", "OK")
             plain: Any = messages.ListJobsResponse.pb(page)
@@ -75,6 +94,3 @@ class Listing:
                 where = ", ".join(location.name for location in plain.failed_location)
                 raise UnavailableError(Reason.UNAVAILABLE, f"the list of jobs lacks {where}")
             yield plain
-            count += 1
-            if count == PAGES and plain.next_page_token:
-                raise UnavailableError(Reason.UNKNOWN, f"the list of active jobs does not end after {PAGES} pages")
