@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.builders import a_batch, a_spec
+from tests.builders import a_batch, a_failure, a_spec
 from tests.controller.fakes import KEY, Town
 
-from dataflow_operator.domain.errors import Failure, FailureClass, Reason, RefusedError
+from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClass, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
+from dataflow_operator.domain.pipeline.model import ResolvedSpec
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ async def test_a_batch_run_succeeds_and_leaves_the_ledger(town: Town) -> None:
     assert town.pipeline.status.ledger == ()
     assert town.results() == {"orders-1": "Succeeded"}
     assert town.pipeline.status.job_state == JobState.DONE
-    assert town.store.writes == {"finalizer": 1, "run": 1, "pipeline status": 5, "run status": 4}
+    assert town.store.writes == {"finalizer": 1, "run": 1, "pipeline status": 6, "run status": 4}
 
 
 async def test_a_finished_batch_is_not_run_again_by_a_restart_a_label_edit_or_a_deleted_run(town: Town) -> None:
@@ -404,3 +406,297 @@ async def test_a_forgotten_job_of_ours_is_found_and_becomes_the_base_of_the_next
     await town.after(20)
     jobs = {attempt.job_id for entry in town.pipeline.status.ledger for attempt in entry.attempts}
     assert "job-1" in jobs
+
+
+async def _until_passes(town: Town, holds: Callable[[], bool]) -> None:
+    """Make single passes until *holds*; bounded."""
+    town.lists.poll()
+    for _ in range(60):
+        if holds():
+            return
+        town.due = await town.reconciler.reconcile(KEY)
+    raise AssertionError("it never came true")
+
+
+async def test_a_suspension_taken_back_between_two_passes_does_not_hang_the_stream(town: Town) -> None:
+    town.store.apply(a_spec())
+    await _until_passes(town, lambda: "orders-1" in town.store.runs)
+    town.store.apply(a_spec(suspend=True))
+    await _until_passes(town, lambda: town.results()["orders-1"] == "Stopped")
+    town.store.apply(a_spec(suspend=False))
+    await town.settle()
+    await town.until(lambda: len(town.dataflow.orders) == 1)
+
+
+async def test_an_edit_before_the_first_claim_is_launched_without_another_event(town: Town) -> None:
+    town.store.apply(a_spec(content="A"))
+    await _until_passes(town, lambda: "orders-1" in town.store.runs)
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    assert town.due is not None
+    await town.until(lambda: len(town.dataflow.orders) == 1)
+    assert town.dataflow.orders[0].spec.parameters == {"content": "B"}
+
+
+async def test_a_batch_whose_change_was_taken_back_before_it_began_does_not_run_again(town: Town) -> None:
+    town.store.apply(a_batch("A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.DONE)
+    town.store.apply(a_batch("B"))
+    await _until_passes(town, lambda: "orders-2" in town.store.runs)
+    town.store.apply(a_batch("A"))
+    for _ in range(10):
+        await town.after(10)
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_a_stream_that_failed_more_often_than_attempts_are_kept_comes_to_rest(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    for number in range(1, 34):
+        job = JobId(f"job-{number}")
+        await town.until(lambda job=job: job in town.dataflow.jobs)  # type: ignore[misc]
+        town.dataflow.failures[job] = a_failure()
+        await town.job_becomes(job, JobState.FAILED)
+    await town.until(lambda: "job-34" in town.dataflow.jobs)
+    await town.job_becomes("job-34", JobState.RUNNING)
+    assert town.condition("Ready") == ("True", "JobRunning")
+
+
+async def test_many_reruns_of_what_never_was_do_not_hold_up_the_pipeline(town: Town) -> None:
+    for number in range(9):
+        town.store.ask_for_a_run(f"again-{number}", rerun_of=f"gone-{number}")
+    town.store.apply(a_batch())
+    await town.settle()
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_many_runs_that_wait_for_the_template_are_each_checked_once(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    town.dataflow.problem = UnavailableError(Reason.UNAVAILABLE, "try later")
+    for number in range(9):
+        town.store.ask_for_a_run(f"again-{number}")
+    await town.settle()
+    assert town.dataflow.calls["validate"] == 10
+
+
+async def test_a_persons_run_that_is_deleted_while_it_runs_is_stopped(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.DONE)
+    town.store.ask_for_a_run("again")
+    await town.settle()
+    await town.job_becomes("job-2", JobState.RUNNING)
+    town.store.tear("again")
+    await town.after(60)
+    assert town.dataflow.calls["stop Cancel"] == 1
+
+
+async def test_all_runs_deleted_at_once_are_all_stopped(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    for number in range(9):
+        town.store.ask_for_a_run(f"again-{number}")
+    await town.settle()
+    for name in tuple(town.store.runs):
+        town.store.tear(name)
+    await town.settle()
+    assert town.dataflow.calls["stop Cancel"] == 10
+
+
+async def test_a_run_of_an_older_pipeline_of_the_name_is_not_taken_for_a_persons(town: Town) -> None:
+    town.store.ask_for_a_run("orders-1", owner_uid="uid-of-an-older-pipeline")
+    town.store.apply(a_batch())
+    await town.settle()
+    assert len(town.dataflow.orders) == 1
+    assert town.results()["orders-1"] == "None"
+
+
+async def test_a_strangers_old_success_is_not_taken_for_a_runs_own(town: Town) -> None:
+    town.dataflow.jobs[JobId("strange")] = Job(id=JobId("strange"), name="nightly-1", state=JobState.DONE, state_time=town.clock.now())
+    town.clock.seconds = 3600
+    town.dataflow.refusal = AmbiguousError(Reason.TIMED_OUT, "no answer")
+    town.store.apply(a_batch(job_name="nightly"))
+    await town.settle()
+    town.dataflow.refusal = None
+    await town.until(lambda: len(town.dataflow.orders) == 1)
+    assert town.results() == {"orders-1": "None"}
+
+
+async def _refuse_b(town: Town) -> None:
+    real = town.dataflow.validate
+
+    async def validate(spec: ResolvedSpec, job_name: str) -> None:
+        if spec.parameters["content"] == "B":
+            raise RefusedError(Reason.TEMPLATE_INVALID, "parameter content: unknown")
+        await real(spec, job_name)
+
+    town.dataflow.validate = validate  # type: ignore[method-assign]  # a template that refuses one content
+
+
+async def test_a_rerun_is_launched_while_the_spec_is_invalid(town: Town) -> None:
+    await _refuse_b(town)
+    town.store.apply(a_batch("A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.DONE)
+    town.store.apply(a_batch("B"))
+    town.store.ask_for_a_run("back", rerun_of="orders-1")
+    await town.settle()
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("Stalled") == ("True", "TemplateInvalid")
+
+
+async def test_what_runs_is_launched_again_while_the_spec_is_invalid(town: Town) -> None:
+    await _refuse_b(town)
+    town.store.apply(a_spec(content="A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    town.dataflow.failures[JobId("job-1")] = a_failure()
+    await town.job_becomes("job-1", JobState.FAILED)
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+
+
+async def test_an_edit_taken_back_before_its_job_was_made_leaves_the_running_job_alone(town: Town) -> None:
+    town.store.apply(a_spec(content="A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.dataflow.refusal = UnavailableError(Reason.QUOTA_EXCEEDED, "no quota")
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    town.dataflow.refusal = None
+    town.store.apply(a_spec(content="A"))
+    for _ in range(10):
+        await town.after(10)
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Ready") == ("True", "JobRunning")
+
+
+async def test_a_job_that_failed_before_it_was_found_has_its_reason_read_once(town: Town) -> None:
+    town.dataflow.loses_answers = True
+    town.store.apply(a_spec())
+    await _until_passes(town, lambda: bool(town.dataflow.orders))
+    town.dataflow.become("job-1", JobState.FAILED)
+    await town.settle()
+    assert town.dataflow.calls["read failure"] == 1
+
+
+async def test_a_job_that_left_the_list_while_the_operator_was_down_is_looked_for(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.dataflow.become("job-1", JobState.CANCELLED)
+    ended = town.dataflow.jobs.pop(JobId("job-1"))
+    town.restart()
+    await town.settle()
+    town.dataflow.jobs[ended.id] = ended
+    assert town.due is not None
+
+
+async def test_a_problem_that_is_over_costs_no_pass(town: Town) -> None:
+    town.dataflow.problem = RefusedError(Reason.PERMISSION_DENIED, "no")
+    town.store.apply(a_spec(content="A"))
+    await town.settle()
+    town.dataflow.problem = None
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    for _ in range(30):
+        await town.after(10)
+    assert town.due is None
+
+
+async def test_a_long_drain_costs_no_pass(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.apply(a_spec(suspend=True))
+    await town.settle()
+    for _ in range(30):
+        await town.after(10)
+    assert town.due is None or town.due > timedelta(seconds=1)
+
+
+async def test_a_run_shows_that_its_pipeline_is_being_deleted(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.delete()
+    await town.settle()
+    await town.after(1)
+    assert "Reconciling" in {condition.type for condition in town.store.runs["orders-1"].status.conditions}
+
+
+async def test_a_job_that_dataflow_purged_does_not_hold_a_deletion_for_ever(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    del town.dataflow.jobs[JobId("job-1")]
+    town.store.delete()
+    for _ in range(40):
+        await town.after(10)
+    assert KEY not in town.store.pipelines
+
+
+async def test_a_run_that_waits_says_for_what(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    town.store.ask_for_a_run("back", rerun_of="orders-99")
+    await town.settle()
+    reasons = {condition.reason for condition in town.store.runs["back"].status.conditions}
+    assert Reason.DEPENDENCY_NOT_READY in reasons
+
+
+async def test_a_stream_whose_job_vanished_is_launched_again_and_a_batch_run_is_not(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    del town.dataflow.jobs[JobId("job-1")]
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert town.clock.seconds > 100
+
+
+async def test_a_batch_run_whose_job_vanished_is_not_run_again(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    del town.dataflow.jobs[JobId("job-1")]
+    await town.until(lambda: town.condition("Stalled") is not None)
+    assert town.condition("Stalled") == ("True", "JobGone")
+    await town.after(5000)
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_a_live_job_that_is_not_found_for_a_moment_is_not_given_up(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    job = town.dataflow.jobs.pop(JobId("job-1"))
+    for _ in range(5):
+        await town.after(15)
+    town.dataflow.jobs[job.id] = job
+    for _ in range(20):
+        await town.after(15)
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Ready") == ("True", "JobRunning")
+
+
+async def test_a_run_of_a_pipeline_that_is_not_there_waits_and_is_then_refused(town: Town) -> None:
+    town.store.ask_for_a_run("early")
+    await town.settle()
+    assert {c.reason for c in town.store.runs["early"].status.conditions} == {Reason.DEPENDENCY_NOT_READY}
+    await town.until(lambda: town.results()["early"] == "Refused")
+    assert town.clock.seconds > 900
+
+
+async def test_a_run_that_came_before_its_pipeline_begins_when_that_is_there(town: Town) -> None:
+    town.store.ask_for_a_run("early")
+    await town.settle()
+    town.store.apply(a_batch(suspend=True))
+    await town.settle()
+    assert {c.reason for c in town.store.runs["early"].status.conditions} == {Reason.SUSPENDED}
+    town.store.apply(a_batch(suspend=False))
+    await town.settle()
+    assert "early" in {entry.run for entry in town.pipeline.status.ledger}

@@ -12,11 +12,21 @@ from tests.builders import BATCH, STREAM, UID, a_failure, a_job, a_last_run, a_r
 
 from dataflow_operator.domain.errors import FailureClass, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState, Ownership
-from dataflow_operator.domain.ledger import Attempt, End, Entry, Knowledge, Result, StopMode, Strategy, job_ids_of
+from dataflow_operator.domain.ledger import Attempt, Cause, End, Entry, Knowledge, Result, StopMode, Strategy, job_ids_of
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.learn import learnt
 from dataflow_operator.domain.pipeline.model import Broken, PipelineSpec
-from dataflow_operator.domain.pipeline.observation import Launched, Memory, NameTaken, Observation, RunLook, StopCall, Unclear, Validation
+from dataflow_operator.domain.pipeline.observation import (
+    JobLook,
+    Launched,
+    Memory,
+    NameTaken,
+    Observation,
+    RunLook,
+    StopCall,
+    Unclear,
+    Validation,
+)
 from dataflow_operator.domain.pipeline.plan import (
     AddFinalizer,
     CreateRun,
@@ -59,7 +69,7 @@ TABLE = [
     ("a deleted pipeline goes when nothing runs", a_world(deleting=True, run_number=3), RemoveFinalizer),
     ("a deleted pipeline waits for a list", a_world(deleting=True, run_number=3, jobs=None), None),
     ("a deleted pipeline waits for a young list", a_world(deleting=True, run_number=3, list_age=31), None),
-    ("a deleted pipeline waits for its claim", a_world(deleting=True, entries=(CLAIMED,)), None),
+    ("a deleted pipeline waits for its claim", a_world(deleting=True, entries=(CLAIMED,)), DrawRun),
     ("a released pipeline is left alone", a_world(deleting=True, held=False, entries=(RUNS,)), None),
     ("a missing run object is read before it is believed", a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),), runs=()), LookAtRun),
     (
@@ -92,7 +102,7 @@ def test_the_next_effect_is(world: Observation, effect: type[object] | None) -> 
         (JobState.DRAINING, StopMode.CANCEL, StopMode.CANCEL),
         (JobState.CANCELLING, StopMode.DRAIN, None),
         (JobState.CANCELLING, StopMode.CANCEL, None),
-        (JobState.UNKNOWN, StopMode.DRAIN, StopMode.CANCEL),
+        (JobState.UNKNOWN, StopMode.DRAIN, StopMode.DRAIN),
     ],
 )
 def test_a_job_is_asked_to_stop_as_its_state_allows(state: JobState, policy: StopMode, mode: StopMode | None) -> None:
@@ -174,8 +184,8 @@ def test_a_list_sent_before_the_settle_time_was_over_closes_nothing() -> None:
 
 def test_an_unlabelled_job_that_ended_is_presumed_a_batch_runs_own() -> None:
     entry = an_entry(1, an_attempt(job=None), spec=BATCH)
-    attempt = _first(a_world(BATCH, entries=(entry,), jobs=(a_job("j9", JobState.DONE),), memory=SEEN_LONG_AGO))
-    assert (attempt.job_id, attempt.known_by, attempt.end) == ("j9", Knowledge.PRESUMED, JobState.DONE)
+    attempt = _first(a_world(BATCH, entries=(entry,), jobs=(a_job("j9", JobState.FAILED),), memory=SEEN_LONG_AGO))
+    assert (attempt.job_id, attempt.known_by, attempt.end) == ("j9", Knowledge.PRESUMED, JobState.FAILED)
 
 
 def test_a_job_of_a_run_object_made_anew_is_known_by_number_and_digest() -> None:
@@ -294,6 +304,56 @@ def test_a_spec_that_cannot_be_read_stalls_and_nothing_is_done() -> None:
     assert plan.effect is None
     assert {condition.type for condition in plan.status.conditions} == {"Ready", "Stalled"}
     assert plan.status.ledger == (RUNS,)
+
+
+def test_an_ended_stranger_does_not_hide_an_active_job_that_may_be_ours() -> None:
+    base = an_entry(1, an_attempt(), sealed=True)
+    claimed = an_entry(2, an_attempt(job=None, base="j1"), spec=a_spec(content="B"))
+    jobs = (a_job(of=base), a_job("j0", JobState.FAILED), a_job("j2", JobState.QUEUED))
+    world = a_world(a_spec(content="B"), entries=(base, claimed), jobs=jobs, memory=Memory(sightings={"nonce-1": 0.0}))
+    assert decide(world).status.ledger[1].is_open
+
+
+def test_a_job_is_not_seen_to_go_back_to_waiting() -> None:
+    entry = an_entry(1, an_attempt())
+    plan = decide(a_world(entries=(entry,), jobs=(a_job(of=entry, state=JobState.QUEUED),)))
+    assert plan.status.ledger[0].is_running
+
+
+def test_an_old_look_does_not_confirm_a_stray() -> None:
+    ghost = an_entry(1)
+    memory = Memory(jobs={JobId("j1"): JobLook(job=a_job(of=ghost), at=900.0)})
+    plan = decide(a_world(BATCH, run_number=1, started=BATCH, jobs=(a_job(of=ghost),), last_run=a_last_run(), memory=memory))
+    assert (plan.status.ledger, plan.effect) == ((), LookAtJob(job_id=JobId("j1")))
+
+
+def test_a_strays_number_is_never_given_out_again() -> None:
+    ghost = an_entry(7)
+    memory = Memory(jobs={JobId("j1"): JobLook(job=a_job(of=ghost), at=999.5)})
+    plan = decide(a_world(run_number=5, started=STREAM, jobs=(a_job(of=ghost),), runs=(a_run(ghost),), memory=memory))
+    assert plan.status.run_number == 7
+
+
+def test_what_was_true_of_an_older_spec_is_not_said_of_this_one() -> None:
+    entry = an_entry(1, an_attempt())
+    told = {"0-": Validation(problem=None, at=900.0), "1-": Validation(problem=Reason.TEMPLATE_INVALID, message="no", at=999.0)}
+    world = a_world(
+        a_spec(content="B"), entries=(entry,), jobs=(a_job(of=entry),), started=STREAM, list_age=40, memory=Memory(validations=told)
+    )
+    assert "TemplateValid" not in {c.type for c in decide(world).status.conditions if c.status == "True"}
+
+
+def test_a_stale_hand_does_not_refuse_a_run_that_was_drawn_from_an_entry() -> None:
+    entry = an_entry(1, asked=True, run="again", cause=Cause.ASKED, spec=BATCH)
+    run = a_run(entry, spec=BATCH, stop=StopMode.CANCEL)
+    run = replace(run, status=replace(run.status, pipeline_uid=UID))
+    assert not isinstance(decide(a_world(BATCH, runs=(run,), started=BATCH)).effect, DrawRun)
+
+
+def test_a_stream_in_a_state_that_is_not_known_is_drained_not_cancelled() -> None:
+    entry = an_entry(1, an_attempt(), stop=StopMode.DRAIN)
+    plan = decide(a_world(entries=(entry,), jobs=(a_job(of=entry, state=JobState.UNKNOWN),)))
+    assert plan.effect == StopJob(job_id=JobId("j1"), mode=StopMode.DRAIN)
 
 
 # What holds in any world

@@ -9,12 +9,13 @@ from typing import TypeVar
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Entry
 from dataflow_operator.domain.pipeline.observation import AccountLook, Answer, FailureLook, JobLook, Memory, RunLook, StopCall, Validation
+from dataflow_operator.domain.run import Run
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 KEPT_LOOKS = 8
-"""Looks at runs and dry runs that are kept per pipeline; the newest. Source: chosen, more than one pass can need."""
+"""Looks that are kept beyond those which an entry or a waiting run needs: for what has just ended. Source: chosen."""
 
 
 @dataclass(slots=True)
@@ -32,8 +33,8 @@ class Recall:
     account: AccountLook | None = None
     foreign_runs: set[str] = field(default_factory=set[str])
 
-    def sight(self, ledger: Iterable[Entry], at: float) -> None:
-        """Note when each claim was first seen, and let go of what no entry needs any more."""
+    def sight(self, ledger: Iterable[Entry], runs: Iterable[Run], at: float) -> None:
+        """Note when each claim was first seen, and let go of what no entry and no waiting run needs any more."""
         attempts = [attempt for entry in ledger for attempt in entry.attempts]
         nonces = {attempt.claim.nonce for attempt in attempts}
         for attempt in attempts:
@@ -45,8 +46,10 @@ class Recall:
         _keep(self.failures, ids)
         _keep(self.stops, ids)
         _newest(self.jobs, len(ids) + KEPT_LOOKS)
-        _newest(self.runs, KEPT_LOOKS)
-        _newest(self.validations, KEPT_LOOKS)
+        waiting = [run for run in runs if not run.is_over]
+        needed = {name for run in waiting for name in (run.name, run.rerun_of) if name} | {entry.run for entry in ledger}
+        _newest(self.runs, KEPT_LOOKS + len(needed))
+        _newest(self.validations, KEPT_LOOKS + len(waiting))
 
     def memory(self) -> Memory:
         """Return what is remembered, for one decision."""

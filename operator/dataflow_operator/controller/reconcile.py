@@ -56,6 +56,7 @@ from dataflow_operator.domain.pipeline.plan import (
     StopJob,
     Validate,
 )
+from dataflow_operator.domain.pipeline.policies.people import heed_alone
 from dataflow_operator.domain.pipeline.world import names_of
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Reconciler:
         if pipeline is None:
             self._lists.forget(key)
             self._recalls.pop(key, None)
-            return None
+            return await self._heed_alone(key)
         began = self._clock.monotonic()
         seen = self._observe(key, pipeline)
         plan = decide(seen)
@@ -109,12 +110,23 @@ class Reconciler:
         await self._tell(pipeline, plan)
         return plan.requeue_after
 
+    async def _heed_alone(self, key: Key) -> timedelta | None:
+        """Tell the runs of a pipeline that is not there what they wait for."""
+        now = self._clock.now().replace(microsecond=0)
+        runs = self._cache.runs_of(key)
+        for run in runs:
+            if (drawing := heed_alone(run, now, self._limits.start)) is not None:
+                await self._draw_run(key, drawing)
+                return SOON
+        waits = any(run.owner_uid is None and not run.is_over for run in runs)
+        return self._limits.recheck if waits else None
+
     # observe
 
     def _observe(self, key: Key, pipeline: Pipeline) -> Observation:
         recall = self._recall(key, pipeline.uid)
         now = self._clock.monotonic()
-        recall.sight(pipeline.status.ledger, now)
+        recall.sight(pipeline.status.ledger, self._cache.runs_of(key), now)
         jobs = None
         if (interest := interest_of(pipeline)) is not None:
             self._lists.follow(key, interest)
@@ -208,8 +220,9 @@ class Reconciler:
         match look:
             case LookAtJob(job_id=job_id):
                 job = await self._dataflow.read_job(_place(pipeline), job_id)
-                recall.jobs.pop(job_id, None)
-                recall.jobs[job_id] = JobLook(job=job, at=at)
+                known = recall.jobs.pop(job_id, None)
+                missed = known.missing_since if known is not None and known.missing_since is not None else at
+                recall.jobs[job_id] = JobLook(job=job, at=at, missing_since=missed if job is None else None)
             case LookForReason(job_id=job_id):
                 failure = await self._dataflow.read_failure(_place(pipeline), job_id)
                 recall.failures[job_id] = FailureLook(failure=failure, at=at)

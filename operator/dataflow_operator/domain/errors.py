@@ -52,6 +52,7 @@ class Reason(StrEnum):
     JOB_NAME_TAKEN = "JobNameTaken"
     JOB_TYPE_MISMATCH = "JobTypeMismatch"
     LAUNCH_LOST = "LaunchLost"
+    JOB_GONE = "JobGone"
     TEMPLATE_INVALID = "TemplateInvalid"
     TEMPLATE_NOT_FOUND = "TemplateNotFound"
     TEMPLATE_UNREADABLE = "TemplateUnreadable"

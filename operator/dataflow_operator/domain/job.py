@@ -64,6 +64,9 @@ class JobState(StrEnum):
 _TERMINAL: Final = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.UPDATED, JobState.DRAINED})
 _BEGUN: Final = frozenset({JobState.RUNNING, JobState.DRAINING, JobState.RESOURCE_CLEANING_UP, JobState.PAUSING, JobState.PAUSED})
 
+_RAN: Final = frozenset({JobState.DONE, JobState.UPDATED, JobState.DRAINED})
+"""Ends that only a job comes to that has begun: its labels were to be seen."""
+
 _KNOWN: Final = {state.value: state for state in JobState}
 
 
@@ -110,4 +113,4 @@ class Job:
 
         The launch answer and QUEUED reads of the real service carry only labels of its own.
         """
-        return self.ownership is None and not self.state.has_begun
+        return self.ownership is None and not self.state.has_begun and self.state not in _RAN

@@ -79,11 +79,13 @@ class Knowledge(StrEnum):
 
 
 class End(StrEnum):
-    """How an attempt without a job ended. One with a job ends with the job's state."""
+    """How an attempt ended of whose job no end was seen. One with a job ends with the job's state."""
 
     ABSENT = "Absent"
     REFUSED = "Refused"
     TAKEN = "Taken"
+    GONE = "Gone"
+    """There was a job, and the service does not know it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,12 +215,19 @@ def ended(attempt: Attempt, end: End | JobState, at: datetime, failure: Failure 
 def followed(attempt: Attempt, job: Job, knowledge: Knowledge, at: datetime) -> Attempt:
     """Return *attempt* as *job* shows it: its id and state, and closed when the job is over."""
     state, begun = job.state, attempt.start_time
+    if attempt.job_id == job.id and attempt.job_state is not None and _rank(attempt.job_state) > _rank(state):
+        return attempt
     if begun is None and state.has_begun:
         begun = job.state_time or at
     known_by = attempt.known_by if attempt.job_id == job.id and attempt.known_by else knowledge
     since = job.state_time if state.has_begun or state.is_terminal else None
     seen = replace(attempt, job_id=job.id, known_by=known_by, job_state=state, job_state_time=since, start_time=begun)
-    return ended(seen, state, job.state_time or at) if state.is_terminal else seen
+    return ended(seen, state, min(job.state_time or at, at)) if state.is_terminal else seen
+
+
+def _rank(state: JobState) -> int:
+    """Return how far a job has come; it never goes back, only a list can be late."""
+    return 3 if state.is_terminal else 2 if state.is_stopping else 1 if state.has_begun else 0
 
 
 def entry_of(ledger: Iterable[Entry], number: int) -> Entry | None:

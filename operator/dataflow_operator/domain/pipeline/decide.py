@@ -6,6 +6,7 @@ Each policy must be right alone, on any observation; the order is the precedence
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from dataflow_operator.domain.pipeline.learn import learnt
@@ -24,6 +25,9 @@ from dataflow_operator.domain.pipeline.policies.start import rest_while_suspende
 from dataflow_operator.domain.pipeline.policies.stop import stop_what_is_marked
 from dataflow_operator.domain.pipeline.world import Choice, Policy, World
 
+AGAIN: Final = timedelta(seconds=1)
+"""When to look again after a ledger was written that no effect follows from: our own write is no news to the watch. Source: chosen."""
+
 
 def decide(seen: Observation) -> Plan:
     """Choose what to report and the one thing to do next."""
@@ -32,7 +36,8 @@ def decide(seen: Observation) -> Plan:
         obstacle = Obstacle(reason=pipeline.spec.reason, message=pipeline.spec.message, is_final=True)
         return Plan(status=status_of(Scene(seen=seen, spec=None, status=pipeline.status, obstacle=obstacle)))
     ledger = learnt(seen, pipeline.spec)
-    world = World(seen=seen, spec=pipeline.spec, status=replace(pipeline.status, ledger=ledger))
+    given_out = max([pipeline.status.run_number, *(entry.number for entry in ledger)])
+    world = World(seen=seen, spec=pipeline.spec, status=replace(pipeline.status, ledger=ledger, run_number=given_out))
     world = without_finished(world)
     for policy in POLICIES:
         if (choice := policy(world)) is not None:
@@ -42,11 +47,19 @@ def decide(seen: Observation) -> Plan:
 
 def _plan(choice: Choice) -> Plan:
     world = choice.world
-    after = SOON if choice.effect is not None else due_in(world)
     if choice.unreported:
-        return Plan(status=world.pipeline.status, effect=choice.effect, requeue_after=after)
+        return Plan(status=world.pipeline.status, effect=choice.effect, requeue_after=_next(choice))
     scene = Scene(seen=world.seen, spec=world.spec, status=world.status, obstacle=choice.obstacle, is_at_rest=choice.is_at_rest)
-    return Plan(status=status_of(scene), effect=choice.effect, requeue_after=after)
+    return Plan(status=status_of(scene), effect=choice.effect, requeue_after=_next(choice))
+
+
+def _next(choice: Choice) -> timedelta | None:
+    """Return when to look again: at once after an effect, soon after a ledger that moved, else when the next thing is due."""
+    if choice.effect is not None:
+        return SOON
+    due = due_in(choice.world)
+    moved = not choice.unreported and choice.world.ledger != choice.world.pipeline.status.ledger
+    return min(due or AGAIN, AGAIN) if moved else due
 
 
 POLICIES: Final[tuple[Policy, ...]] = (

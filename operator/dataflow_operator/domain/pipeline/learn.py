@@ -9,6 +9,7 @@ from typing import Final
 from dataflow_operator.domain.errors import Failure, FailureClass, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import (
+    ATTEMPTS_KEPT,
     Attempt,
     Cause,
     Claim,
@@ -59,10 +60,7 @@ def bind_runs(seen: Observation, _spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """An entry whose run object was made knows it by uid."""
     return tuple(
         replace(entry, run_uid=run.uid)
-        if entry.run_uid is None
-        and (run := seen.run_named(entry.run)) is not None
-        and run.owner_uid == seen.pipeline.uid
-        and not run.is_over
+        if entry.run_uid is None and (run := seen.run_named(entry.run)) is not None and run.owner_uid == seen.pipeline.uid
         else entry
         for entry in ledger
     )
@@ -77,6 +75,8 @@ def follow_jobs(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger
             attempt = _recovered(seen, spec, entry, attempt, known)
         elif attempt.is_open and attempt.job_id and (job := job_of(seen, attempt.job_id)) is not None:
             attempt = followed(attempt, job, Knowledge.LABEL, seen.now)
+        elif attempt.is_open and attempt.job_id and _is_gone(seen, attempt.job_id):
+            attempt = ended(attempt, End.GONE, seen.now, _gone(spec, attempt.job_id))
         return _explained(seen, spec, entry, attempt)
 
     return tuple(replace(entry, attempts=tuple(step(entry, attempt) for attempt in entry.attempts)) for entry in ledger)
@@ -103,7 +103,8 @@ def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Atte
     ours = next((job for job in jobs if is_of(seen, entry, job) and job.ownership and job.ownership.attempt == attempt.number), None)
     if ours is not None:
         return followed(attempt, ours, Knowledge.LABEL, seen.now)
-    perhaps = next((job for job in jobs if job.is_unlabelled and job.name == attempt.job_name), None)
+    unlabelled = [job for job in jobs if job.is_unlabelled and job.name == attempt.job_name]
+    perhaps = next((job for job in unlabelled if job.is_active), next(iter(unlabelled), None))
     if (perhaps is not None and perhaps.is_active) or not _is_settled(seen, attempt):
         return attempt
     if perhaps is not None and spec.is_batch:
@@ -121,6 +122,21 @@ def _is_settled(seen: Observation, attempt: Attempt) -> bool:
     if first is None or seen.jobs is None:
         return False
     return seen.jobs.sent_at - first >= seen.limits.settle.total_seconds()
+
+
+def _is_gone(seen: Observation, job_id: JobId) -> bool:
+    """Whether two reads, and a complete list after them, all say for the settle time that the service does not know the job."""
+    look = seen.memory.jobs.get(job_id)
+    if look is None or look.missing_since is None or seen.jobs is None:
+        return False
+    settle = seen.limits.settle.total_seconds()
+    return look.at - look.missing_since >= settle and seen.jobs.sent_at - look.missing_since >= settle
+
+
+def _gone(spec: PipelineSpec, job_id: JobId) -> Failure:
+    """Return the failure of an attempt whose job has vanished: a stream is launched again, a batch run is not, for it may have succeeded."""
+    text = f"Dataflow does not know job {job_id} any more, and its end was not seen; jobs are purged 30 days after their end"
+    return Failure(reason=Reason.JOB_GONE, kind=FailureClass.UNKNOWN, message=text, retryable=not spec.is_batch)
 
 
 def _explained(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt) -> Attempt:
@@ -158,12 +174,25 @@ def sweep(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     for job in strays_in(seen, ledger):
         entry = next((entry for entry in ledger if is_of(seen, entry, job)), None)
         if entry is not None:
-            ledger = with_entry(ledger, _reopened(entry, job, seen))
+            ledger = ledger if _is_forgotten(entry, job) else with_entry(ledger, _reopened(entry, job, seen))
             continue
-        look = seen.memory.jobs.get(job.id)
-        if job.is_active and look is not None and look.job is not None and look.job.is_active and look.job.ownership:
-            ledger = with_entry(ledger, _stray(seen, spec, ledger, look.job))
+        if (confirmed := _confirmed(seen, job)) is not None:
+            ledger = with_entry(ledger, _stray(seen, spec, ledger, confirmed))
     return ledger
+
+
+def _confirmed(seen: Observation, job: Job) -> Job | None:
+    """Return a listed job as a read that was made after the list shows it, if it is active there, too; a list may be stale."""
+    look = seen.memory.jobs.get(job.id)
+    if not job.is_active or look is None or look.job is None or seen.jobs is None or look.at < seen.jobs.sent_at:
+        return None
+    return look.job if look.job.is_active and look.job.ownership else None
+
+
+def _is_forgotten(entry: Entry, job: Job) -> bool:
+    """Whether a job that is over is of an attempt that is too old to be kept."""
+    is_full = len(entry.attempts) == ATTEMPTS_KEPT
+    return is_full and not job.is_active and job.ownership is not None and job.ownership.attempt < entry.attempts[0].number
 
 
 def strays_in(seen: Observation, ledger: Ledger) -> list[Job]:
@@ -247,9 +276,8 @@ def _asked_by_run(seen: Observation, spec: PipelineSpec, entry: Entry) -> tuple[
 
 
 def current_run_object(seen: Observation, entry: Entry) -> Run | None:
-    """Return the run object of an entry, from the cache or a newer read; None when it is of another uid or going."""
-    look = seen.memory.runs.get(entry.run)
-    run = seen.run_named(entry.run) or (look.run if look else None)
+    """Return the run object of an entry; None when the cache has none, or one of another uid, or it is going."""
+    run = seen.run_named(entry.run)
     return run if run is not None and run.uid == entry.run_uid and not run.is_deleting else None
 
 

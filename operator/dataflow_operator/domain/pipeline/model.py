@@ -169,6 +169,11 @@ class Pipeline:
     spec: PipelineSpec | Broken
     status: PipelineStatus = field(default_factory=PipelineStatus)
 
+    @property
+    def dry_run(self) -> str:
+        """What a dry run of the spec is about: any edit, and any request to look again, asks for another."""
+        return f"{self.generation}-{self.reconcile_requested_at or ''}"
+
 
 DEFAULT_MAXIMUM_ATTEMPTS: Final = {PipelineType.BATCH: 3, PipelineType.STREAMING: 0}
 """Launches in a row before a run is given up, where the owner says nothing; 0: without limit. Source: chosen, see the API's documentation."""

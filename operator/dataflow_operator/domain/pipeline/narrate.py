@@ -1,4 +1,4 @@
-"""What is said about a pipeline and its runs: one function writes every condition, so that no two can disagree.
+"""What is said about a pipeline: one function writes every condition, so that no two can disagree.
 
 The state table of the API's documentation, top to bottom. Messages carry no request ids and no times that move.
 """
@@ -13,12 +13,11 @@ from urllib.parse import quote
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of, merged
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.job import JobId, JobState
+from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Attempt, Entry, Result, StopMode, failures_in_a_row
-from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus, ResolvedSpec
+from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.revision import digest_of
-from dataflow_operator.domain.run import Run, RunStatus
 
 CONSOLE: Final = "https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}"
 """Where a person sees the job. Source: the address that Dataflow's own tools print."""
@@ -263,10 +262,16 @@ _IDENTITY: Final = frozenset({Reason.SERVICE_ACCOUNT_NOT_FOUND})
 _TEMPLATE: Final = frozenset({Reason.TEMPLATE_INVALID, Reason.TEMPLATE_NOT_FOUND, Reason.TEMPLATE_UNREADABLE})
 
 
+def _is_accepted(scene: Scene) -> bool:
+    """Whether the service accepted this generation of the spec; what it said of an older one says nothing of this."""
+    told = scene.seen.memory.validations.get(scene.seen.pipeline.dry_run)
+    return told is not None and told.problem is None
+
+
 def _kept(scene: Scene) -> Iterable[Condition]:
     """Return what is known of identity and template: as this pass found it, else as it was said before."""
     old, memory, obstacle = scene.seen.pipeline.status.conditions, scene.seen.memory, scene.obstacle
-    account, accepted = memory.account, any(told.problem is None for told in memory.validations.values())
+    account, accepted = memory.account, _is_accepted(scene)
     for kind, reasons, proof in (
         ("IdentityReady", _IDENTITY, f"ServiceAccount {account.name} exists" if account is not None and account.exists else None),
         ("TemplateValid", _TEMPLATE, "Dataflow accepts the template with these parameters" if accepted else None),
@@ -319,7 +324,7 @@ def _with_summary(scene: Scene, status: PipelineStatus) -> PipelineStatus:
         job_id=attempt.job_id if attempt else None,
         job_name=attempt.job_name if attempt else None,
         job_state=attempt.job_state if attempt and attempt.job_state else None,
-        console_url=_console(spec, attempt.job_id) if attempt and attempt.job_id else None,
+        console_url=console_url(spec, attempt.job_id) if attempt and attempt.job_id else None,
     )
 
 
@@ -329,98 +334,6 @@ def _last_state(scene: Scene, job_id: JobId) -> str | None:
     return listed if listed is not None and listed.is_terminal else None
 
 
-def _console(spec: PipelineSpec | ResolvedSpec, job_id: JobId) -> str:
+def console_url(spec: PipelineSpec, job_id: JobId) -> str:
+    """Return where a person sees a job."""
     return CONSOLE.format(region=quote(spec.region), job=quote(job_id), project=quote(spec.project))
-
-
-# Runs
-
-
-def picture_of(
-    seen: Observation,
-    spec: PipelineSpec,
-    ledger: tuple[Entry, ...],
-    entry: Entry,
-    run: Run,
-    result: Result | None,
-) -> RunStatus:
-    """Return the status of a run's object as its entry and *result* have it."""
-    attempt = next((known for known in reversed(entry.attempts) if known.job_id), None)
-    base = next((known.base_job_id for known in reversed(entry.attempts) if known.base_job_id), None)
-    replaced = next((other.run for other in ledger for known in other.attempts if base and known.job_id == base), run.status.replaces)
-    starts = [known.start_time for known in entry.attempts if known.start_time]
-    ends = [known.end_time for known in entry.attempts if known.end_time]
-    return replace(
-        run.status,
-        observed_generation=run.generation,
-        conditions=merged(run.status.conditions, _run_conditions(entry, result), generation=run.generation, now=seen.now),
-        number=entry.number,
-        cause=entry.cause,
-        revision=entry.revision,
-        digest=entry.digest,
-        replaces=replaced,
-        pipeline_uid=seen.pipeline.uid,
-        job_id=attempt.job_id if attempt else None,
-        job_name=attempt.job_name if attempt else None,
-        job_state=attempt.job_state if attempt and attempt.job_state else None,
-        job_state_time=attempt.job_state_time if attempt else None,
-        console_url=_console(spec, attempt.job_id) if attempt and attempt.job_id else None,
-        attempts=entry.attempts,
-        start_time=min(starts, default=None),
-        completion_time=max(ends, default=seen.now) if result is not None else None,
-        result=result,
-    )
-
-
-def _run_conditions(entry: Entry, result: Result | None) -> list[Condition]:
-    attempt = entry.last_attempt
-    failure = attempt.failure if attempt else None
-    if result is None:
-        return _run_in_flight(entry)
-    if result is Result.SUCCEEDED:
-        return [Condition(type="Succeeded", status=Truth.TRUE, reason=Reason.SUCCEEDED, message="")]
-    if result is Result.FAILED:
-        return _failed(failure.reason if failure else Reason.JOB_FAILED, failure.message if failure else "")
-    word = Reason.REPLACED if result is Result.REPLACED else Reason.STOPPED
-    return [Condition(type="Succeeded", status=Truth.FALSE, reason=word, message=entry.stop_reason or (failure.message if failure else ""))]
-
-
-def _run_in_flight(entry: Entry) -> list[Condition]:
-    attempt = entry.last_attempt
-    if entry.is_running and entry.stop is None:
-        return [Condition(type="Succeeded", status=Truth.UNKNOWN, reason=Reason.JOB_RUNNING, message="")]
-    if entry.stop is not None:
-        reason = Reason.DRAINING if entry.stop is StopMode.DRAIN else Reason.CANCELLING
-        text = entry.stop_reason or ""
-    elif attempt is not None and not attempt.is_open and attempt.failure is not None:
-        reason, text = Reason.WAITING_FOR_RETRY, attempt.failure.message
-    elif attempt is not None and attempt.job_state is JobState.QUEUED:
-        reason, text = Reason.QUEUED, ""
-    else:
-        reason, text = Reason.LAUNCHING, ""
-    return [
-        Condition(type="Succeeded", status=Truth.UNKNOWN, reason=reason, message=text),
-        Condition(type="Reconciling", status=Truth.TRUE, reason=reason, message=text),
-    ]
-
-
-def _failed(reason: Reason, message: str) -> list[Condition]:
-    return [
-        Condition(type="Succeeded", status=Truth.FALSE, reason=reason, message=message),
-        Condition(type="Stalled", status=Truth.TRUE, reason=reason, message=message),
-    ]
-
-
-def refusal_of(seen: Observation, run: Run, result: Result, reason: Reason, message: str) -> RunStatus:
-    """Return the status of a run that gets no entry."""
-    conditions = _failed(reason, message)
-    if result is Result.STOPPED:
-        conditions = conditions[:1]
-    return replace(
-        run.status,
-        observed_generation=run.generation,
-        conditions=merged(run.status.conditions, conditions, generation=run.generation, now=seen.now),
-        pipeline_uid=run.status.pipeline_uid or seen.pipeline.uid,
-        completion_time=seen.now,
-        result=result,
-    )

@@ -63,6 +63,8 @@ class JobLook:
 
     job: Job | None
     at: float
+    missing_since: float | None = None
+    """Since when every look said so; set where `job` is None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

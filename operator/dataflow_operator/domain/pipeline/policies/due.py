@@ -9,16 +9,20 @@ from typing import Final
 from dataflow_operator.domain.ledger import Entry
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
-from dataflow_operator.domain.pipeline.world import World, awaits_reason, is_missing
+from dataflow_operator.domain.pipeline.world import World, awaits_reason
 
 _FLOOR: Final = timedelta(seconds=1)
 """The soonest that a wait is looked at again: what is due at once is an effect, not a wait. Source: chosen."""
 
 
 def due_in(world: World) -> timedelta | None:
-    """Return when the next thing can happen by itself, or None when only an event can change anything."""
-    dues = [due for entry in world.ledger for due in (*_launches(world, entry), *_waits(world, entry))]
-    return min((max(due, _FLOOR) for due in (*dues, *_rechecks(world))), default=None)
+    """Return when the next thing can happen by itself, or None when only an event can change anything.
+
+    What changes nothing once its time has passed counts only while it lies ahead: an old wait must not cost a pass a second.
+    """
+    owed = [due for entry in world.ledger for due in (*_retries(world, entry), *_waits(world, entry))]
+    ahead = [*_rechecks(world), *(due for entry in world.ledger for due in _changes(world, entry))]
+    return min((max(due, _FLOOR) for due in (*owed, *(due for due in ahead if due >= timedelta(0)))), default=None)
 
 
 def _left(seen: Observation, since: float, span: timedelta) -> timedelta:
@@ -26,30 +30,37 @@ def _left(seen: Observation, since: float, span: timedelta) -> timedelta:
     return timedelta(seconds=since - seen.monotonic) + span
 
 
-def _launches(world: World, entry: Entry) -> Iterator[timedelta]:
-    """When the entry may try again, and when a running job of it has been stable for long enough to push older ones out."""
-    if entry.may_launch and not entry.is_open and entry.attempts:
-        yield retry_in(world, entry)
-    if len(world.ledger) > 1:
-        stable = world.spec.retry_policy.stable
-        yield from (attempt.start_time + stable - world.seen.now for attempt in entry.attempts if attempt.is_running and attempt.start_time)
+def _retries(world: World, entry: Entry) -> Iterator[timedelta]:
+    """When the entry may try again."""
+    pause = retry_in(world, entry)
+    if entry.may_launch and not entry.is_open and pause > timedelta(0):
+        yield pause
 
 
 def _waits(world: World, entry: Entry) -> Iterator[timedelta]:
-    """When a claim settles, a reason is late, a stop is to be asked for again, a missing job is to be looked for."""
+    """When a claim settles, a reason is late, a missing job is to be looked for."""
     seen, limits = world.seen, world.seen.limits
     for attempt in entry.attempts:
         first = seen.memory.sightings.get(attempt.claim.nonce)
         if attempt.is_unanswered and first is not None:
-            yield _left(seen, first, limits.settle)
+            left = _left(seen, first, limits.settle)
+            yield left if left > timedelta(0) else limits.stop_again
         if awaits_reason(attempt):
             yield limits.stop_again
         if not attempt.is_open or attempt.job_id is None:
             continue
-        if entry.stop is not None and (call := seen.memory.stops.get(attempt.job_id)) is not None:
-            yield _left(seen, call.at, limits.stop_again)
-        if is_missing(world, attempt):
+        if seen.jobs is not None and all(job.id != attempt.job_id for job in seen.jobs.jobs):
             yield limits.look_again
+
+
+def _changes(world: World, entry: Entry) -> Iterator[timedelta]:
+    """When a running job has been stable for long enough to push older ones out, and when a stop is to be asked for again."""
+    for attempt in entry.attempts:
+        if len(world.ledger) > 1 and attempt.is_running and attempt.start_time:
+            yield attempt.start_time + world.spec.retry_policy.stable - world.seen.now
+        call = world.seen.memory.stops.get(attempt.job_id) if attempt.job_id else None
+        if attempt.is_open and entry.stop is not None and call is not None:
+            yield _left(world.seen, call.at, world.seen.limits.stop_again)
 
 
 def _rechecks(world: World) -> Iterator[timedelta]:

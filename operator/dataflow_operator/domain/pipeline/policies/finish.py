@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dataflow_operator.domain.pipeline.learn import Over, current_run_object, is_torn, last_run_after, over_in
-from dataflow_operator.domain.pipeline.narrate import picture_of
 from dataflow_operator.domain.pipeline.plan import LookAtRun
 from dataflow_operator.domain.pipeline.policies.picture import draw_effect
+from dataflow_operator.domain.pipeline.portray import picture_of
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 
@@ -34,5 +34,5 @@ def finish_what_is_over(world: World) -> Choice | None:
         if run is None:
             return Choice(world=world, effect=LookAtRun(name=over.entry.run), unreported=True)
         drawn = picture_of(world.seen, world.spec, world.ledger, over.entry, run, over.result)
-        return Choice(world=world, effect=draw_effect(run, drawn), unreported=True)
+        return Choice(world=world, effect=draw_effect(run, drawn))
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.pipeline.plan import AddFinalizer, RemoveFinalizer
+from dataflow_operator.domain.pipeline.policies.picture import redraw_runs
 from dataflow_operator.domain.pipeline.world import Choice, World, nothing_runs
 
 
@@ -35,4 +36,4 @@ def let_go(world: World) -> Choice | None:
     never_ran = world.status.run_number == 0 and not world.ledger
     if never_ran or (not world.ledger and nothing_runs(world)):
         return Choice(world=world, effect=RemoveFinalizer(), unreported=True)
-    return Choice(world=world)
+    return redraw_runs(world) or Choice(world=world)

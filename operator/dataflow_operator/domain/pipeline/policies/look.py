@@ -12,14 +12,15 @@ from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason
 
 def look_for_what_is_missing(world: World) -> Choice | None:
     """What the cache and the list leave open is read, one thing at a time, and not again while it is young."""
-    return next((Choice(world=world, effect=look, unreported=True) for look in _looks(world)), None)
+    nothing_learnt = world.ledger == world.pipeline.status.ledger
+    return next((Choice(world=world, effect=look, unreported=nothing_learnt) for look in _looks(world)), None)
 
 
 def _looks(world: World) -> Iterator[Effect]:
     seen, memory = world.seen, world.seen.memory
     for stray in strays_in(seen, world.ledger):
         look = memory.jobs.get(stray.id)
-        if stray.is_active and (look is None or not seen.is_fresh(look.at, seen.limits.look_again)):
+        if stray.is_active and (look is None or seen.jobs is None or look.at < seen.jobs.sent_at):
             yield LookAtJob(job_id=stray.id)
     for attempt in _attempts(world):
         if attempt.job_id is None:

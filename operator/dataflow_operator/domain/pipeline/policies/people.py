@@ -3,78 +3,82 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import ENTRIES_KEPT, RESERVED, Cause, Entry, Result, with_entry
 from dataflow_operator.domain.names import run_number_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
-from dataflow_operator.domain.pipeline.narrate import refusal_of
-from dataflow_operator.domain.pipeline.plan import LookAtRun
+from dataflow_operator.domain.pipeline.plan import DrawRun, LookAtRun
 from dataflow_operator.domain.pipeline.policies.picture import doom, draw_effect
 from dataflow_operator.domain.pipeline.policies.validate import validated
+from dataflow_operator.domain.pipeline.portray import refused, waiting
 from dataflow_operator.domain.pipeline.revision import digest_of
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number, spec_of_asked
 from dataflow_operator.domain.run import Run
 
 
 def heed_people(world: World) -> Choice | None:
-    """A run object that a person made is admitted to the ledger, refused, or waits."""
+    """A run object that no entry stands for is admitted to the ledger, refused, told what it waits for, or deleted if a stale hand drew it."""
     known = {entry.run_uid for entry in world.ledger}
-    for run in world.seen.runs:
-        if run.is_over or run.is_deleting or run.uid in known:
-            continue
-        if world.pipeline.is_deleting:
-            if run.owner_uid != world.pipeline.uid:
-                return _refuse(world, run, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline is being deleted")
-            continue
-        if run.owner_uid == world.pipeline.uid:
-            if _is_late(world, run):
-                return Choice(world=world, effect=doom(run))
-            continue
-        if run.stop is not None:
-            return _refuse(world, run, Result.STOPPED, Reason.STOPPED, "The run was told to stop before it began")
-        if run.status.pipeline_uid is not None and run.status.pipeline_uid != world.pipeline.uid:
-            return _refuse(world, run, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline that the run was for is gone")
-        if not world.spec.suspend and (choice := _considered(world, run)) is not None:
-            return choice
-    return None
+    requests = [run for run in world.seen.runs if not (run.is_over or run.is_deleting or run.uid in known)]
+    return next((choice for run in requests if (choice := _heeded(world, run)) is not None), None)
+
+
+def _heeded(world: World, run: Run) -> Choice | None:
+    pipeline = world.pipeline
+    if run.owner_uid is not None:
+        return Choice(world=world, effect=doom(run)) if _is_late(world, run) else None
+    if run.status.pipeline_uid == pipeline.uid and run.status.number is not None:
+        return None  # admitted already, by a hand whose ledger we have not seen yet
+    if pipeline.is_deleting:
+        return _refuse(world, run, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline is being deleted")
+    if run.stop is not None:
+        return _refuse(world, run, Result.STOPPED, Reason.STOPPED, "The run was told to stop before it began")
+    if run.status.pipeline_uid not in {None, pipeline.uid}:
+        return _refuse(world, run, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline that the run was for is gone")
+    if world.spec.suspend:
+        return _wait(world, run, Reason.SUSPENDED, "The pipeline is suspended; the run begins when spec.suspend is false")
+    return _considered(world, run)
 
 
 def _is_late(world: World, run: Run) -> bool:
     """Whether a stale hand drew one of the operator's own runs after its entry was gone; a number not given out yet is a newer hand's."""
     number = run_number_of(run.name, world.pipeline.name)
-    return number is not None and number <= world.status.run_number and run.name not in {entry.run for entry in world.ledger}
+    given_out = number is not None and number <= world.status.run_number
+    ours = run.owner_uid == world.pipeline.uid and not world.pipeline.is_deleting
+    return ours and given_out and run.name not in {entry.run for entry in world.ledger}
 
 
 def _considered(world: World, run: Run) -> Choice | None:
     """Refuse, admit, or let wait one run that a person made; what decides is read afresh."""
     seen = world.seen
-    if not world.spec.is_batch and any(entry.is_open or entry.may_launch for entry in world.ledger):
-        serving = next(entry for entry in world.ledger if entry.is_open or entry.may_launch)
-        text = (
-            f"Run {serving.run} of this streaming pipeline is active; delete it to restart the pipeline, or edit the pipeline to change it"
-        )
+    serving = next((entry for entry in world.ledger if entry.is_open or entry.may_launch), None)
+    if serving is not None and not world.spec.is_batch:
+        text = f"Run {serving.run} of this stream is active; delete it to restart the pipeline, or edit the pipeline to change it"
         return _refuse(world, run, Result.REFUSED, Reason.ALREADY_RUNNING, text)
     if run.rerun_of is not None and (missing := _rerun_missing(world, run, run.rerun_of)) is not None:
         return missing
     look = seen.memory.runs.get(run.name)
     if look is None or not seen.is_fresh(look.at, seen.limits.look_again):
         return Choice(world=world, effect=LookAtRun(name=run.name), unreported=True)
-    if look.run is None or look.run.uid != run.uid or look.run.is_over:
-        return None
     spec = spec_of_asked(world, run)
-    if spec is None or len(world.ledger) >= ENTRIES_KEPT - RESERVED:
+    if look.run is None or look.run.uid != run.uid or look.run.is_over or spec is None:
         return None
+    if len(world.ledger) >= ENTRIES_KEPT - RESERVED:
+        return _wait(world, run, Reason.NEXT_RUN_WAITS, "Too many runs of the pipeline are in flight; the run begins when some are over")
     problem = validated(world, spec, key=f"run-{run.uid}", job_name=run.name)
     if isinstance(problem, Choice):
         return problem
-    if problem is not None:
-        return _refuse(world, run, Result.REFUSED, problem.reason, problem.message) if problem.is_final else None
-    return _admit(world, run, spec)
+    if problem is None:
+        return _admit(world, run, spec)
+    if problem.is_final:
+        return _refuse(world, run, Result.REFUSED, problem.reason, problem.message)
+    return _wait(world, run, problem.reason, problem.message)
 
 
 def _rerun_missing(world: World, run: Run, name: str) -> Choice | None:
-    """Look for the run that *run* repeats; refuse it once that has been missing for the start time-out."""
+    """Look for the run that *run* repeats; let it wait, and refuse it once that has been missing for the start time-out."""
     seen = world.seen
     look = seen.memory.runs.get(name)
     if look is None or not seen.is_fresh(look.at, seen.limits.recheck):
@@ -82,10 +86,9 @@ def _rerun_missing(world: World, run: Run, name: str) -> Choice | None:
     if look.run is not None and look.run.status.resolved_spec is not None:
         return None
     if run.created is not None and seen.now - run.created > seen.limits.start:
-        return _refuse(
-            world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, f"spec.rerunOf names {name}, and no such run was ever resolved here"
-        )
-    return None
+        text = f"spec.rerunOf names {name}, and no such run was ever resolved here"
+        return _refuse(world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, text)
+    return _wait(world, run, Reason.DEPENDENCY_NOT_READY, f"spec.rerunOf names {name}, which is not there, or has not begun")
 
 
 def _admit(world: World, run: Run, spec: ResolvedSpec) -> Choice:
@@ -108,5 +111,25 @@ def _admit(world: World, run: Run, spec: ResolvedSpec) -> Choice:
 
 
 def _refuse(world: World, run: Run, result: Result, reason: Reason, message: str) -> Choice:
-    drawn = refusal_of(world.seen, run, result, reason, message)
+    drawn = refused(world.seen.now, run, world.pipeline.uid, result, reason, message)
     return Choice(world=world, effect=draw_effect(run, drawn))
+
+
+def _wait(world: World, run: Run, reason: Reason, message: str) -> Choice | None:
+    """Tell the run what it waits for; None where it says so already, so that what is below goes on."""
+    drawn = waiting(world.seen.now, run, reason, message)
+    return Choice(world=world, effect=draw_effect(run, drawn)) if drawn != run.status else None
+
+
+def heed_alone(run: Run, now: datetime, start: timedelta) -> DrawRun | None:
+    """Return what is drawn into a run whose pipeline is not there: that it waits, and after the start time-out that it is refused."""
+    if run.is_over or run.is_deleting or run.owner_uid is not None:
+        return None
+    if run.status.pipeline_uid is not None:
+        drawn = refused(now, run, None, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline that the run was for is gone")
+    elif run.created is not None and now - run.created > start:
+        text = f"There is no DataflowPipeline {run.pipeline} in this namespace"
+        drawn = refused(now, run, None, Result.REFUSED, Reason.DEPENDENCY_NOT_READY, text)
+    else:
+        drawn = waiting(now, run, Reason.DEPENDENCY_NOT_READY, f"DataflowPipeline {run.pipeline} is not there yet")
+    return draw_effect(run, drawn) if drawn != run.status else None

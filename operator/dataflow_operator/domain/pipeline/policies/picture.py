@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dataflow_operator.domain.ledger import Entry, StopMode, with_entry
+from dataflow_operator.domain.ledger import Cause, Entry, StopMode, with_entry
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.learn import current_run_object
-from dataflow_operator.domain.pipeline.narrate import Obstacle, picture_of
+from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import CreateRun, DeleteRun, DrawRun, LookAtRun
+from dataflow_operator.domain.pipeline.portray import picture_of
 from dataflow_operator.domain.pipeline.revision import digest_of, resolved
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number, spec_of_asked
 from dataflow_operator.domain.run import Run, RunStatus
@@ -38,11 +39,19 @@ def draw_new_runs(world: World) -> Choice | None:
         if spec is None:
             return Choice(world=world, effect=LookAtRun(name=run.rerun_of or run.name), unreported=True)
         if digest_of(spec) != entry.digest:
-            gone = entry.marked(StopMode.CANCEL, "the spec moved on before the run began", world.seen.now)
-            return Choice(world=world.but(replace(world.status, ledger=with_entry(world.ledger, replace(gone, sealed=True)))))
+            return _moved_on(world, entry)
         drawn = replace(picture_of(world.seen, world.spec, world.ledger, entry, run, None), resolved_spec=spec)
         return Choice(world=world, effect=draw_effect(run, drawn), unreported=True)
     return None
+
+
+def _moved_on(world: World, entry: Entry) -> Choice:
+    """The spec changed before the run had its own: it never launches. A batch pipeline's memory goes back to what it last ran."""
+    over = replace(entry.marked(StopMode.CANCEL, "the spec moved on before the run began", world.seen.now), sealed=True)
+    status, last = world.status, world.status.last_run
+    if world.spec.is_batch and entry.cause is Cause.CHANGE:
+        status = replace(status, started_digest=last.digest if last is not None else None)
+    return Choice(world=world.but(replace(status, ledger=with_entry(world.ledger, over))))
 
 
 def _renumbered(world: World, entry: Entry) -> Choice:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, Strategy, with_entry
 from dataflow_operator.domain.names import run_name
-from dataflow_operator.domain.pipeline.plan import CreateRun
+from dataflow_operator.domain.pipeline.narrate import Obstacle
+from dataflow_operator.domain.pipeline.plan import CreateRun, Launch
+from dataflow_operator.domain.pipeline.policies.launch import launch
 from dataflow_operator.domain.pipeline.policies.picture import held_up, prune_history, redraw_runs
 from dataflow_operator.domain.pipeline.policies.validate import validated
 from dataflow_operator.domain.pipeline.revision import resolved
@@ -34,11 +36,11 @@ def start_what_is_wanted(world: World) -> Choice | None:
     if not world.seen.list_is_fresh:
         return Choice(world=world)
     if cause is Cause.CHANGE:
-        problem = validated(world, resolved(world.spec, {}), key=validation_key(world), job_name=world.pipeline.name)
+        problem = validated(world, resolved(world.spec, {}), key=world.pipeline.dry_run, job_name=world.pipeline.name)
         if isinstance(problem, Choice):
             return problem
         if problem is not None:
-            return held_up(world, problem)
+            return _despite(world, problem)
     return _allocate(world, cause)
 
 
@@ -55,6 +57,8 @@ def _cause_to_start(world: World) -> Cause | Choice | None:
     if not live and any(entry.digest == wanted and entry.is_open and entry.stop is None for entry in ledger):
         same = replace(status, started_digest=wanted)
         return Choice(world=world.but(same)) if same != status else None
+    if (back := _gone_back(world, live)) is not None:
+        return back
     if status.started_digest != wanted:
         return Cause.CHANGE
     if live:
@@ -66,9 +70,23 @@ def _cause_to_start(world: World) -> Cause | Choice | None:
     return Cause.RESUME
 
 
-def validation_key(world: World) -> str:
-    """Return what a dry run was about: any edit, and any request to look again, makes another."""
-    return f"{world.pipeline.generation}-{world.pipeline.reconcile_requested_at or ''}"
+def _despite(world: World, problem: Obstacle) -> Choice:
+    """Report what stands in the way of the wish, and go on with what does not depend on it: reruns, retries of what runs."""
+    going = launch(world)
+    if going is not None and isinstance(going.effect, Launch):
+        return replace(going, obstacle=problem)
+    return held_up(world, problem)
+
+
+def _gone_back(world: World, live: list[Entry]) -> Choice | None:
+    """Drop a newer run that never got a job where the spec went back to what the one running job runs."""
+    status = world.status
+    serves = [entry for entry in world.ledger if entry.is_open and entry.stop is None]
+    if len(serves) != 1 or serves[0].digest != world.wanted or not serves[0].is_running or status.started_digest == world.wanted:
+        return None
+    reason = "the spec went back to what runs"
+    ledger = tuple(entry.marked(StopMode.CANCEL, reason, world.seen.now) if entry in live else entry for entry in world.ledger)
+    return Choice(world=world.but(replace(status, ledger=ledger, started_digest=world.wanted)))
 
 
 def _allocate(world: World, cause: Cause) -> Choice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataflow_operator.domain.job import Job, JobState
-from dataflow_operator.domain.ledger import Entry, StopMode
+from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
 from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.plan import StopJob
 from dataflow_operator.domain.pipeline.world import Choice, World
@@ -16,14 +16,15 @@ def stop_what_is_marked(world: World) -> Choice | None:
             continue
         for attempt in entry.attempts:
             job = job_of(world.seen, attempt.job_id) if attempt.may_be_stopped and attempt.job_id else None
-            if job is not None and (mode := _stop_for(world, entry, job)) is not None:
+            if job is not None and (mode := _stop_for(world, entry, attempt, job)) is not None:
                 return Choice(world=world, effect=StopJob(job_id=job.id, mode=mode))
     return None
 
 
-def _stop_for(world: World, entry: Entry, job: Job) -> StopMode | None:
+def _stop_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopMode | None:
     """Return how to ask *job* to stop now, or None while it is over, stopping as it should, or was asked a moment ago."""
-    drains = entry.stop is StopMode.DRAIN and not world.spec.is_batch and job.state.has_begun
+    has_begun = job.state.has_begun or (job.state is JobState.UNKNOWN and attempt.start_time is not None)
+    drains = entry.stop is StopMode.DRAIN and not world.spec.is_batch and has_begun
     mode = StopMode.DRAIN if drains else StopMode.CANCEL
     if job.state.is_terminal or job.state is JobState.CANCELLING or (job.state is JobState.DRAINING and entry.stop is StopMode.DRAIN):
         return None

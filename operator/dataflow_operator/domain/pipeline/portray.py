@@ -1,0 +1,118 @@
+"""What is drawn into a run's status: its picture while the ledger has an entry for it, and why it has none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from dataflow_operator.domain.conditions import Condition, Truth, merged
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import Entry, Result, StopMode
+from dataflow_operator.domain.pipeline.model import PipelineSpec
+from dataflow_operator.domain.pipeline.narrate import console_url
+from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.run import Run, RunStatus
+
+
+def picture_of(
+    seen: Observation,
+    spec: PipelineSpec,
+    ledger: tuple[Entry, ...],
+    entry: Entry,
+    run: Run,
+    result: Result | None,
+) -> RunStatus:
+    """Return the status of a run's object as its entry and *result* have it."""
+    attempt = next((known for known in reversed(entry.attempts) if known.job_id), None)
+    base = next((known.base_job_id for known in reversed(entry.attempts) if known.base_job_id), None)
+    replaced = next((other.run for other in ledger for known in other.attempts if base and known.job_id == base), run.status.replaces)
+    starts = [known.start_time for known in entry.attempts if known.start_time]
+    ends = [known.end_time for known in entry.attempts if known.end_time]
+    return replace(
+        run.status,
+        observed_generation=run.generation,
+        conditions=merged(run.status.conditions, _run_conditions(entry, result), generation=run.generation, now=seen.now),
+        number=entry.number,
+        cause=entry.cause,
+        revision=entry.revision,
+        digest=entry.digest,
+        replaces=replaced,
+        pipeline_uid=seen.pipeline.uid,
+        job_id=attempt.job_id if attempt else None,
+        job_name=attempt.job_name if attempt else None,
+        job_state=attempt.job_state if attempt and attempt.job_state else None,
+        job_state_time=attempt.job_state_time if attempt else None,
+        console_url=console_url(spec, attempt.job_id) if attempt and attempt.job_id else None,
+        attempts=entry.attempts,
+        start_time=min(starts, default=None),
+        completion_time=max(ends, default=seen.now) if result is not None else None,
+        result=result,
+    )
+
+
+def _run_conditions(entry: Entry, result: Result | None) -> list[Condition]:
+    attempt = entry.last_attempt
+    failure = attempt.failure if attempt else None
+    if result is None:
+        return _run_in_flight(entry)
+    if result is Result.SUCCEEDED:
+        return [Condition(type="Succeeded", status=Truth.TRUE, reason=Reason.SUCCEEDED, message="")]
+    if result is Result.FAILED:
+        return _failed(failure.reason if failure else Reason.JOB_FAILED, failure.message if failure else "")
+    word = Reason.REPLACED if result is Result.REPLACED else Reason.STOPPED
+    return [Condition(type="Succeeded", status=Truth.FALSE, reason=word, message=entry.stop_reason or (failure.message if failure else ""))]
+
+
+def _run_in_flight(entry: Entry) -> list[Condition]:
+    attempt = entry.last_attempt
+    if entry.is_running and entry.stop is None:
+        return [Condition(type="Succeeded", status=Truth.UNKNOWN, reason=Reason.JOB_RUNNING, message="")]
+    if entry.stop is not None:
+        reason = Reason.DRAINING if entry.stop is StopMode.DRAIN else Reason.CANCELLING
+        text = entry.stop_reason or ""
+    elif attempt is not None and not attempt.is_open and attempt.failure is not None:
+        reason, text = Reason.WAITING_FOR_RETRY, attempt.failure.message
+    elif attempt is not None and attempt.job_state is JobState.QUEUED:
+        reason, text = Reason.QUEUED, ""
+    else:
+        reason, text = Reason.LAUNCHING, ""
+    return [
+        Condition(type="Succeeded", status=Truth.UNKNOWN, reason=reason, message=text),
+        Condition(type="Reconciling", status=Truth.TRUE, reason=reason, message=text),
+    ]
+
+
+def _failed(reason: Reason, message: str) -> list[Condition]:
+    return [
+        Condition(type="Succeeded", status=Truth.FALSE, reason=reason, message=message),
+        Condition(type="Stalled", status=Truth.TRUE, reason=reason, message=message),
+    ]
+
+
+def refused(now: datetime, run: Run, pipeline_uid: str | None, result: Result, reason: Reason, message: str) -> RunStatus:
+    """Return the status of a run that gets no entry."""
+    conditions = _failed(reason, message)
+    if result is Result.STOPPED:
+        conditions = conditions[:1]
+    return replace(
+        run.status,
+        observed_generation=run.generation,
+        conditions=merged(run.status.conditions, conditions, generation=run.generation, now=now),
+        pipeline_uid=run.status.pipeline_uid or pipeline_uid,
+        completion_time=now,
+        result=result,
+    )
+
+
+def waiting(now: datetime, run: Run, reason: Reason, message: str) -> RunStatus:
+    """Return the status of a run that a person made and that cannot begin yet."""
+    conditions = [
+        Condition(type="Succeeded", status=Truth.UNKNOWN, reason=reason, message=message),
+        Condition(type="Reconciling", status=Truth.TRUE, reason=reason, message=message),
+    ]
+    return replace(
+        run.status,
+        observed_generation=run.generation,
+        conditions=merged(run.status.conditions, conditions, generation=run.generation, now=now),
+    )
