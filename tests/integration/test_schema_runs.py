@@ -80,7 +80,7 @@ def test_the_pipeline_of_a_run_never_changes(door: Door) -> None:
     ]
 
 
-LADDER = [None, "Drain", "Cancel", "Orphan"]
+LADDER = [None, "Drain", "Cancel"]
 
 
 @pytest.mark.parametrize("before", LADDER)
@@ -92,3 +92,13 @@ def test_a_stop_only_rises(door: Door, before: str | None, after: str | None) ->
     rises = LADDER.index(after) >= LADDER.index(before)
     assert answer.causes == ([] if rises else [STOP])
     assert answer.is_accepted is rises
+
+
+def test_a_run_that_would_let_its_job_go_is_told_no(door: Door) -> None:
+    answer = door.create(a_run({"stop": "Orphan"}, name="lets-go"))
+    assert answer.causes == [
+        (
+            "spec.stop: Forbidden: 'Orphan' as `stop` is not supported yet: "
+            "use 'Drain' or 'Cancel'; a pipeline with deletionPolicy Orphan lets its jobs go"
+        )
+    ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataflow_local.cache import ROOT
+from dataflow_operator.adapters.dataflow.environment import WORDS
 
 SOURCES = [path for folder in ("operator", "emulator", "local", "tests", "examples") for path in sorted((ROOT / folder).rglob("*.py"))]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")] + sorted((ROOT / "docs").rglob("*.md"))
@@ -91,3 +92,11 @@ def test_every_pinned_dependency_of_the_operator_is_the_project_s_too() -> None:
     }
     declared = set(re.findall(r'^    "([a-z-]+[=<>][^"]*)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
     assert wanted == declared
+
+
+def test_the_words_of_the_environment_are_in_the_docs() -> None:
+    page = (ROOT / "docs" / "pipelines.md").read_text()
+    for field, words in WORDS.items():
+        assert f"`{field}`" in page
+        for word in words:
+            assert f"| `{word}` |" in page, word

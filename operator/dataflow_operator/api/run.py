@@ -8,6 +8,7 @@ from .conditions import Conditions
 from .ledger import Attempts
 from .pipeline import Parameters
 from .policies import DeletionPolicy
+from .rules import NotYet
 from .wire import Count, Reason, Rule, Time, Wire, Word, ruled, same
 
 Name = Annotated[
@@ -37,6 +38,12 @@ STOP_RISES = Rule(
 """What was told to stop is not told to go on."""
 
 
+NO_ORPHANS_YET = NotYet(
+    path="stop", value="Orphan", instead="use 'Drain' or 'Cancel'; a pipeline with deletionPolicy Orphan lets its jobs go"
+)
+"""A run that lets its job go needs a place where that is remembered, or the sweep would find the job again."""
+
+
 class PipelineRef(Wire):
     """A pipeline of the same namespace."""
 
@@ -46,7 +53,7 @@ class PipelineRef(Wire):
 class RunSpec(Wire):
     """Which pipeline is to run, and how that run differs. Only `stop` can change later."""
 
-    model_config = ruled(_stays("rerunOf"), _stays("parameters"), STOP_RISES)
+    model_config = ruled(_stays("rerunOf"), _stays("parameters"), STOP_RISES, NO_ORPHANS_YET.rule())
 
     pipeline_ref: Annotated[
         PipelineRef,
@@ -68,7 +75,7 @@ class RunSpec(Wire):
     )
     stop: DeletionPolicy | None = Field(
         None,
-        description="Drain, Cancel or Orphan: ends the run. It can only go in that direction. Default: absent, the run goes on.",
+        description="Drain or Cancel: ends the run. It can only go in that direction. Not supported yet: Orphan. Default: absent, the run goes on.",
     )
 
 
