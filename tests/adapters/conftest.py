@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from tests.waiting import eventually_async
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.engines.script import Script, Scripts
@@ -30,13 +30,6 @@ from dataflow_operator.domain.errors import RefusedError
 
 if TYPE_CHECKING:
     from dataflow_local.apiserver import ApiServer
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 20.0) -> None:
-    """Return when the condition holds; fail the test if it does not in time."""
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 # what is waited for is in another process and sets no event here
-            await asyncio.sleep(0.02)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +110,6 @@ async def shelf(api_server: ApiServer, operator_rights: None, namespace: str) ->
         except RefusedError:
             return False
 
-    await eventually(allowed)
+    await eventually_async(allowed, seconds=20)
     yield Shelf(store=store, api=api, namespace=namespace, server=api_server, calls=calls, dropped=dropped)
     await api.close()

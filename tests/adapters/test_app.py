@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
-from tests.adapters.conftest import Dataflow, Shelf, eventually
+from tests.adapters.conftest import Dataflow, Shelf
+from tests.waiting import eventually_async
 
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.cache import ROOT
@@ -65,7 +66,7 @@ class Operator:
         async def said() -> bool:
             return word in self.log.read_text()
 
-        await eventually(said)
+        await eventually_async(said, seconds=20)
 
 
 @asynccontextmanager
@@ -106,9 +107,9 @@ async def test_a_manifest_becomes_a_running_job_and_then_costs_nothing(shelf: Sh
         return await shelf.store.read_pipeline(key) is None
 
     async with an_operator(tmp_path, shelf.server.kubeconfig(User.OPERATOR), dataflow.emulator.grpc_address) as operator:
-        await eventually(operator.is_ready, seconds=30.0)
+        await eventually_async(operator.is_ready, seconds=30.0)
         shelf.apply(STREAM)
-        await eventually(runs, seconds=30.0)
+        await eventually_async(runs, seconds=30.0)
 
         async def writes() -> list[str]:
             lines = (await operator.get("/metrics"))[1].splitlines()
@@ -120,22 +121,22 @@ async def test_a_manifest_becomes_a_running_job_and_then_costs_nothing(shelf: Sh
             async def polled() -> bool:
                 return len(dataflow.emulator.journal.calls("ListJobs")) >= polls + 6
 
-            await eventually(polled)
+            await eventually_async(polled, seconds=20)
             return await writes() == before
 
-        await eventually(settled, seconds=60.0)
+        await eventually_async(settled, seconds=60.0)
         assert len(dataflow.emulator.journal.forms()) > 0
         launched = {call.job_id for call in dataflow.emulator.journal.calls("LaunchFlexTemplate") if call.job_id}
         assert launched == {(await stored()).status.job_id}
         await asyncio.to_thread(shelf.server.kubectl, "delete", "dfp", "fruit", "--wait=false", "--namespace", shelf.namespace)
-        await eventually(is_gone, seconds=30.0)
+        await eventually_async(is_gone, seconds=30.0)
         forms = dataflow.emulator.journal.forms(launched.pop())
         assert forms[-1].state == "JOB_STATE_DRAINED"
 
 
 async def test_it_stops_within_five_seconds_when_told_to(shelf: Shelf, dataflow: Dataflow, tmp_path: Path) -> None:
     async with an_operator(tmp_path, shelf.server.kubeconfig(User.OPERATOR), dataflow.emulator.grpc_address) as operator:
-        await eventually(operator.is_ready, seconds=30.0)
+        await eventually_async(operator.is_ready, seconds=30.0)
         assert await operator.get("/healthz") == (200, "ok")
         began = time.monotonic()
         operator.process.send_signal(signal.SIGTERM)
@@ -173,7 +174,7 @@ async def test_kinds_that_are_not_served_yet_are_waited_for(tmp_path: Path) -> N
             await operator.says("the API server does not serve dataflowpipelines, dataflowruns: apply the CRDs")
             assert (await operator.get("/readyz"))[0] == 503
             await asyncio.to_thread(server.apply, ROOT / "crds")
-            await eventually(operator.is_ready, seconds=30.0)
+            await eventually_async(operator.is_ready, seconds=30.0)
 
 
 async def test_an_api_server_that_is_away_is_waited_for(tmp_path: Path) -> None:

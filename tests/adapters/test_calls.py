@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.adapters.conftest import Dataflow, eventually
+from tests.adapters.conftest import Dataflow
+from tests.waiting import eventually_async
 from typing_extensions import override
 
 from dataflow_emulator.emulator import Emulator
@@ -56,7 +57,7 @@ async def job_in(dataflow: Dataflow, job_id: JobId, *states: JobState) -> Job:
         seen[:] = [job]
         return job.state in states
 
-    await eventually(reached)
+    await eventually_async(reached, seconds=20)
     return seen[0]
 
 
@@ -367,5 +368,5 @@ async def test_a_dataflow_that_goes_and_comes_back_is_found_again(tmp_path: Path
             return False
 
     async with Emulator(Settings(root=tmp_path / "buckets", grpc=address)):
-        await eventually(found)
+        await eventually_async(found, seconds=20)
     await channel.close(None)

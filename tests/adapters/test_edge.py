@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.adapters.conftest import Shelf, eventually
+from tests.adapters.conftest import Shelf
+from tests.waiting import eventually_async
 
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.cache import ROOT
@@ -70,7 +71,7 @@ class Rows:
         async def holds() -> bool:
             return self.names(kind) == set(names)
 
-        await eventually(holds, seconds=40.0)
+        await eventually_async(holds, seconds=40.0)
 
 
 @asynccontextmanager
@@ -113,7 +114,7 @@ async def test_what_is_there_and_what_comes_and_goes_is_seen_and_nothing_is_writ
         async def synced() -> bool:
             return edge.has_synced
 
-        await eventually(synced)
+        await eventually_async(synced, seconds=20)
         stored = await shelf.store.read_pipeline(Key(shelf.namespace, "orders"))
     assert stored is not None
     assert stored.resource_version == version
@@ -132,7 +133,7 @@ async def test_a_relist_drops_what_is_gone_and_keeps_what_was_made_anew(shelf: S
         async def current() -> bool:
             return sink.rows[Kind.PIPELINES].get(old) == stored.uid
 
-        await eventually(current)
+        await eventually_async(current, seconds=20)
 
 
 @pytest.fixture

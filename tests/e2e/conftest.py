@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import eventually
 
 from dataflow_emulator.journal import Call, Journal
 from dataflow_local.cache import ROOT
 from dataflow_local.platform import Engine, Platform, make_data
 
-LOOK_SECONDS = 0.2
-"""Between two looks at something another process does."""
-
 RUN = {"inputFile": "gs://acme-data/harbour-log.txt", "output": "gs://acme-results/w"}
 """Parameters of the template Word_Count."""
-
-
-def eventually(condition: Callable[[], Any], *, seconds: float = 60, what: Callable[[], object] = lambda: "") -> None:
-    """Return when *condition* holds; fail the test if it does not in time."""
-    deadline, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what()}"
-        pause.wait(LOOK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +49,20 @@ class Owner:
     def _all(self, kind: str) -> dict[str, dict[str, Any]]:
         return {item["metadata"]["name"]: item for item in json.loads(self.kubectl("get", kind, "--output=json"))["items"]}
 
+    def _status(self, name: str) -> dict[str, Any]:
+        return dict(self.pipelines().get(name, {}).get("status", {}))
+
     def condition(self, name: str, kind: str) -> tuple[str, str] | None:
-        status = self.pipelines().get(name, {}).get("status", {})
-        return next(((c["status"], c["reason"]) for c in status.get("conditions", []) if c["type"] == kind), None)
+        return _condition_in(self._status(name), kind)
 
     def becomes(self, name: str, kind: str, status: str, reason: str | None = None, *, seconds: float = 60) -> None:
         """Wait until a condition of a pipeline is as said."""
 
-        def holds() -> bool:
-            found = self.condition(name, kind)
+        def holds(seen: dict[str, Any]) -> bool:
+            found = _condition_in(seen, kind)
             return found is not None and found[0] == status and reason in {None, found[1]}
 
-        eventually(holds, seconds=seconds, what=lambda: json.dumps(self.pipelines().get(name, {}).get("status"), indent=1))
+        eventually(lambda: self._status(name), until=holds, seconds=seconds)
 
     def calls(self, method: str, name_part: str) -> list[Call]:
         """Return the calls that were really made of a method, for jobs with a name like this."""
@@ -90,6 +81,10 @@ class Owner:
         return [
             call for method in ("LaunchFlexTemplate", "LaunchTemplate") for call in self.calls(method, f"{pipeline}-{self.namespace[:4]}")
         ]
+
+
+def _condition_in(status: dict[str, Any], kind: str) -> tuple[str, str] | None:
+    return next(((c["status"], c["reason"]) for c in status.get("conditions", []) if c["type"] == kind), None)
 
 
 def a_pipeline(name: str, **spec: Any) -> dict[str, Any]:

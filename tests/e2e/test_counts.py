@@ -7,7 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream, eventually
+from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
+from tests.waiting import eventually
 
 from dataflow_emulator.journal import Call, Journal
 from dataflow_local.apiserver import ApiServer

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import RUN, Owner, a_person_s_run, a_pipeline, a_stream, eventually
+from tests.e2e.conftest import RUN, Owner, a_person_s_run, a_pipeline, a_stream
+from tests.waiting import eventually
 
 from dataflow_emulator.journal import Call, Journal
 from dataflow_local.kubectl import KubectlError
@@ -22,7 +23,7 @@ def test_a_batch_pipeline_runs_once_and_stays_run(owner: Owner) -> None:
     owner.apply(a_pipeline("nightly"))
     owner.kubectl("delete", "dfr", "nightly-1")
     owner.apply(a_pipeline("nightly", parameters=RUN | {"output": "gs://acme-results/other"}))
-    eventually(lambda: "nightly-2" in owner.runs())
+    eventually(lambda: "nightly-2" in owner.runs(), seconds=60)
     owner.becomes("nightly", "Succeeded", "True")
     assert len(owner.launches("nightly")) == 2
 
@@ -69,16 +70,16 @@ def test_a_deletion_that_waits_is_let_go_by_the_policy_orphan(owner: Owner) -> N
     owner.becomes("views", "Ready", "Unknown", "Draining")
     assert "Orphan" in owner.kubectl("describe", "dfp", "views")
     owner.kubectl("patch", "dfp", "views", "--type=merge", "--patch", json.dumps({"spec": {"deletionPolicy": "Orphan"}}))
-    eventually(lambda: "views" not in owner.pipelines())
+    eventually(lambda: "views" not in owner.pipelines(), seconds=60)
 
 
 def test_a_person_reruns_a_batch_by_creating_a_run(owner: Owner) -> None:
     owner.apply(a_pipeline("nightly"))
     owner.becomes("nightly", "Succeeded", "True")
     owner.apply(a_person_s_run("again", "nightly"))
-    eventually(lambda: owner.runs()["again"].get("status", {}).get("result") == "Succeeded")
+    eventually(lambda: owner.runs()["again"].get("status", {}).get("result") == "Succeeded", seconds=60)
     owner.apply(a_person_s_run("more", "nightly", parameters={"output": "gs://acme-results/more"}))
-    eventually(lambda: owner.runs()["more"].get("status", {}).get("result") == "Succeeded")
+    eventually(lambda: owner.runs()["more"].get("status", {}).get("result") == "Succeeded", seconds=60)
     more = owner.runs()["more"]["status"]
     assert more["resolvedSpec"]["parameters"] == RUN | {"output": "gs://acme-results/more"}
     assert len(owner.launches("nightly")) == 3
@@ -88,7 +89,7 @@ def test_a_run_that_is_told_to_stop_stops(owner: Owner) -> None:
     owner.apply(a_pipeline("long", parameters=RUN | {"simulate.runSeconds": "never"}))
     owner.becomes("long", "Ready", "True", "RunInFlight")
     owner.kubectl("patch", "dfr", "long-1", "--type=merge", "--patch", json.dumps({"spec": {"stop": "Cancel"}}))
-    eventually(lambda: owner.runs()["long-1"]["status"].get("result") == "Stopped")
+    eventually(lambda: owner.runs()["long-1"]["status"].get("result") == "Stopped", seconds=60)
     assert owner.runs()["long-1"]["status"]["jobState"] == "JOB_STATE_CANCELLED"
 
 
@@ -96,7 +97,7 @@ def test_a_deleted_run_of_a_stream_restarts_it(owner: Owner) -> None:
     owner.apply(a_stream("views"))
     owner.becomes("views", "Ready", "True", "JobRunning")
     owner.kubectl("delete", "dfr", "views-1")
-    eventually(lambda: owner.runs().get("views-2", {}).get("status", {}).get("jobState") == "JOB_STATE_RUNNING")
+    eventually(lambda: owner.runs().get("views-2", {}).get("status", {}).get("jobState") == "JOB_STATE_RUNNING", seconds=60)
     assert len(owner.launches("views")) == 2
 
 

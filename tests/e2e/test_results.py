@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import Owner, eventually
+from tests.e2e.conftest import Owner
+from tests.waiting import eventually
 
 from dataflow_local.demo import revenue_in, words_in
 from dataflow_local.platform import Platform
@@ -52,14 +53,14 @@ def test_a_stream_writes_windows_is_replaced_and_drained_and_its_last_window_is_
     bucket = somebody.platform.bucket
     somebody.example("fruit-counts.yaml", ('windowSeconds: "5"', 'windowSeconds: "2"'))
     somebody.becomes("fruit-counts", "Ready", "True", "JobRunning", seconds=180)
-    eventually(lambda: len(_windows(bucket)) >= 3)
+    eventually(lambda: len(_windows(bucket)) >= 3, seconds=60)
     somebody.example("fruit-counts.yaml", ('windowSeconds: "5"', 'windowSeconds: "2"'), ('eventsPerSecond: "20"', 'eventsPerSecond: "60"'))
     eventually(lambda: somebody.pipelines()["fruit-counts"]["status"].get("revision") == 2, seconds=180)
     runs = somebody.runs()
     assert runs["fruit-counts-1"]["status"]["result"] == "Replaced"
     assert runs["fruit-counts-2"]["status"]["replaces"] == "fruit-counts-1"
     before = set(_windows(bucket))
-    eventually(lambda: len(set(_windows(bucket)) - before) >= 2)
+    eventually(lambda: len(set(_windows(bucket)) - before) >= 2, seconds=60)
     somebody.kubectl("delete", "dfp", "fruit-counts", "--wait=false")
     eventually(lambda: "fruit-counts" not in somebody.pipelines(), seconds=120)
     launches = somebody.launches("fruit-counts")

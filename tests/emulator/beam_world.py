@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
+import os
 from collections.abc import Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import psutil
+from tests.waiting import eventually_async
 
 from dataflow_emulator.engine import Ended, Event, Importance, Measured, Order, Outcome, Said, Started
 from dataflow_emulator.engines.beam import BeamEngine
@@ -176,36 +179,25 @@ def _write_programs(folder: Path) -> None:
         (folder / f"{name}.py").write_text(text)
 
 
-def group(leader: int) -> list[str]:
-    """The processes of a group that live, as `ps` shows them."""
-    return [line.args for line in _processes() if line.group == leader]
-
-
-def group_ids(leader: int) -> list[int]:
-    return [line.pid for line in _processes() if line.group == leader]
+def group(leader: int) -> dict[int, str]:
+    """The command lines of the processes of a group that live, by process id; a zombie does not."""
+    found = dict[int, str]()
+    for process in psutil.process_iter():
+        # Another test's process may end at any time, and another user's may not be looked at: neither is of the group.
+        with suppress(psutil.Error, OSError):
+            if os.getpgid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                found[process.pid] = " ".join(process.cmdline())
+    return found
 
 
 def parent_of(pid: int) -> int:
-    return next(line.parent for line in _processes() if line.pid == pid)
+    return psutil.Process(pid).ppid()
 
 
 async def gone(leader: int) -> None:
     """Return when nothing of a group lives."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while group(leader):  # noqa: ASYNC110 — the process table has no events to wait for
-            await asyncio.sleep(0.02)
 
+    async def living() -> dict[int, str]:
+        return group(leader)
 
-class _Process(NamedTuple):
-    pid: int
-    parent: int
-    group: int
-    args: str
-
-
-def _processes() -> list[_Process]:
-    """All that live; a zombie does not."""
-    command = ["ps", "-eo", "pid=,ppid=,pgid=,stat=,args="]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
-    rows = (line.split(maxsplit=4) for line in lines.splitlines())
-    return [_Process(int(row[0]), int(row[1]), int(row[2]), row[4]) for row in rows if not row[3].startswith("Z")]
+    await eventually_async(living, until=lambda alive: not alive, seconds=DEADLINE_SECONDS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 from tests.emulator.google_clients import TRANSPORTS, Clients, clients_of
+from tests.waiting import eventually_async
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.engines.script import Script, Scripts
@@ -15,6 +16,19 @@ from dataflow_emulator.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+DEADLINE_SECONDS = 30
+"""For anything simulated to happen: it takes milliseconds, but other tests and builds may have the processors."""
+
+
+async def until_state(emulator: Emulator, job_id: str, *states: str) -> None:
+    """Let the loop run until the job is in one of *states*."""
+
+    async def state() -> str:
+        job = emulator.service.machine.jobs.get(job_id)
+        return job.state.removeprefix("JOB_STATE_") if job else ""
+
+    await eventually_async(state, until=lambda seen: seen in states, seconds=DEADLINE_SECONDS)
 
 
 @pytest_asyncio.fixture

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import requests
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -53,10 +54,7 @@ class EmulatorProcess:
 
     def wait(self, job_id: str, state: str) -> None:
         """Wait until a job is in *state*."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.state(job_id) != state:
-            assert time.monotonic() < deadline, f"{job_id} is {self.state(job_id)}, not {state}"
-            time.sleep(0.02)
+        eventually(lambda: self.state(job_id), until=lambda seen: seen == state, seconds=PATIENCE_SECONDS)
 
     def stop(self, signal_: int = signal.SIGTERM) -> float:
         """End the process; return how long that took, in seconds."""

@@ -8,8 +8,8 @@ import pytest
 from google.api_core import exceptions
 from google.cloud.dataflow_v1beta3 import types
 from google.protobuf import field_mask_pb2
+from tests.emulator.conftest import until_state
 from tests.emulator.google_clients import Clients, fields_set
-from tests.emulator.waiting import until_state
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.rpc import RPCS

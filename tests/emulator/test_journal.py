@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.emulator.waiting import until_state
+from tests.emulator.conftest import until_state
 
 from dataflow_emulator.journal import Call, JobForm, Journal
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 from google.cloud.dataflow_v1beta3 import types
 from tests.emulator.google_clients import Clients, clients_of
-from tests.emulator.waiting import eventually
+from tests.waiting import eventually_async
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.settings import EngineKind, Settings
@@ -55,7 +55,7 @@ async def reaches(calls: Clients, job_id: str, state: str) -> None:
         assert name == state or name not in OVER, f"{job.name} is {name}, not {state}"
         return bool(name == state)
 
-    await eventually(there)
+    await eventually_async(there, seconds=30)
 
 
 async def test_a_word_count_launched_through_the_api_counts_words(beam: Emulator, calls: Clients) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from tests.emulator.waiting import until, until_state
+from tests.emulator.conftest import DEADLINE_SECONDS, until_state
+from tests.waiting import eventually_async
 
 from dataflow_emulator.rest_front import BINDINGS
 from dataflow_emulator.rpc import RPCS
@@ -161,7 +162,11 @@ async def test_the_admin_api_tells_of_health_calls_and_journal_and_starts_anew(e
         assert job in await response.text()
     assert (await answer(http, "POST", "/emulator/reset"))[0] == 200
     assert await answer(http, "GET", f"{REGION}/jobs") == (200, {})
-    await until(lambda: emulator.service.machine.take().jobs == [])
+
+    async def is_empty() -> bool:
+        return emulator.service.machine.take().jobs == []
+
+    await eventually_async(is_empty, seconds=DEADLINE_SECONDS)
 
 
 async def test_the_admin_api_takes_scripts_and_refuses_what_no_script_says(emulator: Emulator, http: aiohttp.ClientSession) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.emulator.google_clients import clients_of
-from tests.emulator.waiting import eventually
+from tests.waiting import eventually_async
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.engine import Ended, Event, Graphed, JobType, Order, Outcome, Said, Started
@@ -171,7 +171,7 @@ async def test_a_thousand_jobs_run_at_once_each_once(tmp_path: Path) -> None:
             page = await clients.call("ListJobs", project_id="p", location="r", filter=2)
             return len(page.jobs) == 1000
 
-        await eventually(all_over)
+        await eventually_async(all_over, seconds=30)
         assert time.monotonic() - started < 20
         ends = Counter(
             record.job_id for record in emulator.journal.records if isinstance(record, JobForm) and record.state == "JOB_STATE_DONE"

@@ -7,11 +7,10 @@ import copy
 import json
 import subprocess
 import tempfile
-import time
 import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import requests
 import yaml
@@ -19,15 +18,12 @@ import yaml
 from dataflow_operator.api import GROUP, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCEPTED = (200, 201)
 TIMEOUT_SECONDS = 20
 """For one call: the slowest seen is the 2 s that a new kind needs, on a machine that is busy building."""
-
-DEADLINE_SECONDS = 30
-"""For a condition to come true; admission policies take a second."""
 
 Json = dict[str, Any]
 
@@ -161,14 +157,3 @@ def _file(part: Json, name: str, kubeconfig: Path) -> str:
     with tempfile.NamedTemporaryFile(delete=False, dir=kubeconfig.parent) as kept:
         kept.write(base64.b64decode(part[f"{name}-data"]))
     return kept.name
-
-
-Seen = TypeVar("Seen")
-
-
-def eventually(look: Callable[[], Seen], *, until: Callable[[Seen], bool]) -> Seen:
-    """Return what was seen as soon as it is as wanted; fail with what was seen last at the deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not until(seen := look()):
-        assert time.monotonic() < deadline, seen
-    return seen

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -12,6 +14,8 @@ from tests.integration.schema_objects import ROOT, Json, a_pipeline, a_run
 from dataflow_operator.api.definition import DEFINITIONS, definition_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.integration.schema_objects import Door
 
 UNCHECKED = "* <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation"
@@ -206,6 +210,29 @@ def manifests(text: str) -> list[Json]:
     return [document for document in yaml.safe_load_all(text) if document]
 
 
+COMPARISON = f"""\
+#!{sys.executable}
+import filecmp, os, sys
+live, merged = sys.argv[1:]
+names = sorted({{*os.listdir(live), *os.listdir(merged)}})
+_, differ, missing = filecmp.cmpfiles(live, merged, names, shallow=False)
+print(*differ, *missing)
+sys.exit(1 if differ or missing else 0)
+"""
+"""What `kubectl diff` calls with two folders instead of the program `diff`, which a bare machine lacks: 1 means that they differ."""
+
+
+@pytest.fixture
+def comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kubectl compares with a program of ours; found on PATH, because a path with a space in it would be split."""
+    program = tmp_path / "compare-folders"
+    program.write_text(COMPARISON)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("KUBECTL_EXTERNAL_DIFF", program.name)
+
+
+@pytest.mark.usefixtures("comparison")
 @pytest.mark.parametrize("way", [(), ("--server-side",)], ids=["client-side", "server-side"])
 def test_what_was_applied_is_read_back_unchanged(door: Door, way: tuple[str, ...]) -> None:
     for applied in (FULL, a_run({"parameters": {"day": "2026-01-31"}}, name="full")):
@@ -213,7 +240,11 @@ def test_what_was_applied_is_read_back_unchanged(door: Door, way: tuple[str, ...
         assert done.returncode == 0, done.stderr
         kept = json.loads(door.kubectl("get", applied["kind"], "full", "-o", "json").stdout)
         assert kept["spec"] == applied["spec"]
-        assert door.kubectl("diff", *way, "-f", "-", stdin=json.dumps(applied)).returncode == 0
+        unchanged = door.kubectl("diff", *way, "-f", "-", stdin=json.dumps(applied))
+        assert unchanged.returncode == 0, unchanged.stdout + unchanged.stderr
+        labelled = applied | {"metadata": {"name": "full", "labels": {"team": "orders"}}}
+        changed = door.kubectl("diff", *way, "-f", "-", stdin=json.dumps(labelled))
+        assert (changed.returncode, changed.stdout.count(".full")) == (1, 1), changed.stderr
         assert door.kubectl("delete", applied["kind"], "full").returncode == 0
 
 

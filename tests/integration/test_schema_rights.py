@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from tests.integration.schema_objects import ROOT, Json, a_pipeline, a_run, eventually
+from tests.integration.schema_objects import ROOT, Json, a_pipeline, a_run
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.integration.schema_objects import Door
@@ -36,7 +37,8 @@ def tenancy(door: Door) -> Door:
         path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{door.namespace}/rolebindings"
         assert door.call("POST", path, binding(user, role)).is_accepted
     assert door.create(a_pipeline()).is_accepted
-    eventually(lambda: door.as_user("bob").try_out(a_run(PARAMETERS)), until=lambda answer: answer.code == 403)
+    # Admission policies take a second to come into force.
+    eventually(lambda: door.as_user("bob").try_out(a_run(PARAMETERS)), until=lambda answer: answer.code == 403, seconds=30)
     return door
 
 

@@ -10,7 +10,7 @@ from ssl import create_default_context
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.local.waiting import eventually
+from tests.waiting import eventually
 
 from dataflow_local.apiserver import ApiServer, StartError
 from dataflow_local.holder import holder_of

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.local.waiting import eventually
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from dataflow_local.apiserver import ApiServer

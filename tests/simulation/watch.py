@@ -1,0 +1,94 @@
+"""One replica's watch: events in their order, late, with gaps that lose deletions, and now and then an old one again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from random import Random
+from typing import Final
+
+from tests.simulation.faults import Fault, Trouble
+from tests.simulation.world import ApiServer, Event
+
+from dataflow_operator.app import Feed
+from dataflow_operator.controller.ports import Key
+from dataflow_operator.domain.pipeline.model import Pipeline
+from dataflow_operator.domain.run import Run
+from dataflow_operator.edge import Kind
+
+LAG_SECONDS: Final = 0.3
+"""How late an event comes at most where nothing is wrong. Source: measured at 3 to 5 ms on a quiet server; more shows more orders."""
+
+STALL_SECONDS: Final = 60.0
+"""How long a watch stalls at most: a silent one is opened anew after 70 s. Source: the edge's inactivity time-out."""
+
+REMEMBERED: Final = 20
+"""Old events that may come again."""
+
+
+class Watch:
+    """Feeds one incarnation of a replica until it is closed."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, server: ApiServer, feed: Feed, trouble: Trouble, chance: Random) -> None:
+        self._loop = loop
+        self._server = server
+        self._feed = feed
+        self._trouble = trouble
+        self._chance = chance
+        self._is_open = True
+        self._epoch = 0
+        self._next: dict[Kind, float] = dict.fromkeys(Kind, 0.0)
+        self._past: deque[Event] = deque(maxlen=REMEMBERED)
+        server.watches.append(self._hear)
+        self._list()
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._is_open = False
+        self._server.watches.remove(self._hear)
+
+    def _list(self) -> None:
+        """Begin anew: what was under way is lost, and with it every deletion; all that is there comes again."""
+        self._epoch += 1
+        for event in self._server.snapshot():
+            self._hear(event)
+
+    def _hear(self, event: Event) -> None:
+        """Take an event off the wire; it reaches the feed after the events of its kind before it."""
+        kind = _kind_of(event)
+        at = self._loop.time() + self._chance.random() * LAG_SECONDS
+        if self._trouble.strikes(Fault.WATCH_STALL):
+            at += self._chance.random() * STALL_SECONDS
+        self._next[kind] = at = max(at, self._next[kind])
+        if self._trouble.strikes(Fault.WATCH_GAP):
+            self._epoch += 1
+            self._loop.call_at(at, self._relist, self._epoch)
+        else:
+            self._loop.call_at(at, self._hand, event, self._epoch)
+
+    def _relist(self, epoch: int) -> None:
+        if self._is_open and epoch == self._epoch:
+            self._list()
+
+    def _hand(self, event: Event, epoch: int) -> None:
+        if not self._is_open or epoch != self._epoch:
+            return
+        self._past.append(event)
+        self._give(event)
+        if self._trouble.strikes(Fault.WATCH_REPLAY):
+            self._give(self._chance.choice(self._past))
+
+    def _give(self, event: Event) -> None:
+        match event.row, event.is_gone:
+            case Pipeline() as pipeline, True:
+                self._feed.drop(Kind.PIPELINES, Key(pipeline.namespace, pipeline.name), pipeline.uid)
+            case Run() as run, True:
+                self._feed.drop(Kind.RUNS, Key(run.namespace, run.name), run.uid)
+            case Pipeline() as pipeline, False:
+                self._feed.put_pipeline(pipeline)
+            case Run() as run, False:
+                self._feed.put_run(run)
+
+
+def _kind_of(event: Event) -> Kind:
+    return Kind.PIPELINES if isinstance(event.row, Pipeline) else Kind.RUNS
