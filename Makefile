@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: help env demo up down test check bench generate lock
+.PHONY: help env demo up down test check simulate bench generate lock
 help:           ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 env:            ## install what is missing into .venv
@@ -18,9 +18,11 @@ test: env       ## every test
 	@$(PY) -m pytest $(ARGS)
 check: env      ## format, lint, types, imports, generated files
 	@$(PY) -m dataflow_local.check
+simulate: env   ## CASES lives of the engine from SEED on, with every fault; or with TRACE=1 the story of one
+	@$(PY) -m tests.simulation CASES=$(CASES) SEED=$(SEED) TRACE=$(TRACE)
 bench: env      ## what the operator costs, with none and with 200 pipelines
 	@$(PY) -m dataflow_local.bench
-generate: env   ## write crds/ and the generated pages of docs/ anew
+generate: env   ## write crds/ anew
 	@$(PY) -m dataflow_operator.api.generate
 lock: env       ## compile requirements/*.txt anew from *.in
 	@for name in operator dev beam go; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt; done

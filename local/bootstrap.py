@@ -19,6 +19,9 @@ PACKAGES = ("operator", "emulator", "local")
 UV = "uv==0.13.9"
 OLDEST = (3, 11)
 
+SECONDS = 900
+"""Bound of one installation; half a minute is usual, a slow network takes some."""
+
 
 def cache() -> Path:
     """Return the one folder outside the checkout that anything is kept in."""
@@ -43,10 +46,10 @@ def main() -> int:
     python = str(VENV / "bin" / "python")
     environment = {**os.environ, "UV_CACHE_DIR": str(cache() / "uv"), "VIRTUAL_ENV": str(VENV)}
     if not (VENV / "bin" / "uv").exists():
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV], check=True, timeout=SECONDS)
     # uv itself is no part of the lock: sync would remove it from the environment that it runs in, so it is installed, never synced.
     install = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--require-hashes", "--requirement", str(LOCK)]
-    subprocess.run(install, env=environment, check=True)
+    subprocess.run(install, env=environment, check=True, timeout=SECONDS)
     site = next((VENV / "lib").glob("python*/site-packages"))
     (site / "dataflow-operator.pth").write_text("".join(f"{ROOT / name}\n" for name in PACKAGES))
     stamp.write_text(wanted)

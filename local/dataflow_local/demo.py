@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -186,8 +187,9 @@ def _stream(watcher: Watcher) -> None:
     watcher.say('$ sed \'s/eventsPerSecond: "20"/eventsPerSecond: "60"/\' examples/fruit-counts.yaml | kubectl apply -f -')
     watcher.platform.kubectl("apply", "--filename=-", stdin=example.replace('eventsPerSecond: "20"', 'eventsPerSecond: "60"'))
     watcher.wait("the new revision to replace the old", BATCH_SECONDS, lambda found: _available(found, 2))
+    watcher.say("  (the window that was open at the change is written in two parts: by the old job and by the new)")
     told = _watch_windows(watcher, told, 2)
-    print(f"\n{_indented(watcher.platform.kubectl('get', 'dataflowpipelines,dataflowruns'))}", flush=True)
+    print(f"\n    $ kubectl get dfp,dfr\n{_indented(watcher.platform.kubectl('get', 'dataflowpipelines,dataflowruns'))}", flush=True)
     watcher.say("$ kubectl delete dataflowpipeline fruit-counts")
     watcher.platform.kubectl("delete", "dataflowpipeline", "fruit-counts", "--wait=false")
     watcher.wait("the drain to end and the object to go", BATCH_SECONDS, lambda found: "fruit-counts" not in found)
@@ -241,10 +243,11 @@ def main() -> int:
             _batch(watcher)
             _stream(watcher)
             print(f"\n    $ kubectl get dfp,dfr\n{_indented(platform.kubectl('get', 'dataflowpipelines,dataflowruns'))}", flush=True)
-    except (DemoError, ProgramError, StartError, BuildError, KubectlError, OSError) as error:
+    except (DemoError, ProgramError, StartError, BuildError, KubectlError, OSError, subprocess.SubprocessError) as error:
         print(f"\n✗ {error}\n  Logs are kept in {folder}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
         print("\nStopped.", file=sys.stderr)
         return 130
     shutil.rmtree(folder, ignore_errors=True)

@@ -111,10 +111,14 @@ class Platform:
         command += ["--journal", str(self.journal), "--state", str(folder / "state.sqlite")]
         if self.engine is Engine.BEAM:
             command += ["--work", str(folder / "work"), "--prism", str(prism_binary()), "--beam-python", str(beam_python())]
+        known = folder / "ready.json"
+        if known.exists():
+            # The operator, and a person's shell, know the ports of the emulator that was here before.
+            before = json.loads(known.read_text())
+            command += ["--grpc", before["grpc"], "--rest", before["rest"].removeprefix("http://")]
         self.emulator = Program("emulator", folder, command, detached=self._detached)
         if not self._detached:
             self._open.callback(self.emulator.stop)
-        known = folder / "ready.json"
         if self.emulator.process_id is None:
             self.emulator.start()
             known.write_text(self.emulator.first_line())
@@ -125,11 +129,12 @@ class Platform:
         """Start the operator, or take the one that runs."""
         folder = self.folder / "operator"
         known = folder / "http"
-        self.http = known.read_text() if known.exists() else f"{HOST}:{_free_port()}"
+        runs = Program("operator", folder, []).process_id is not None
+        self.http = known.read_text() if runs else f"{HOST}:{_free_port()}"
         self.operator = Program("operator", folder, self.operator_command(), detached=self._detached)
         if not self._detached:
             self._open.callback(self.operator.stop)
-        if self.operator.process_id is None:
+        if not runs:
             self.operator.start()
             known.write_text(self.http)
         _until_ready(self.operator, f"http://{self.http}/readyz")
@@ -229,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verb = parser.parse_args(arguments).verb
     try:
         up() if verb == "up" else down()
-    except (ProgramError, StartError, BuildError, KubectlError, OSError) as error:
+    except (ProgramError, StartError, BuildError, KubectlError, OSError, subprocess.SubprocessError) as error:
         print(f"✗ {error}", file=sys.stderr)
         return 1
     return 0

@@ -700,3 +700,63 @@ async def test_a_run_that_came_before_its_pipeline_begins_when_that_is_there(tow
     town.store.apply(a_batch(suspend=False))
     await town.settle()
     assert "early" in {entry.run for entry in town.pipeline.status.ledger}
+
+
+async def test_a_run_that_is_shown_before_its_pipeline_after_a_start_is_left_alone(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    town.store.ask_for_a_run("again")
+    await town.settle()
+    assert town.store.runs["again"].status.number == 2
+    town.cache.drop_pipeline(KEY, town.pipeline.uid)
+    town.restart()
+    await town.settle()
+    assert town.results()["again"] == "None"
+    assert len(town.dataflow.orders) == 2
+
+
+async def test_a_list_that_cannot_be_read_is_said_when_it_is_too_old_and_again_when_it_is_back(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.lists.failed = "unavailable"
+    town.clock.seconds += 5
+    due = await town.reconciler.reconcile(KEY)
+    assert town.condition("Ready") == ("True", "JobRunning")
+    assert due is not None
+    town.clock.seconds += due.total_seconds()
+    await town.reconciler.reconcile(KEY)
+    assert town.condition("Ready") == ("Unknown", "Observing")
+    town.lists.failed = None
+    await town.settle()
+    assert town.condition("Ready") == ("True", "JobRunning")
+
+
+async def test_a_run_with_parameters_of_its_own_is_no_revision_and_does_not_show_as_the_pipelines_job(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.DONE)
+    town.store.ask_for_a_run("other", parameters={"content": "Z"})
+    await town.settle()
+    await town.job_becomes("job-2", JobState.RUNNING)
+    assert town.store.runs["other"].status.revision is None
+    assert (town.pipeline.status.job_id, town.pipeline.status.revision) == ("job-1", 1)
+
+
+async def test_a_rerun_has_the_revision_of_the_run_that_it_repeats(town: Town) -> None:
+    for content in ("A", "B"):
+        town.store.apply(a_batch(content))
+        await town.settle()
+        await town.job_becomes(f"job-{len(town.dataflow.orders)}", JobState.DONE)
+    town.store.ask_for_a_run("back", rerun_of="orders-1")
+    await town.settle()
+    assert town.store.runs["back"].status.revision == 1
+
+
+async def test_a_batch_that_ends_does_not_say_in_between_that_it_is_launching(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.notices.clear()
+    await town.job_becomes("job-1", JobState.DONE)
+    assert [notice.reason for notice in town.store.notices] == ["Succeeded"]

@@ -138,6 +138,8 @@ def test_a_parameter_the_template_does_not_take_is_named(owner: Owner, parameter
 def test_a_template_that_is_not_there_stalls_in_dataflow_s_words(owner: Owner) -> None:
     owner.apply(a_pipeline("nightly", template={"classic": {"path": "gs://acme-templates/nowhere"}}))
     owner.becomes("nightly", "Stalled", "True", "TemplateNotFound")
+    owner.kubectl("annotate", "dfp", "nightly", "dataflow-operator.io/reconcile-requested-at=now")
+    eventually(lambda: owner.pipelines()["nightly"]["status"].get("lastHandledReconcileAt") == "now", seconds=30)
     assert "gs://acme-templates/nowhere" in owner.kubectl("describe", "dfp", "nightly")
 
 
@@ -152,7 +154,6 @@ def test_a_missing_service_account_heals_when_it_appears(owner: Owner) -> None:
     owner.apply(a_pipeline("nightly", serviceAccountName="orders"))
     owner.becomes("nightly", "IdentityReady", "False", "ServiceAccountNotFound")
     owner.kubectl("create", "serviceaccount", "orders")
-    owner.kubectl("annotate", "dfp", "nightly", "dataflow-operator.io/reconcile-requested-at=now")
     owner.becomes("nightly", "Succeeded", "True", seconds=120)
     assert owner.condition("nightly", "IdentityReady") == ("True", "Ready")
 

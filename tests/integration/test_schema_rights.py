@@ -167,17 +167,6 @@ def test_the_operator_tells_events_and_counts_their_repeats(tenancy: Door) -> No
     assert operator.call("GET", f"{path}/orders.1").code == 403
 
 
-def test_the_operator_holds_one_lease_in_its_own_namespace(tenancy: Door) -> None:
-    operator = tenancy.as_user(OPERATOR)
-    lease: Json = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "dataflow-operator"}, "spec": {}}
-    own = "/apis/coordination.k8s.io/v1/namespaces/dataflow-operator/leases"
-    assert operator.call("POST", own, lease).code in (201, 409)
-    assert operator.call(
-        "PATCH", f"{own}/dataflow-operator", {"spec": {"leaseTransitions": 1}}, content="application/merge-patch+json"
-    ).is_accepted
-    assert operator.call("POST", f"/apis/coordination.k8s.io/v1/namespaces/{tenancy.namespace}/leases", lease).code == 403
-
-
 def test_the_operators_pod_passes_restricted_pod_security(tenancy: Door) -> None:
     deployment = yaml.safe_load((ROOT / "manifests" / "base" / "deployment.yaml").read_text())
     pod: Json = {"apiVersion": "v1", "kind": "Pod", **deployment["spec"]["template"]}

@@ -28,6 +28,7 @@ class Fault(StrEnum):
     SLOW = "slow answer"
     AWAY_KUBERNETES = "API server away"
     AWAY_DATAFLOW = "Dataflow away"
+    AMNESIA = "status restored from an older state"
     CLOCK_STEP = "clock step of an hour"
     WATCH_STALL = "watch stall"
     WATCH_GAP = "watch gap with missed DELETED"
@@ -66,7 +67,8 @@ CALL_ODDS: Final[Mapping[Fault, float]] = {
 
 ODDS: Final[Mapping[Fault, float]] = {
     Fault.AWAY_KUBERNETES: 0.05,
-    Fault.AWAY_DATAFLOW: 0.05,
+    Fault.AWAY_DATAFLOW: 0.1,
+    Fault.AMNESIA: 0.03,
     Fault.CLOCK_STEP: 0.05,
     Fault.WATCH_STALL: 0.02,
     Fault.WATCH_GAP: 0.01,

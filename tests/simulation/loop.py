@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context
 from random import Random
-from typing import Any, Final
+from typing import Final, TypeVarTuple, Unpack
 
 from typing_extensions import override
+
+Ts = TypeVarTuple("Ts")
 
 LATE: Final = 0.2
 """Share of callbacks that a loop out of order runs a turn late. Source: chosen; more hides orders that need two in a row."""
@@ -47,7 +49,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._selector.now
 
     @override
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None) -> asyncio.Handle:
         if self._chance is not None and self._chance.random() < LATE:
             return self.call_at(self._selector.now, callback, *args, context=context)
         return super().call_soon(callback, *args, context=context)

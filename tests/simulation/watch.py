@@ -1,4 +1,4 @@
-"""One replica's watch: events in their order, late, with gaps that lose deletions, and now and then an old one again."""
+"""One replica's watch: events in their order, late, with gaps that lose deletions, and now and then the last ones once more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STALL_SECONDS: Final = 60.0
 """How long a watch stalls at most: a silent one is opened anew after 70 s. Source: the edge's inactivity time-out."""
 
 REMEMBERED: Final = 20
-"""Old events that may come again."""
+"""Past events that may come once more."""
 
 
 class Watch:
@@ -38,6 +38,8 @@ class Watch:
         self._is_open = True
         self._epoch = 0
         self._next: dict[Kind, float] = dict.fromkeys(Kind, 0.0)
+        self._coming: dict[Kind, deque[Event]] = {kind: deque() for kind in Kind}
+        """Events under way; alarms of one time come in any order, and events of one kind must not."""
         self._past: deque[Event] = deque(maxlen=REMEMBERED)
         server.watches.append(self._hear)
         self._list()
@@ -49,9 +51,14 @@ class Watch:
 
     def _list(self) -> None:
         """Begin anew: what was under way is lost, and with it every deletion; all that is there comes again."""
-        self._epoch += 1
+        self._break_off()
         for event in self._server.snapshot():
             self._hear(event)
+
+    def _break_off(self) -> None:
+        self._epoch += 1
+        for coming in self._coming.values():
+            coming.clear()
 
     def _hear(self, event: Event) -> None:
         """Take an event off the wire; it reaches the feed after the events of its kind before it."""
@@ -61,33 +68,37 @@ class Watch:
             at += self._chance.random() * STALL_SECONDS
         self._next[kind] = at = max(at, self._next[kind])
         if self._trouble.strikes(Fault.WATCH_GAP):
-            self._epoch += 1
+            self._break_off()
             self._loop.call_at(at, self._relist, self._epoch)
         else:
-            self._loop.call_at(at, self._hand, event, self._epoch)
+            self._coming[kind].append(event)
+            self._loop.call_at(at, self._hand, kind, self._epoch)
 
     def _relist(self, epoch: int) -> None:
         if self._is_open and epoch == self._epoch:
             self._list()
 
-    def _hand(self, event: Event, epoch: int) -> None:
+    def _hand(self, kind: Kind, epoch: int) -> None:
         if not self._is_open or epoch != self._epoch:
             return
+        event = self._coming[kind].popleft()
         self._past.append(event)
         self._give(event)
         if self._trouble.strikes(Fault.WATCH_REPLAY):
-            self._give(self._chance.choice(self._past))
+            # A server whose cache is behind shows the past, and then all that followed: never an old event alone.
+            for past in list(self._past)[self._chance.randrange(len(self._past)) :]:
+                self._give(past)
 
     def _give(self, event: Event) -> None:
-        match event.row, event.is_gone:
-            case Pipeline() as pipeline, True:
-                self._feed.drop(Kind.PIPELINES, Key(pipeline.namespace, pipeline.name), pipeline.uid)
-            case Run() as run, True:
-                self._feed.drop(Kind.RUNS, Key(run.namespace, run.name), run.uid)
-            case Pipeline() as pipeline, False:
-                self._feed.put_pipeline(pipeline)
-            case Run() as run, False:
-                self._feed.put_run(run)
+        row = event.row
+        if event.is_gone:
+            self._feed.drop(_kind_of(event), Key(row.namespace, row.name), row.uid)
+            return
+        match row:
+            case Pipeline():
+                self._feed.put_pipeline(row)
+            case Run():
+                self._feed.put_run(row)
 
 
 def _kind_of(event: Event) -> Kind:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,10 @@ class Judge(Protocol):
         ...
 
 
+PAST: Final = 12
+"""Statuses of a pipeline that a backup may hold."""
+
+
 class ApiServer:
     """All objects, and who is to be told of changes."""
 
@@ -66,6 +71,9 @@ class ApiServer:
         """uids of pipelines that went with deletionPolicy Orphan."""
         self.gone: set[str] = set()
         """uids of pipelines that went otherwise."""
+        self.forgetful: set[str] = set()
+        """uids of pipelines whose status was restored from an older state."""
+        self._past: dict[str, deque[PipelineStatus]] = {}
         self._loop = loop
         self._chance = chance
         self._story = story
@@ -84,7 +92,7 @@ class ApiServer:
 
     def snapshot(self) -> list[Event]:
         """Return what a list of everything shows."""
-        return [Event(row) for row in (*self.pipelines.values(), *self.runs.values())]
+        return [*map(Event, self.pipelines.values()), *map(Event, self.runs.values())]
 
     # what owners and people do
 
@@ -136,6 +144,15 @@ class ApiServer:
             self._version += 1
             self._tell(Event(known, is_gone=True))
 
+    def restore_an_older_status(self) -> None:
+        """Let a pipeline have a status again that it had before, as a backup does: what was launched since is forgotten."""
+        pipeline = next((known for known in self.pipelines.values() if not known.is_deleting and self._past.get(known.uid)), None)
+        if pipeline is not None:
+            status = self._chance.choice(self._past[pipeline.uid])
+            self._story.tell("server", pipeline.name, "has an older status again, with runs up to", status.run_number)
+            self.forgetful.add(pipeline.uid)
+            self._put_pipeline(replace(pipeline, status=status))
+
     # what the operator does
 
     def write_status(self, pipeline: Pipeline, status: PipelineStatus) -> Pipeline:
@@ -143,6 +160,7 @@ class ApiServer:
         before = self._as_seen(pipeline)
         self.writes += 1
         after = replace(before, status=status)
+        self._past.setdefault(before.uid, deque(maxlen=PAST)).append(before.status)
         self._judge.status_written(before, after)
         return self._put_pipeline(after)
 

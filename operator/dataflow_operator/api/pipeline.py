@@ -147,7 +147,7 @@ class PipelineSpec(Wire):
     )
     drift_policy: DriftPolicy | None = Field(
         None,
-        description="What is done about a job that differs from its pipeline: Correct, Report or Ignore. Streaming only. Not supported yet. Default: Correct.",
+        description="What is done about a job that differs from its pipeline: Correct, Report or Ignore. Streaming only. Not supported yet. Default: none.",
     )
     run_history: RunHistory | None = Field(None, description="How many finished runs are kept. Default: that of each field.")
 

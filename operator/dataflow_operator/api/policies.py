@@ -148,7 +148,7 @@ class UpdatePolicy(Wire):
     )
     rollback: Rollback | None = Field(
         None,
-        description="OnFailure or Never: whether the last stable revision comes back when a new one fails. Not supported yet. Default: Never.",
+        description="OnFailure or Never: whether the last stable revision comes back when a new one fails. Not supported yet. Default: none.",
     )
 
 

@@ -6,10 +6,12 @@ import logging
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Final
 
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, Interest, JobLists, Key, Place, Store
 from dataflow_operator.controller.recall import Recall
+from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import (
     AmbiguousError,
     Failure,
@@ -22,7 +24,7 @@ from dataflow_operator.domain.errors import (
 )
 from dataflow_operator.domain.ledger import job_ids_of
 from dataflow_operator.domain.pipeline.decide import decide
-from dataflow_operator.domain.pipeline.model import Broken, Pipeline
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.notices import notices_between
 from dataflow_operator.domain.pipeline.observation import (
     AccountLook,
@@ -79,6 +81,7 @@ class Reconciler:
         limits: Limits,
         claim_life: timedelta,
         count: Counted = lambda _effect, _outcome: None,
+        nonce: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._cache = cache
         self._store = store
@@ -88,6 +91,7 @@ class Reconciler:
         self._limits = limits
         self._claim_life = claim_life
         self._count = count
+        self._nonce = nonce
         self._recalls: dict[Key, Recall] = {}
 
     async def reconcile(self, key: Key) -> timedelta | None:
@@ -108,6 +112,7 @@ class Reconciler:
             await self._refresh(key)
             return SOON
         await self._tell(pipeline, plan)
+        _log(key, pipeline, plan)
         return plan.requeue_after
 
     async def _heed_alone(self, key: Key) -> timedelta | None:
@@ -116,6 +121,10 @@ class Reconciler:
         runs = self._cache.runs_of(key)
         for run in runs:
             if (drawing := heed_alone(run, now, self._limits.start)) is not None:
+                # After a start the watch may show a run before its pipeline: what is refused stays refused, so look first.
+                if (there := await self._store.read_pipeline(key)) is not None:
+                    self._cache.put_pipeline(there)
+                    return SOON
                 await self._draw_run(key, drawing)
                 return SOON
         waits = any(run.owner_uid is None and not run.is_over for run in runs)
@@ -134,7 +143,7 @@ class Reconciler:
         return Observation(
             now=self._clock.now().replace(microsecond=0),
             monotonic=now,
-            nonce=secrets.token_hex(8),
+            nonce=self._nonce(),
             pipeline=pipeline,
             runs=self._cache.runs_of(key),
             jobs=jobs,
@@ -280,7 +289,6 @@ class Reconciler:
             return Declined(failure=_failure_of(error, retryable=False))
         except UnavailableError as error:
             return Declined(failure=_failure_of(error, retryable=True))
-        logger.info("launched", extra={"job": job_id, "job_name": effect.job_name, "attempt": effect.ownership.attempt})
         return Launched(job_id=job_id)
 
     async def _validate(self, effect: Validate) -> Validation:
@@ -307,6 +315,37 @@ class Reconciler:
         self._lists.hurry(place)
         return StopCall(mode=effect.mode, at=at)
 
+
+def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
+    """Log one line for a pass that changed something: what was done, and how the pipeline stands if that is new."""
+    told = {} if plan.status == pipeline.status else {"ready": _ready(plan.status)}
+    done = {} if plan.effect is None or isinstance(plan.effect, LOOKS) else {"effect": type(plan.effect).__name__, **_about(plan.effect)}
+    if told or done:
+        logger.info("pass", extra={"pipeline": "/".join(key), **done, **told})
+
+
+def _ready(status: PipelineStatus) -> str:
+    ready = condition_of(status.conditions, "Ready")
+    return f"{ready.status} {ready.reason}" if ready is not None else ""
+
+
+def _about(effect: Effect) -> dict[str, object]:
+    """Return which run or job an effect was about."""
+    match effect:
+        case Launch():
+            return {"job_name": effect.job_name, "attempt": effect.ownership.attempt}
+        case StopJob():
+            return {"job": effect.job_id, "mode": effect.mode}
+        case DrawRun():
+            return {"run": effect.name, "result": effect.status.result} if effect.status.result else {"run": effect.name}
+        case CreateRun() | DeleteRun():
+            return {"run": effect.name}
+        case AddFinalizer() | RemoveFinalizer() | Validate() | LookAtJob() | LookForReason() | LookAtRun() | LookAtAccount():
+            return {}
+
+
+LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtRun, LookAtAccount)
+"""Effects that change nothing outside."""
 
 _MAY_HEAL = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED})
 """Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""

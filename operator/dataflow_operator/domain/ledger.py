@@ -150,6 +150,7 @@ class Entry:
     number: int
     digest: str
     revision: int
+    """0: what the run runs never was a revision of the pipeline."""
     cause: Cause
     strategy: Strategy | None = None
     run_uid: str | None = None

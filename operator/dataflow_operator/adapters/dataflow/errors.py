@@ -108,7 +108,8 @@ def dry_run_error(error: GoogleAPICallError) -> OutsideError | None:
         about_caller = any(sign in message for sign in _NOT_THE_TEMPLATE)
         return RefusedError(Reason.PERMISSION_DENIED if about_caller else Reason.TEMPLATE_UNREADABLE, message)
     if (reason := _DRY_RUN_REASONS.get(code)) is not None:
-        return RefusedError(reason, "; ".join([message, *_violations_of(error)]))
+        unsaid = (violation for violation in _violations_of(error) if violation not in message)
+        return RefusedError(reason, "; ".join([message, *unsaid]))
     return read_error(error)
 
 

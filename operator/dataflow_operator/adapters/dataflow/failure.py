@@ -57,10 +57,18 @@ def failure_of(errors: Sequence[str]) -> Failure | None:
         reversed(said), key=lambda text: ("Traceback" in text, _SECOND_HAND not in text.lower())
     )
     sign = next((sign for sign in _SIGNS if any(part in told for part in sign.words)), None)
-    message = calm(_shortened(told))
+    message = calm(_shortened(_last_line_first(told)))
     if sign is None:
         return Failure(reason=Reason.JOB_FAILED, kind=FailureClass.UNKNOWN, message=message, retryable=True)
     return Failure(reason=sign.reason, kind=sign.kind, message=message, retryable=sign.retryable)
+
+
+def _last_line_first(text: str) -> str:
+    """Return a traceback with what it comes to before how it came to it: a person sees the first line of a message."""
+    lines = text.splitlines()
+    if not text.startswith("Traceback") or len(lines) == 1:
+        return text
+    return "\n".join([lines[-1].strip(), *lines[:-1]])
 
 
 def _shortened(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -101,8 +102,10 @@ class SharedJobLists:
     def view(self, interest: Interest) -> JobsView | None:
         """Return what the last complete list of the place says about *interest*; None: there was none yet."""
         board = self._boards.get(interest.place)
-        if board is None or board.taken is None:
+        if board is None or (board.taken is None and board.failed is None):
             return None
+        if board.taken is None:
+            return JobsView(jobs=(), sent_at=-math.inf, failed=board.failed)
         taken = board.taken
         found = {job.id: job for job in taken.by_uid.get(interest.pipeline_uid, ())}
         found |= {job_id: job for job_id in interest.job_ids if (job := taken.by_id.get(job_id)) is not None}
@@ -185,6 +188,8 @@ class SharedJobLists:
 
     def _took(self, board: _Board, jobs: Iterable[Job], sent_at: float) -> None:
         before, recovered = board.taken, board.failed is not None
+        if recovered:
+            logger.info("job list is back")
         board.taken, board.failed = _indexed(jobs, sent_at), None
         if before is None or recovered:
             self._wake_all(board.followers)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of, merged
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.job import JobId
+from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Result, StopMode, failures_in_a_row
 from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
@@ -100,7 +100,8 @@ def _verdict(scene: Scene) -> Verdict:
             is_working=not obstacle.is_final,
             is_stalled=obstacle.is_final,
         )
-    if scene.seen.jobs is not None and scene.seen.jobs.failed and not scene.seen.list_is_fresh:
+    depends = bool(scene.status.ledger) or not scene.is_batch
+    if depends and scene.seen.jobs is not None and scene.seen.jobs.failed and not scene.seen.list_is_fresh:
         text = f"The job list cannot be read, so nothing is known of the jobs: {scene.seen.jobs.failed}"
         return Verdict(ready=Truth.UNKNOWN, reason=Reason.OBSERVING, message=text, is_working=True)
     if scene.spec is not None and scene.spec.suspend and (suspended := _suspended(scene)) is not None:
@@ -156,7 +157,8 @@ def _batch(scene: Scene) -> Verdict:
     entries = [entry for entry in scene.status.ledger if not entry.has_overrides]
     newest = entries[-1] if entries else None
     if newest is not None:
-        if newest.is_running:
+        last_attempt = newest.last_attempt
+        if newest.is_running or (last_attempt is not None and last_attempt.end is JobState.DONE):
             return Verdict(ready=Truth.TRUE, reason=Reason.RUN_IN_FLIGHT, message=f"Run {newest.run} is in flight{_next_waits(scene)}")
         return _under_way(scene, newest, Reason.LAUNCHING)
     last = scene.status.last_run
@@ -181,7 +183,9 @@ def _next_waits(scene: Scene) -> str:
 
 def _failed_for_good(last: LastRun) -> Verdict:
     reason = _reason(last.reason) or Reason.RETRIES_SPENT
-    text = f"Run {last.name} ended as {last.result}: {last.message or 'no reason was given'}; fix the cause and edit the spec, or create a DataflowRun to try again"
+    text = f"Run {last.name} ended as {last.result}: {last.message or 'no reason was given'}"
+    if reason is not Reason.JOB_TYPE_MISMATCH:
+        text += "; to try again, edit the spec or create a DataflowRun"
     return Verdict(ready=Truth.FALSE, reason=reason, message=text, is_stalled=True)
 
 
@@ -206,6 +210,8 @@ def _under_way(scene: Scene, entry: Entry, reason: Reason) -> Verdict:
 
 
 def _retrying(scene: Scene, entry: Entry, attempt: Attempt) -> Verdict:
+    if attempt.failure is not None and not attempt.failure.retryable:
+        return Verdict(ready=Truth.FALSE, reason=attempt.failure.reason, message=attempt.failure.message, is_working=True)
     policy = scene.spec.retry_policy if scene.spec else None
     count = failures_in_a_row(entry, policy.stable) if policy else 0
     limit = f" of {policy.maximum_attempts}" if policy and policy.maximum_attempts else ""
@@ -299,9 +305,10 @@ def _open_attempts(ledger: Iterable[Entry]) -> list[Attempt]:
 
 def _with_summary(scene: Scene, status: PipelineStatus) -> PipelineStatus:
     """Return *status* with the current (Streaming) or newest (Batch) run and its job."""
-    spec, ledger, last = scene.spec, status.ledger, status.last_run
+    spec, last = scene.spec, status.last_run
     if spec is None:
         return status
+    ledger = tuple(entry for entry in status.ledger if not (spec.is_batch and entry.has_overrides))
     serving = None if scene.is_batch else _serving(ledger)
     shown = serving or (ledger[-1] if ledger else None)
     if shown is None:

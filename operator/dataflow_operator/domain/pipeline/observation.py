@@ -21,7 +21,7 @@ class JobsView:
     jobs: tuple[Job, ...]
     """Jobs that bear the pipeline's label, that its ledger knows, or that hold a name it uses."""
     sent_at: float
-    """When the request of the last *complete* list was sent, on our monotonic clock, in seconds."""
+    """When the request of the last *complete* list was sent, on our monotonic clock, in seconds; minus infinity: there was none yet."""
     failed: str | None = None
     """Why newer lists failed, if they did: then this one is old, and nothing is known since."""
 

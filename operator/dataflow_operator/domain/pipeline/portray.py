@@ -35,7 +35,7 @@ def picture_of(
         conditions=merged(run.status.conditions, _run_conditions(entry, result), generation=run.generation, now=seen.now),
         number=entry.number,
         cause=entry.cause,
-        revision=entry.revision,
+        revision=entry.revision or None,
         digest=entry.digest,
         replaces=replaced,
         pipeline_uid=seen.pipeline.uid,

@@ -21,7 +21,7 @@ def due_in(world: World) -> timedelta | None:
     What changes nothing once its time has passed counts only while it lies ahead: an old wait must not cost a pass a second.
     """
     owed = [due for entry in world.ledger for due in (*_retries(world, entry), *_waits(world, entry))]
-    ahead = [*_rechecks(world), *(due for entry in world.ledger for due in _changes(world, entry))]
+    ahead = [*_rechecks(world), *_blindness(world), *(due for entry in world.ledger for due in _changes(world, entry))]
     return min((max(due, _FLOOR) for due in (*owed, *(due for due in ahead if due >= timedelta(0)))), default=None)
 
 
@@ -61,6 +61,13 @@ def _changes(world: World, entry: Entry) -> Iterator[timedelta]:
         call = world.seen.memory.stops.get(attempt.job_id) if attempt.job_id else None
         if attempt.is_open and entry.stop is not None and call is not None:
             yield _left(world.seen, call.at, world.seen.limits.stop_again)
+
+
+def _blindness(world: World) -> Iterator[timedelta]:
+    """When a list that could not be read anew becomes too old to say anything."""
+    jobs = world.seen.jobs
+    if jobs is not None and jobs.failed:
+        yield _left(world.seen, jobs.sent_at, world.seen.limits.list_age) + _FLOOR
 
 
 def _rechecks(world: World) -> Iterator[timedelta]:

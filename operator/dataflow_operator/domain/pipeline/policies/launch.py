@@ -60,7 +60,8 @@ def _place_for(world: World, entry: Entry, spec: ResolvedSpec) -> Place | Obstac
         if holder.is_unlabelled or (holder.ownership is not None and holder.ownership.pipeline_uid == world.pipeline.uid):
             return None
         text = (
-            f"Job {holder.id} has the name {name} and is not of this pipeline: set another spec.jobName in a new pipeline, or end that job"
+            f"Job {holder.id} has the name {name} and is not of this pipeline: end that job, "
+            "or delete this pipeline and create it with another spec.jobName"
         )
         return Obstacle(reason=Reason.JOB_NAME_TAKEN, message=text, is_final=False)
     return Place(job_name=name, base=base)

@@ -95,19 +95,29 @@ def _admit(world: World, run: Run, spec: ResolvedSpec) -> Choice:
     """Give a person's run its entry."""
     number, status = next_number(world), world.status
     digest = digest_of(spec)
-    revision = status.started_revision if digest == status.started_digest else status.started_revision + 1
     entry = Entry(
         run=run.name,
         number=number,
         run_uid=run.uid,
         digest=digest,
-        revision=max(revision, 1),
+        revision=_revision_of(world, run, digest),
         cause=Cause.ROLLBACK if run.rerun_of else Cause.ASKED,
         asked=True,
         has_overrides=bool(run.parameters) or run.rerun_of is not None,
     )
     changed = replace(status, ledger=with_entry(world.ledger, entry), run_number=number)
     return Choice(world=world.but(changed), effect=LookAtRun(name=run.name))
+
+
+def _revision_of(world: World, run: Run, digest: str) -> int:
+    """Return the number of the revision that a person's run runs; 0 for one with parameters of its own, which is no revision."""
+    look = world.seen.memory.runs.get(run.rerun_of) if run.rerun_of else None
+    if run.parameters:
+        return 0
+    if look is not None and look.run is not None:
+        return look.run.status.revision or 0
+    started = world.status.started_revision
+    return started if digest == world.status.started_digest else started + 1
 
 
 def _refuse(world: World, run: Run, result: Result, reason: Reason, message: str) -> Choice:

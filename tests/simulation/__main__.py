@@ -1,0 +1,122 @@
+"""Live many lives on all cores, or tell the story of one: ``python -m tests.simulation CASES=20000 SEED=1``, ``… SEED=7 TRACE=1``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.simulation.faults import Fault
+from tests.simulation.life import Ending, live
+from tests.simulation.referee import Finding, Harm
+
+SEEDS_SHOWN: Final = 8
+"""Seeds that are named for each kind of finding."""
+
+PROGRESS_SECONDS: Final = 5.0
+"""How often progress is shown."""
+
+COUNTED: Final = (Harm.DUPLICATE, Harm.LOST, Harm.STUCK, Harm.ORPHAN)
+"""What the last line counts; everything else that was found stands above it."""
+
+
+@dataclass(slots=True)
+class Total:
+    """What came of all lives so far."""
+
+    cases: int = 0
+    turns: int = 0
+    launches: int = 0
+    faults: Counter[Fault] = field(default_factory=Counter[Fault])
+    harms: Counter[Harm] = field(default_factory=Counter[Harm])
+    seeds: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict[str, list[int]](list))
+
+    def add(self, ending: Ending) -> None:
+        """Count a life."""
+        self.cases += 1
+        self.turns += ending.turns
+        self.launches += ending.launches
+        self.faults.update(ending.faults)
+        for harm, kind in {(finding.harm, _kind_of(finding)) for finding in ending.findings}:
+            self.harms[harm] += 1
+            self.seeds[kind].append(ending.seed)
+
+    def line(self) -> str:
+        """Return the last line."""
+        harms = "  ".join(f"{harm}: {self.harms[harm]}" for harm in COUNTED)
+        return f"cases: {self.cases}  steps: {self.turns}  faults: {self.faults.total()}  {harms}"
+
+
+def main(arguments: Iterable[str]) -> int:
+    """Do what the arguments say; return the exit code."""
+    said = dict(argument.split("=", 1) for argument in arguments if "=" in argument and not argument.endswith("="))
+    seed = int(said.get("SEED", "1"))
+    if said.get("TRACE"):
+        return _tell(seed)
+    return _live(range(seed, seed + int(said.get("CASES", "20000"))))
+
+
+def _tell(seed: int) -> int:
+    """Tell the story of one life."""
+    ending = live(seed, is_told=True)
+    sys.stdout.writelines(f"{line}\n" for line in ending.lines)
+    found = "\n".join(f"FOUND: {finding}" for finding in ending.findings) or "nothing was found"
+    sys.stdout.write(f"seed {seed}: {ending.seconds:.0f} s, {ending.passes} passes, {ending.launches} launches; trace {ending.digest}\n{found}\n")
+    return 1 if ending.findings else 0
+
+
+def _live(seeds: range) -> int:
+    """Live all lives and show what came of them."""
+    cores = os.cpu_count() or 1
+    began = shown = time.monotonic()
+    total = Total()
+    sys.stdout.write(f"{len(seeds)} lives from seed {seeds.start}, on {cores} cores\n")
+    for ending in _endings(seeds, cores):
+        total.add(ending)
+        if time.monotonic() - shown > PROGRESS_SECONDS:
+            shown = time.monotonic()
+            rate = total.cases / (shown - began)
+            sys.stdout.write(f"  {total.cases} of {len(seeds)} lives, {rate:.0f} a second, {total.harms.total()} with findings\n")
+            sys.stdout.flush()
+    for fault, count in sorted(total.faults.items()):
+        sys.stdout.write(f"  {count:9} {fault}\n")
+    sys.stdout.write(f"  {total.launches:9} launches, in {time.monotonic() - began:.0f} s\n")
+    for kind, found in sorted(total.seeds.items()):
+        sys.stdout.write(f"FOUND in {len(found)} lives: {kind}; replay with SEED={found[0]} TRACE=1 (also {found[1:SEEDS_SHOWN]})\n")
+    sys.stdout.write(f"{total.line()}\n")
+    return 1 if total.harms else 0
+
+
+def _endings(seeds: range, cores: int) -> Iterator[Ending]:
+    """Yield the endings of lives in the order in which they end."""
+    if cores == 1 or len(seeds) == 1:
+        yield from map(_one, seeds)
+        return
+    context = multiprocessing.get_context("fork")
+    with context.Pool(cores) as pool:
+        yield from pool.imap_unordered(_one, seeds, chunksize=8)
+
+
+def _one(seed: int) -> Ending:
+    """Live one life; one that cannot be lived to its end is a finding, too."""
+    try:
+        return live(seed)
+    except Exception:  # noqa: BLE001 # a mistake of the simulation must name its seed, too
+        finding = Finding(Harm.STUCK, "simulation:", traceback.format_exc(limit=-3))
+        return Ending(seed=seed, findings=(finding,), faults=Counter(), turns=0, launches=0, passes=0, seconds=0.0)
+
+
+def _kind_of(finding: Finding) -> str:
+    """Return a finding without what differs from life to life: numbers, ids and what stands in brackets."""
+    words = str(finding).split()
+    return " ".join(word for word in words if not any(letter.isdigit() for letter in word) or word.startswith("G"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,260 @@
+"""Seeded bugs: the production engine with one rule taken out. Each must be found; a simulation that finds none of them proves nothing."""
+
+# pyright: reportPrivateUsage=false
+# A bug is seeded where the rule stands, and that is often a private function.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+
+from dataflow_operator.adapters.dataflow.joblist import SharedJobLists
+from dataflow_operator.controller.reconcile import Reconciler
+from dataflow_operator.domain.errors import AmbiguousError, StaleError, UnavailableError
+from dataflow_operator.domain.ledger import Entry, Knowledge, StopMode, followed, result_of
+from dataflow_operator.domain.pipeline import decide as decisions
+from dataflow_operator.domain.pipeline import learn
+from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.plan import Launch, RemoveFinalizer, StopJob
+from dataflow_operator.domain.pipeline.policies import finish, keep, start
+from dataflow_operator.domain.pipeline.world import Choice, World
+
+Patch = pytest.MonkeyPatch
+
+YOUNG_SECONDS: Final = 15.0
+"""Long enough to look careful, and much shorter than a launch may be late."""
+
+
+def no_claim(patch: Patch) -> None:
+    """A launch is not on record before it is sent."""
+    report: Any = Reconciler._report
+
+    async def unclaimed(self: Any, key: Any, pipeline: Any, plan: Any) -> Any:
+        return pipeline if isinstance(plan.effect, Launch) else await report(self, key, pipeline, plan)
+
+    patch.setattr(Reconciler, "_report", unclaimed)
+
+
+def no_settle(patch: Patch) -> None:
+    """An unanswered claim is closed by the first list that does not show its job."""
+    patch.setattr(learn, "_is_settled", lambda seen, _attempt: seen.jobs is not None)
+
+
+def young_absence(patch: Patch) -> None:
+    """An unanswered claim is closed long before its launch is certainly dead."""
+
+    def settled(seen: Observation, attempt: Any) -> bool:
+        first = seen.memory.sightings.get(attempt.claim.nonce)
+        return first is not None and seen.jobs is not None and seen.jobs.sent_at - first >= YOUNG_SECONDS
+
+    patch.setattr(learn, "_is_settled", settled)
+
+
+def adoption_by_name(patch: Patch) -> None:
+    """A job that has the name and no labels is taken for ours."""
+    searched: Any = learn._searched
+
+    def adopted(seen: Observation, spec: Any, entry: Any, attempt: Any, known: Any) -> Any:
+        jobs = seen.jobs.jobs if seen.jobs is not None else ()
+        job = next((job for job in jobs if job.is_active and job.name == attempt.job_name and job.id not in known), None)
+        return followed(attempt, job, Knowledge.LABEL, seen.now) if job is not None else searched(seen, spec, entry, attempt, known)
+
+    patch.setattr(learn, "_searched", adopted)
+
+
+def failed_list_is_empty(patch: Patch) -> None:
+    """A list that failed counts as one without jobs."""
+
+    def took_nothing(self: Any, _place: Any, board: Any, _message: str) -> None:
+        self._took(board, (), self._clock.monotonic())
+
+    patch.setattr(SharedJobLists, "_failed", took_nothing)
+
+
+def no_sweep(patch: Patch) -> None:
+    """Jobs that no entry knows are left alone."""
+    patch.setattr(learn, "STEPS", tuple(step for step in learn.STEPS if step is not learn.sweep))
+
+
+def no_seal(patch: Patch) -> None:
+    """What is superseded may still launch."""
+    superseded: Any = start._superseded
+    patch.setattr(start, "_superseded", lambda world, entry: replace(superseded(world, entry), sealed=False, stop=entry.stop))
+
+
+def early_release(patch: Patch) -> None:
+    """A deleted pipeline goes as soon as its jobs were told to stop."""
+
+    def released(world: World) -> Choice | None:
+        told = all(entry.stop is not None for entry in world.ledger)
+        return Choice(world=world, effect=RemoveFinalizer(), unreported=True) if world.pipeline.is_deleting and told else None
+
+    patch.setattr(decisions, "POLICIES", (released, *decisions.POLICIES))
+
+
+def release_without_a_list(patch: Patch) -> None:
+    """A deleted pipeline goes when its ledger is empty, whatever the list shows."""
+    patch.setattr(keep, "nothing_runs", lambda _world: True)
+    no_sweep(patch)
+
+
+def stop_by_name(patch: Patch) -> None:
+    """Whatever has the name of a job that is to end is stopped."""
+
+    def stopped(world: World) -> Choice | None:
+        names = {attempt.job_name for entry in world.ledger if entry.stop is not None for attempt in entry.attempts}
+        job = next((job for job in (world.seen.jobs.jobs if world.seen.jobs else ()) if job.is_active and job.name in names), None)
+        asked = job is not None and job.id in world.seen.memory.stops
+        return Choice(world=world, effect=StopJob(job_id=job.id, mode=StopMode.CANCEL)) if job is not None and not asked else None
+
+    patch.setattr(decisions, "POLICIES", (*decisions.POLICIES[:4], stopped, *decisions.POLICIES[4:]))
+
+
+def stale_list(patch: Patch) -> None:
+    """A launch stands on a list of any age, and an old one cannot show what others launched."""
+    patch.setattr(Observation, "list_is_fresh", property(lambda seen: seen.jobs is not None))
+    patch.setattr(SharedJobLists, "_rest", _for_ever)
+
+
+async def _for_ever(_self: Any, board: Any, _since: float) -> None:
+    """Poll only when something was changed."""
+    board.bell.clear()
+    await board.bell.wait()
+
+
+def early_result(patch: Patch) -> None:
+    """A run that was told to stop is over before its job is."""
+
+    def over(seen: Observation, spec: Any, ledger: Any) -> list[learn.Over]:
+        policy, found = spec.retry_policy, []
+        for entry in ledger:
+            ended = replace(entry, attempts=tuple(attempt for attempt in entry.attempts if not attempt.is_open))
+            considered = ended if entry.stop is not None else entry
+            result = result_of(considered, is_batch=spec.is_batch, maximum_attempts=policy.maximum_attempts, stable=policy.stable)
+            found += [learn.Over(entry=entry, result=result)] if result is not None else []
+        assert seen is not None
+        return found
+
+    patch.setattr(finish, "over_in", over)
+
+
+def not_found_believed(patch: Patch) -> None:
+    """One 404 is the end of a job."""
+
+    def gone(seen: Observation, job_id: Any) -> bool:
+        look = seen.memory.jobs.get(job_id)
+        return look is not None and look.job is None
+
+    patch.setattr(learn, "_is_gone", gone)
+
+
+def unanswered_is_over(patch: Patch) -> None:
+    """A run whose launch got no answer is free to launch again."""
+    patch.setattr(Entry, "is_open", property(lambda entry: any(one.is_open and one.job_id is not None for one in entry.attempts)))
+
+
+def reused_numbers(patch: Patch) -> None:
+    """Attempts are numbered by how many are kept."""
+    patch.setattr(Entry, "next_number", property(lambda entry: max(sum(one.end != "Absent" for one in entry.attempts), 1)))
+
+
+def update_stops_first(patch: Patch) -> None:
+    """An update ends the old job before it knows whether the new one fits."""
+    superseded: Any = start._superseded
+
+    def stopped(world: World, entry: Entry) -> Entry:
+        sealed: Entry = superseded(world, entry)
+        return sealed.marked(StopMode.CANCEL, "a newer revision takes over", world.seen.now)
+
+    patch.setattr(start, "_superseded", stopped)
+
+
+def forgotten_memory(patch: Patch) -> None:
+    """What a batch pipeline ran is forgotten with the run."""
+    without: Any = finish.without_finished
+
+    def forgetful(world: World) -> World:
+        rest: World = without(world)
+        left = len(rest.ledger) < len(world.ledger)
+        return rest.but(replace(rest.status, started_digest=None)) if left else rest
+
+    patch.setattr(decisions, "without_finished", forgetful)
+
+
+def forced_writes(patch: Patch) -> None:
+    """A status is written whatever was written meanwhile."""
+    report: Any = Reconciler._report
+
+    async def forced(self: Any, key: Any, pipeline: Any, plan: Any) -> Any:
+        try:
+            return await report(self, key, pipeline, plan)
+        except StaleError:
+            fresh = await self._store.read_pipeline(key)
+            if fresh is None or fresh.uid != pipeline.uid:
+                raise
+            return await report(self, key, replace(pipeline, resource_version=fresh.resource_version), plan)
+
+    patch.setattr(Reconciler, "_report", forced)
+
+
+def ambiguous_is_refused(patch: Patch) -> None:
+    """A launch without an answer counts as one that made no job."""
+    launch: Any = Reconciler._launch
+
+    async def certain(self: Any, effect: Launch, began: float) -> Any:
+        dataflow, self._dataflow = self._dataflow, _Certain(self._dataflow)
+        try:
+            return await launch(self, effect, began)
+        finally:
+            self._dataflow = dataflow
+
+    patch.setattr(Reconciler, "_launch", certain)
+
+
+class _Certain:
+    """A Dataflow whose every failure is taken for a no."""
+
+    def __init__(self, dataflow: Any) -> None:
+        self._dataflow = dataflow
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dataflow, name)
+
+    async def launch(self, order: Launch) -> Any:
+        try:
+            return await self._dataflow.launch(order)
+        except AmbiguousError as error:
+            raise UnavailableError(error.reason, error.message) from error
+
+
+def unfinished_batches(patch: Patch) -> None:
+    """A run leaves the ledger before its object was told its result."""
+    patch.setattr(finish, "_is_told", lambda _world, _over: True)
+
+
+BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
+    no_claim,
+    no_settle,
+    young_absence,
+    adoption_by_name,
+    failed_list_is_empty,
+    no_sweep,
+    no_seal,
+    early_release,
+    release_without_a_list,
+    stop_by_name,
+    stale_list,
+    early_result,
+    not_found_believed,
+    unanswered_is_over,
+    reused_numbers,
+    update_stops_first,
+    forgotten_memory,
+    forced_writes,
+    ambiguous_is_refused,
+    unfinished_batches,
+)
+"""Each takes one rule of the protocol away."""

@@ -1,0 +1,225 @@
+"""One seed, one life: pipelines, replicas, owners and faults; then the faults stop, and rest is demanded."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+from tests.simulation.faults import PROFILES, Chances, Fault, Trouble
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.outside import Cloud
+from tests.simulation.owner import Owner
+from tests.simulation.referee import Finding, Harm, Referee
+from tests.simulation.replica import SETTINGS, Replica
+from tests.simulation.rest import unrest
+from tests.simulation.story import Story
+from tests.simulation.wire import Outages
+from tests.simulation.world import ApiServer
+
+from dataflow_emulator.jobs import Options
+from dataflow_operator.controller.ports import Key
+from dataflow_operator.domain.job import PipelineType
+
+CALM_SECONDS: Final = 9000.0
+"""How long after the last fault everything must be at rest: the longest wait of the engine and a clock that was an hour ahead, twice."""
+
+LOOK_SECONDS: Final = 15.0
+"""How often rest is looked for."""
+
+QUIET_SECONDS: Final = 60.0
+"""How long rest must last: nothing written, nothing launched, hardly a pass."""
+
+QUIET_PASSES: Final = 12
+"""Passes of one replica that rest may cost in that time; a re-list and a list of jobs may each wake a key. Source: chosen."""
+
+LONGEST_SECONDS: Final = 40000.0
+"""How long a life may last at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What came of a life."""
+
+    seed: int
+    findings: tuple[Finding, ...]
+    faults: Counter[Fault]
+    turns: int
+    launches: int
+    passes: int
+    seconds: float
+    """Virtual seconds."""
+    digest: str = ""
+    lines: tuple[str, ...] = field(default=(), repr=False)
+
+
+class Life:
+    """A world of its own."""
+
+    def __init__(self, seed: int, *, is_told: bool = False, trouble: Trouble | None = None, replicas: int | None = None) -> None:
+        self.seed = seed
+        self.chance = Random(seed)
+        self.loop = VirtualLoop(Random(seed + 1) if self.chance.random() < 0.3 else None)
+        self.trouble = trouble or Chances(self.chance, self.chance.choice(PROFILES))
+        self.story = Story(self.loop.time, is_kept=is_told)
+        self.referee = Referee(self.story, self.loop.time)
+        self.outages = Outages()
+        self.server = ApiServer(self.loop, self.chance, self.story, self.referee)
+        self.cloud = Cloud(
+            loop=self.loop,
+            chance=self.chance,
+            trouble=self.trouble,
+            story=self.story,
+            judge=self.referee,
+            options=_options(self.chance),
+            lag=SETTINGS.list_lag_seconds,
+        )
+        self.referee.watch(self.server, self.cloud)
+        self.replicas = [self._replica(number) for number in range(replicas or self.chance.choice([1, 1, 2, 3]))]
+
+    def run(self) -> Ending:
+        """Live it."""
+        random.seed(self.seed)
+        try:
+            self.loop.run_until_complete(self._bounded())
+        finally:
+            for replica in self.replicas:
+                replica.stop()
+            _end_tasks(self.loop)
+        return Ending(
+            seed=self.seed,
+            findings=tuple(self.referee.findings),
+            faults=self.trouble.tally,
+            turns=self.loop.turns,
+            launches=self.cloud.launches,
+            passes=sum(replica.passes.count for replica in self.replicas),
+            seconds=self.loop.time(),
+            digest=self.story.digest() if self.story.is_kept else "",
+            lines=tuple(self.story.lines),
+        )
+
+    async def live(self) -> None:
+        """Let owners act and things go wrong."""
+        names = ["orders", "sales"] if self.chance.random() < 0.2 else ["orders"]
+        owners = [self.owner(name) for name in names]
+        trouble = asyncio.ensure_future(self._troubles())
+        await asyncio.gather(*(owner.live(self.chance.choice([1, 2, 4, 8])) for owner in owners))
+        await asyncio.sleep(self.chance.random() * 60)
+        trouble.cancel()
+
+    def owner(self, name: str, kind: PipelineType | None = None) -> Owner:
+        """Return the owner of a pipeline of that name."""
+        return Owner(
+            key=Key("team-a", name),
+            kind=kind or self.chance.choice([PipelineType.STREAMING, PipelineType.STREAMING, PipelineType.BATCH]),
+            chance=self.chance,
+            story=self.story,
+            server=self.server,
+            cloud=self.cloud,
+            referee=self.referee,
+        )
+
+    async def rest(self) -> None:
+        """Let all be well, and wait until everything is as it must be, and stays so."""
+        self.story.tell("world", "all faults end")
+        self.trouble.end()
+        self.outages.end()
+        self.cloud.heal()
+        for replica in self.replicas:
+            replica.heal()
+        until = self.loop.time() + CALM_SECONDS
+        quiet_since, before = self.loop.time(), self._traces()
+        while not self.referee.findings:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.cloud.heal()
+            missing = list(unrest(self.server, self.cloud))
+            now = self._traces()
+            is_busy = now[:2] != before[:2] or now[2] - before[2] > QUIET_PASSES * len(self.replicas)
+            if missing or is_busy:
+                quiet_since, before = self.loop.time(), now
+            if self.loop.time() - quiet_since >= QUIET_SECONDS:
+                return
+            if self.loop.time() >= until:
+                for finding in missing or [Finding(Harm.STUCK, "G5", "all is as it must be, and there is no rest")]:
+                    self.referee.find(finding.harm, finding.promise, finding.text)
+
+    # within
+
+    async def _bounded(self) -> None:
+        for replica in self.replicas:
+            replica.start()
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                await self.live()
+                await self.rest()
+        except TimeoutError:
+            self.referee.find(Harm.STUCK, "G5", "the life does not end")
+
+    def _traces(self) -> tuple[int, int, int]:
+        return self.server.writes, self.cloud.launches, sum(replica.passes.count for replica in self.replicas)
+
+    async def _troubles(self) -> None:
+        """Let clocks step and whole services be away."""
+        while True:
+            await asyncio.sleep(self.chance.random() * 120)
+            for whom in (Fault.AWAY_KUBERNETES, Fault.AWAY_DATAFLOW):
+                if self.trouble.strikes(whom):
+                    until = self.loop.time() + self.chance.uniform(5, 240)
+                    self.story.tell("world", whom, f"until {until:.0f}")
+                    self.outages.begin(whom, until)
+            if self.trouble.strikes(Fault.CLOCK_STEP):
+                self.chance.choice(self.replicas).step_clock()
+            if self.trouble.strikes(Fault.AMNESIA):
+                self.server.restore_an_older_status()
+
+    def _replica(self, number: int) -> Replica:
+        return Replica(
+            number=number,
+            loop=self.loop,
+            chance=self.chance,
+            trouble=self.trouble,
+            outages=self.outages,
+            story=self.story,
+            server=self.server,
+            cloud=self.cloud,
+            surprise=self.referee.surprise,
+        )
+
+
+def _options(chance: Random) -> Options:
+    """Return how true to life the service is, in this life."""
+    return Options(
+        free_parameters="",
+        labels_while_queued=chance.random() < 0.5,
+        not_ready_for=timedelta(seconds=chance.choice([0, 0, 10])),
+        error_lag=timedelta(seconds=chance.choice([0, 5, 50])),
+    )
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """End what is still under way, so that nothing of a life outlives it."""
+    for _ in range(10):
+        tasks = asyncio.all_tasks(loop)
+        if not tasks:
+            break
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(tasks, timeout=60))
+    loop.close()
+
+
+def live(seed: int, *, is_told: bool = False) -> Ending:
+    """Live one life; log nothing of it."""
+    logging.disable(logging.CRITICAL)
+    try:
+        return Life(seed, is_told=is_told).run()
+    finally:
+        logging.disable(logging.NOTSET)
+        if seed % 50 == 0:
+            gc.collect()

@@ -1,0 +1,338 @@
+"""Dataflow, in memory: the emulator's own state machine and timeline, seen through lists that lag and reads that err."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Final, Protocol
+
+from google.api_core import exceptions
+from google.api_core.exceptions import GoogleAPICallError
+from grpc import StatusCode
+from tests.simulation.fates import fate_of
+from tests.simulation.faults import Fault, Trouble
+from tests.simulation.story import Story
+from tests.simulation.world import DAWN
+
+from dataflow_emulator.commands import Cancel, Drain, Resize, Run
+from dataflow_emulator.engine import Event, Importance, JobType, Outcome
+from dataflow_emulator.engines.script import PREFIX, Scripts
+from dataflow_emulator.engines.timeline import Timeline
+from dataflow_emulator.jobs import Job as Form
+from dataflow_emulator.jobs import JobState as State
+from dataflow_emulator.jobs import Launch as Request
+from dataflow_emulator.jobs import Options
+from dataflow_emulator.machine import Machine
+from dataflow_emulator.read import seen
+from dataflow_emulator.refusals import RefusedError as MachineError
+from dataflow_emulator.template import Template
+from dataflow_operator.adapters.dataflow.errors import dry_run_error, launch_error, stop_error
+from dataflow_operator.adapters.dataflow.failure import failure_of
+from dataflow_operator.controller.ports import Place
+from dataflow_operator.domain.errors import AmbiguousError, Failure, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.job import Job, JobId, PipelineType, state_of
+from dataflow_operator.domain.ledger import StopMode
+from dataflow_operator.domain.names import labels_of, ownership_of
+from dataflow_operator.domain.pipeline.plan import Launch
+
+TEMPLATES: Final[Mapping[PipelineType, Template]] = {
+    PipelineType.STREAMING: Template(path="gs://templates/stream", image="stream", streaming=True),
+    PipelineType.BATCH: Template(path="gs://templates/batch", image="batch", streaming=False),
+}
+
+PLACE: Final = Place(project="acme", region="region")
+"""Where all jobs of these lives run."""
+
+BEHIND_SECONDS: Final = 20.0
+"""How old the states in a list may be at most."""
+
+PURGED_SECONDS: Final = 60.0
+"""How soon after its end a purged job is gone; the real service waits 30 days."""
+
+_TYPES: Final = {JobType.BATCH: PipelineType.BATCH, JobType.STREAMING: PipelineType.STREAMING}
+
+
+class Judge(Protocol):
+    """Sees what is asked of Dataflow."""
+
+    def launched(self, made: Made) -> None:
+        """A launch was carried out."""
+        ...
+
+    def stopped(self, made: Made, mode: StopMode) -> None:
+        """One of the operators asks a job to stop."""
+        ...
+
+
+@dataclass(slots=True)
+class Made:
+    """A job as it truly is, and as it is seen."""
+
+    form: Form
+    order: Launch | None
+    """None: a stranger's."""
+    visible_from: float
+    """When lists begin to show it."""
+    is_purged_early: bool
+    past: list[tuple[float, Form]] = field(default_factory=list[tuple[float, Form]])
+    """Former forms and when each ended."""
+    has_run: bool = False
+
+    @property
+    def id(self) -> JobId:
+        """The job's id."""
+        return JobId(self.form.id)
+
+    @property
+    def state(self) -> State:
+        """The job's true state."""
+        return self.form.state
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the job truly runs, waits or stops."""
+        return not self.form.state.is_terminal
+
+
+class Cloud:
+    """A Dataflow of one project and region."""
+
+    def __init__(
+        self, *, loop: asyncio.AbstractEventLoop, chance: Random, trouble: Trouble, story: Story, judge: Judge, options: Options, lag: float
+    ) -> None:
+        self.jobs: dict[JobId, Made] = {}
+        self.launches = 0
+        self._loop = loop
+        self._chance = chance
+        self._trouble = trouble
+        self._story = story
+        self._judge = judge
+        self._lag = lag
+        self._machine = Machine(random=chance, options=options)
+        self._timeline = Timeline(Scripts())
+        self._shown: dict[int, tuple[Form, Job]] = {}
+        """By the identity of a form: how it is seen."""
+        self._alarm: asyncio.TimerHandle | None = None
+
+    # what the operator calls
+
+    def launch(self, order: Launch, credential_until: float) -> JobId:
+        """Launch a job, unless the request comes with a credential that is dead."""
+        if self._loop.time() > credential_until:
+            self._trouble.tally[Fault.CREDENTIAL_DEAD] += 1
+            raise UnavailableError(Reason.UNAUTHENTICATED, "the credential is dead")
+        if self._trouble.strikes(Fault.LAUNCH_DENIED):
+            raise RefusedError(Reason.PERMISSION_DENIED, "not now")
+        is_update = order.base_job_id is not None
+        try:
+            if self._trouble.strikes(Fault.LAUNCH_OVER_QUOTA):
+                raise _error(StatusCode.RESOURCE_EXHAUSTED, "quota")
+            fate = fate_of(self._chance, self._trouble, order.spec.type, is_update=is_update)
+            made = self._begin(order, {**order.spec.parameters, **fate})
+        except GoogleAPICallError as error:
+            raise launch_error(error, is_update=is_update) from error
+        self._story.tell("cloud", "LAUNCHED", made.id, _said(order), f"of run {order.ownership.run_number}/{order.ownership.attempt}", fate)
+        self.launches += 1
+        self._judge.launched(made)
+        if self._trouble.strikes(Fault.LAUNCH_BAD_ANSWER):
+            raise AmbiguousError(Reason.INVALID_ARGUMENT, "the request was bad, and yet")
+        return made.id
+
+    def try_out(self) -> None:
+        """Answer a dry run: the templates of these lives are good."""
+        if self._trouble.strikes(Fault.LAUNCH_DENIED):
+            error = dry_run_error(_error(StatusCode.UNAVAILABLE, "not now"))
+            assert error is not None
+            raise error
+
+    def stop(self, job_id: JobId, mode: StopMode) -> None:
+        """Ask a job to drain or to be cancelled."""
+        made = self.jobs[job_id]
+        self._judge.stopped(made, mode)
+        try:
+            self._request(made, State.DRAINED if mode is StopMode.DRAIN else State.CANCELLED)
+        except GoogleAPICallError as error:
+            if (said := stop_error(error)) is not None:
+                raise said from error
+
+    def read(self, job_id: JobId) -> Job | None:
+        """Return a job, or None where the service does not know it, or errs."""
+        made = self.jobs.get(job_id)
+        if made is None or self._is_purged(made) or self._trouble.strikes(Fault.JOB_UNKNOWN):
+            return None
+        return self._as_seen(made.form)
+
+    def failure(self, job_id: JobId) -> Failure | None:
+        """Return why a job failed, once its messages say so."""
+        page = self._machine.records.messages(job_id, self._now(), minimum=Importance.ERROR)
+        return failure_of([message.text for message in page.entries])
+
+    def listed(self) -> tuple[Job, ...]:
+        """Return a complete list: late, and with states that may be behind."""
+        now = self._loop.time()
+        if self._trouble.strikes(Fault.LIST_FAILED):
+            raise UnavailableError(Reason.UNAVAILABLE, "the list lacks a region")
+        behind = self._chance.random() * BEHIND_SECONDS if self._trouble.strikes(Fault.LIST_BEHIND) else 0.0
+        return tuple(self._as_seen(_form_at(made, now - behind)) for made in self.jobs.values() if self._is_listed(made, now))
+
+    # what others do
+
+    def launch_by_stranger(self, name: str, kind: PipelineType) -> None:
+        """Let somebody else launch a job under a name, if it is free."""
+        request = Request(project=PLACE.project, location=PLACE.region, name=name, parameters=fate_of(self._chance, self._trouble, kind))
+        try:
+            form = self._machine.launch(request, TEMPLATES[kind], self._now())
+        except MachineError:
+            return
+        assert form is not None
+        made = self._note(form, None)
+        self._settle()
+        self._trouble.tally[Fault.NAME_TAKEN] += 1
+        self._story.tell("stranger", "launches", made.id, name)
+
+    def cancel_by_hand(self, job_id: JobId) -> None:
+        """Let somebody cancel a job on the console."""
+        try:
+            self._request(self.jobs[job_id], State.CANCELLED)
+        except GoogleAPICallError:
+            return
+        self._story.tell("somebody", "cancels", job_id)
+
+    def heal(self) -> None:
+        """Let lists be up to date, strangers go, and somebody cancel the drains that never end."""
+        for made in self.jobs.values():
+            made.visible_from = min(made.visible_from, self._loop.time())
+            if made.is_active and (made.order is None or made.form.launch.parameters[f"{PREFIX}drainSeconds"] == "never"):
+                self.cancel_by_hand(made.id)
+
+    def active_of(self, pipeline_uid: str) -> list[Made]:
+        """Return the jobs of a pipeline that are truly active."""
+        return [made for made in self.jobs.values() if made.is_active and made.order and made.order.ownership.pipeline_uid == pipeline_uid]
+
+    # within
+
+    def _now(self) -> datetime:
+        return DAWN + timedelta(seconds=self._loop.time())
+
+    def _begin(self, order: Launch, parameters: Mapping[str, str]) -> Made:
+        request = Request(
+            project=order.spec.project,
+            location=order.spec.region,
+            name=order.job_name,
+            parameters=parameters,
+            environment={"additionalUserLabels": labels_of(order.ownership)},
+            update=order.base_job_id is not None,
+        )
+        try:
+            form = self._machine.launch(request, TEMPLATES[order.spec.type], self._now())
+        except MachineError as error:
+            raise _error(StatusCode[error.code.name], error.message) from error
+        assert form is not None
+        made = self._note(form, order)
+        self._settle()
+        return made
+
+    def _note(self, form: Form, order: Launch | None) -> Made:
+        hidden = self._chance.random() * (self._lag if self._trouble.strikes(Fault.JOB_HIDDEN) else 2.0)
+        made = Made(
+            form=form, order=order, visible_from=self._loop.time() + hidden, is_purged_early=self._trouble.strikes(Fault.JOB_PURGED)
+        )
+        self.jobs[made.id] = made
+        return made
+
+    def _request(self, made: Made, state: State) -> None:
+        try:
+            self._machine.request(made.form, state, self._now())
+        except MachineError as error:
+            raise _error(StatusCode[error.code.name], error.message) from error
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take what the machine decided: forms into the jobs, commands into the timeline; and be there when the next thing is due."""
+        outbox = self._machine.take()
+        now = self._loop.time()
+        for form in outbox.jobs:
+            made = self.jobs.get(JobId(form.id))
+            if made is not None and made.form is not form:
+                made.past.append((now, made.form))
+                made.has_run = made.has_run or form.state is State.RUNNING
+                if form.state is not made.form.state:
+                    self._story.tell("cloud", form.id[-4:], "is", form.state.removeprefix("JOB_STATE_"))
+                made.form = form
+        for command in outbox.commands:
+            match command:
+                case Run(order=order):
+                    self._timeline.launch(order, now)
+                case Drain(job_id=job_id):
+                    self._timeline.stop(job_id, now, Outcome.DRAINED)
+                case Cancel(job_id=job_id):
+                    self._timeline.stop(job_id, now, Outcome.CANCELLED)
+                case Resize():
+                    pass
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        due = self._timeline.next_due()
+        if self._alarm is not None and (due is None or self._alarm.when() != due):
+            self._alarm.cancel()
+            self._alarm = None
+        if due is not None and self._alarm is None:
+            self._alarm = self._loop.call_at(due, self._happen, due)
+
+    def _happen(self, due: float) -> None:
+        self._alarm = None
+        self._timeline.happen(due, self._tell)
+        self._settle()
+
+    def _tell(self, job_id: str, event: Event) -> None:
+        self._machine.observe(job_id, event, self._now())
+
+    def _is_purged(self, made: Made) -> bool:
+        return made.is_purged_early and not made.is_active and self._loop.time() - made.past[-1][0] > PURGED_SECONDS
+
+    def _is_listed(self, made: Made, now: float) -> bool:
+        return now >= made.visible_from and not self._is_purged(made)
+
+    def _as_seen(self, form: Form) -> Job:
+        known = self._shown.get(id(form))
+        if known is not None:
+            return known[1]
+        read = seen(form, self._machine.options)
+        job = Job(
+            id=JobId(read.id),
+            name=read.name,
+            state=state_of(read.state),
+            ownership=ownership_of(read.labels),
+            type=_TYPES[read.type] if read.type is not None else None,
+            create_time=_whole(read.create_time),
+            state_time=_whole(read.state_time),
+            replaces=JobId(read.replaces) if read.replaces else None,
+            replaced_by=JobId(read.replaced_by) if read.replaced_by else None,
+        )
+        self._shown[id(form)] = (form, job)
+        return job
+
+
+def _form_at(made: Made, time: float) -> Form:
+    """Return the form that a job had at *time*, or its first."""
+    return next((form for ended, form in made.past if ended > time), made.form)
+
+
+def _whole(time: datetime) -> datetime:
+    """Return a time in whole seconds, as the adapters read it."""
+    return time.replace(microsecond=0)
+
+
+def _error(code: StatusCode, message: str) -> GoogleAPICallError:
+    plain: Any = exceptions
+    error: GoogleAPICallError = plain.from_grpc_status(code, message)
+    return error
+
+
+def _said(order: Launch) -> str:
+    content = order.spec.parameters.get("content")
+    return f"{order.job_name} with {content}" + (f" instead of {order.base_job_id[-4:]}" if order.base_job_id else "")

@@ -1,0 +1,239 @@
+"""The owner of one pipeline, and the people around it: they edit, suspend, delete, recreate, ask for runs and take runs away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+from tests.simulation.outside import PLACE, Cloud
+from tests.simulation.referee import Referee, spec_of
+from tests.simulation.story import Story
+from tests.simulation.world import ApiServer
+
+from dataflow_operator.controller.ports import Key
+from dataflow_operator.domain.job import PipelineType
+from dataflow_operator.domain.ledger import StopMode, Strategy
+from dataflow_operator.domain.pipeline.model import FlexTemplate, Pipeline, PipelineSpec, RetryPolicy
+from dataflow_operator.domain.run import Run
+
+CONTENTS: Final = "ABC"
+"""What a pipeline may run. Few, so that owners often go back to what they had."""
+
+PAUSE_SECONDS: Final = 120.0
+"""How long an owner waits at most between two acts; a third of the pauses last two seconds at most."""
+
+GONE_SECONDS: Final = 3600.0
+"""How long an owner who wants to recreate a pipeline waits for the old one to go."""
+
+
+class Owner:
+    """One life of an owner: a few acts, and between them time."""
+
+    def __init__(
+        self,
+        *,
+        key: Key,
+        kind: PipelineType,
+        chance: Random,
+        story: Story,
+        server: ApiServer,
+        cloud: Cloud,
+        referee: Referee,
+    ) -> None:
+        self.key = key
+        self._kind = kind
+        self._chance = chance
+        self._story = story
+        self._server = server
+        self._cloud = cloud
+        self._referee = referee
+        self._asked = 0
+
+    async def live(self, acts: int) -> None:
+        """Apply the pipeline, and act so many times."""
+        self.create()
+        for _ in range(acts):
+            await asyncio.sleep(self._chance.random() * (2.0 if self._chance.random() < 0.35 else PAUSE_SECONDS))
+            await self._chance.choice(ACTS)(self)
+        if self.pipeline is None and self._chance.random() < 0.5:
+            self.create()
+
+    @property
+    def pipeline(self) -> Pipeline | None:
+        """The pipeline as it is stored."""
+        return self._server.pipelines.get(self.key)
+
+    def create(self) -> None:
+        """Apply the pipeline anew."""
+        chance, is_batch = self._chance, self._kind is PipelineType.BATCH
+        self.apply(
+            PipelineSpec(
+                type=self._kind,
+                project=PLACE.project,
+                region=PLACE.region,
+                template=FlexTemplate(container_spec_path="gs://templates/one"),
+                parameters={"content": chance.choice(CONTENTS)},
+                job_name=f"{self.key.name}-fixed" if chance.random() < 0.2 else None,
+                deletion_policy=StopMode.CANCEL if is_batch else chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
+                stop_policy=chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
+                strategy=chance.choice([Strategy.UPDATE, Strategy.UPDATE, Strategy.DRAIN, Strategy.CANCEL]),
+                retry_policy=RetryPolicy(
+                    maximum_attempts=3 if is_batch else 0,
+                    initial_interval=timedelta(seconds=10),
+                    maximum_interval=timedelta(seconds=60),
+                    stable=timedelta(seconds=20),
+                ),
+                successful_runs_kept=2,
+                failed_runs_kept=2,
+            )
+        )
+
+    def apply(self, spec: PipelineSpec) -> None:
+        """Write a spec."""
+        before = self.pipeline
+        self._server.apply(self.key, spec)
+        after = self.pipeline
+        assert after is not None
+        if before is None or before.uid != after.uid or spec_of(before).parameters != spec.parameters:
+            self._referee.wished(after.uid, spec.parameters["content"])
+        words = f"{spec.parameters['content']} {spec.strategy}{' suspended' if spec.suspend else ''} deletionPolicy {spec.deletion_policy}"
+        self._story.tell("owner", "applies", after.name, after.uid, words)
+
+    def change(self, change: Callable[[PipelineSpec], PipelineSpec]) -> None:
+        """Change the spec of a pipeline that is not being deleted."""
+        pipeline = self.pipeline
+        if pipeline is not None and not pipeline.is_deleting:
+            self.apply(change(spec_of(pipeline)))
+
+    def runs(self) -> list[Run]:
+        """Return the runs that refer to the pipeline."""
+        return [run for run in self._server.runs.values() if run.pipeline == self.key.name]
+
+    # acts
+
+    async def edit(self) -> None:
+        """Want other content."""
+        content = self._chance.choice(CONTENTS)
+        self.change(lambda spec: replace(spec, parameters={"content": content}))
+
+    async def edit_and_go_back(self) -> None:
+        """Want other content, and a moment later the old again."""
+        pipeline = self.pipeline
+        await self.edit()
+        await asyncio.sleep(self._chance.random() * 3)
+        if pipeline is not None:
+            self.change(lambda spec: replace(spec, parameters=spec_of(pipeline).parameters))
+
+    async def suspend(self) -> None:
+        """Suspend, or resume."""
+        self.change(lambda spec: replace(spec, suspend=not spec.suspend))
+
+    async def flip(self) -> None:
+        """Suspend and resume in one breath, or the other way round."""
+        await self.suspend()
+        await asyncio.sleep(self._chance.random())
+        await self.suspend()
+
+    async def change_strategy(self) -> None:
+        """Want another way from one revision to the next."""
+        strategy = self._chance.choice(list(Strategy))
+        self.change(lambda spec: replace(spec, strategy=strategy))
+
+    async def delete(self) -> None:
+        """Delete the pipeline, now and then in the foreground, as Argo CD does."""
+        if self.pipeline is not None:
+            self._story.tell("owner", "deletes", self.key.name)
+            self._server.delete(self.key, is_foreground=self._chance.random() < 0.3)
+
+    async def recreate(self) -> None:
+        """Delete the pipeline and create it anew under its name."""
+        await self.delete()
+        until = asyncio.get_running_loop().time() + GONE_SECONDS
+        while self.pipeline is not None:
+            if asyncio.get_running_loop().time() > until:
+                return
+            await asyncio.sleep(3)
+        self.create()
+
+    async def orphan(self) -> None:
+        """Give up waiting for a deletion."""
+        pipeline = self.pipeline
+        if pipeline is not None and pipeline.is_deleting:
+            self.apply(replace(spec_of(pipeline), deletion_policy=StopMode.ORPHAN))
+
+    async def ask(self) -> None:
+        """Ask for a run: of the pipeline as it is, with a parameter of one's own, or of an earlier run again."""
+        self._asked += 1
+        earlier = [run.name for run in self.runs() if run.status.resolved_spec]
+        repeats = self._chance.choice(earlier) if earlier and self._chance.random() < 0.4 else None
+        run = Run(
+            namespace=self.key.namespace,
+            name=f"{self.key.name}-ask-{self._asked}",
+            uid=self._server.new_uid("run"),
+            resource_version="0",
+            generation=1,
+            created=self._server.now(),
+            pipeline=self.key.name,
+            rerun_of=repeats,
+            parameters={"content": "Z"} if self._chance.random() < 0.2 else {},
+        )
+        self._story.tell("person", "asks for", run.name, f"again {repeats}" if repeats else "")
+        self._server.put_run(run)
+
+    async def tear(self) -> None:
+        """Delete a run."""
+        if runs := self.runs():
+            run = self._chance.choice(runs)
+            self._story.tell("person", "deletes", run.name)
+            self._server.remove_run(run)
+
+    async def stop_run(self) -> None:
+        """Tell a run to stop."""
+        if runs := [run for run in self.runs() if run.stop is None]:
+            run = self._chance.choice(runs)
+            self._story.tell("person", "stops", run.name)
+            mode = self._chance.choice([StopMode.DRAIN, StopMode.CANCEL])
+            self._server.put_run(replace(run, stop=mode, generation=run.generation + 1))
+
+    async def touch(self) -> None:
+        """Change something on a run that means nothing here, as a label edit does."""
+        if runs := self.runs():
+            self._server.put_run(self._chance.choice(runs))
+
+    async def cancel_a_job(self) -> None:
+        """Cancel a job on the console."""
+        if jobs := [made for made in self._cloud.jobs.values() if made.is_active and made.order is not None]:
+            self._cloud.cancel_by_hand(self._chance.choice(jobs).id)
+
+    async def let_a_stranger_in(self) -> None:
+        """Let somebody else launch a job under a name of ours."""
+        if names := sorted({made.order.job_name for made in self._cloud.jobs.values() if made.order is not None}):
+            self._cloud.launch_by_stranger(self._chance.choice(names), self._kind)
+
+
+Act = Callable[[Owner], Awaitable[None]]
+
+ACTS: Final[tuple[Act, ...]] = (
+    Owner.edit,
+    Owner.edit,
+    Owner.edit,
+    Owner.edit_and_go_back,
+    Owner.suspend,
+    Owner.suspend,
+    Owner.flip,
+    Owner.change_strategy,
+    Owner.delete,
+    Owner.recreate,
+    Owner.orphan,
+    Owner.ask,
+    Owner.tear,
+    Owner.stop_run,
+    Owner.touch,
+    Owner.cancel_a_job,
+    Owner.let_a_stranger_in,
+)
+"""What may happen next; those that stand here more often happen more often."""

@@ -1,0 +1,317 @@
+"""The referee: sees every change and every call as it truly happens, and knows what must never be (G1, G3, G4, G6, G7, G8)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.simulation.outside import Cloud, Made
+from tests.simulation.story import Story
+from tests.simulation.world import ApiServer
+from typing_extensions import override
+
+from dataflow_emulator.jobs import JobState as State
+from dataflow_operator.domain.conditions import Truth, condition_of
+from dataflow_operator.domain.job import JobId, JobState, PipelineType
+from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Knowledge, Result, StopMode, Strategy, entry_of
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec
+from dataflow_operator.domain.run import Run
+
+
+class Harm(StrEnum):
+    """What went wrong, in the words of the last line."""
+
+    DUPLICATE = "duplicate launches"
+    LOST = "lost runs"
+    STUCK = "stuck"
+    ORPHAN = "orphans"
+    STRANGER = "strangers touched"
+    UNTRUE = "untrue words"
+    COSTLY = "jobs lost to an update or stopped unasked"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken promise."""
+
+    harm: Harm
+    promise: str
+    text: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.promise} {self.text}"
+
+
+class Referee:
+    """Collects what is found."""
+
+    def __init__(self, story: Story, time: Callable[[], float]) -> None:
+        self.findings: list[Finding] = []
+        self._story = story
+        self._time = time
+        self._server: ApiServer | None = None
+        self._cloud: Cloud | None = None
+        self._launched: Counter[tuple[str, str, int]] = Counter()
+        self._wishes: Counter[tuple[str, str]] = Counter()
+        """By pipeline and content: how often its owner came to want it."""
+        self._granted: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+        """By pipeline and content: the numbers of the runs that were started by such a change."""
+
+    def watch(self, server: ApiServer, cloud: Cloud) -> None:
+        """From now on know what is truly there."""
+        self._server, self._cloud = server, cloud
+
+    @property
+    def server(self) -> ApiServer:
+        """The API server."""
+        assert self._server is not None
+        return self._server
+
+    @property
+    def cloud(self) -> Cloud:
+        """Dataflow."""
+        assert self._cloud is not None
+        return self._cloud
+
+    def find(self, harm: Harm, promise: str, text: str, uid: str | None = None) -> None:
+        """Take note of a broken promise; what a pipeline that was made to forget runs again is not one."""
+        if uid in self.server.forgetful:
+            self._story.tell("REFEREE", "forgives", promise, text)
+            return
+        self.findings.append(Finding(harm, promise, text))
+        self._story.tell("REFEREE", promise, text)
+
+    def surprise(self, text: str) -> None:
+        """A replica did what no replica should."""
+        self.find(Harm.STUCK, "engine:", text)
+
+    def wished(self, uid: str, content: str) -> None:
+        """An owner came to want other content."""
+        self._wishes[uid, content] += 1
+
+    # launches and stops
+
+    def launched(self, made: Made) -> None:
+        """One launch per attempt, none for what is over or gone, none beside another."""
+        order = made.order
+        assert order is not None
+        own = order.ownership
+        key = (own.pipeline_uid, own.run_uid, own.attempt)
+        self._launched[key] += 1
+        if self._launched[key] > 1:
+            self.find(Harm.DUPLICATE, "G1", f"attempt {own.run_number}/{own.attempt} launched {self._launched[key]} jobs")
+        if own.pipeline_uid in self.server.gone:
+            self.find(Harm.ORPHAN, "G3", f"run {own.run_number} was launched after its pipeline had gone")
+        run = next((run for run in self.server.runs.values() if run.uid == own.run_uid), None)
+        if run is not None and run.is_over:
+            self.find(Harm.DUPLICATE, "G8", f"run {run.name} was launched though it is over: {run.status.result}")
+        self._alone(made)
+        self._once_per_wish(made, run)
+
+    def _alone(self, made: Made) -> None:
+        """No two jobs of one stream, but for an update; no two of one batch run."""
+        order = made.order
+        assert order is not None
+        own = order.ownership
+        others = [other for other in self.cloud.active_of(own.pipeline_uid) if other is not made and other.id != order.base_job_id]
+        if order.spec.type is PipelineType.BATCH:
+            others = [other for other in others if other.order and other.order.ownership.run_number == own.run_number]
+        if others and own.pipeline_uid not in self.server.orphaned:
+            self.find(Harm.DUPLICATE, "G1", f"run {own.run_number} was launched beside {', '.join(other.id for other in others)}")
+        base = self.cloud.jobs.get(order.base_job_id) if order.base_job_id else None
+        replaced = self.cloud.jobs[JobId(made.form.replaces)] if made.form.replaces else None
+        if replaced is not None and replaced.order is None:
+            self.find(Harm.STRANGER, "G4", f"the stranger {replaced.id} is to be replaced")
+        if base is not None and replaced is not None and base is not replaced:
+            self.find(Harm.DUPLICATE, "G1", f"{replaced.id} is replaced instead of {base.id}")
+
+    def _once_per_wish(self, made: Made, run: Run | None) -> None:
+        """A batch pipeline runs what its owner came to want once each time."""
+        order = made.order
+        assert order is not None
+        if order.spec.type is not PipelineType.BATCH or run is None or run.owner_uid is None or run.status.cause is not Cause.CHANGE:
+            return
+        wish = (order.ownership.pipeline_uid, order.spec.parameters["content"])
+        self._granted[wish].add(order.ownership.run_number)
+        if len(self._granted[wish]) > self._wishes[wish]:
+            self.find(
+                Harm.DUPLICATE,
+                "G8",
+                f"{wish[1]} was wanted {self._wishes[wish]} times, and started by runs {sorted(self._granted[wish])}",
+            )
+
+    def stopped(self, made: Made, mode: StopMode) -> None:
+        """A stop is for a job of ours whose entry is marked."""
+        if made.order is None:
+            self.find(Harm.STRANGER, "G4", f"the stranger {made.id} was told to {mode}")
+            return
+        if not made.is_active:
+            return
+        pipeline = self._pipeline(made.order.ownership.pipeline_uid)
+        entry = self._entry_of(pipeline, made) if pipeline is not None else None
+        if entry is not None and entry.stop is None:
+            self.find(Harm.COSTLY, "G6", f"{made.id} was told to {mode}, and entry {entry.number} bears no mark")
+
+    # writes
+
+    def status_written(self, before: Pipeline, after: Pipeline) -> None:
+        """A ledger only goes on: numbers grow, seals and marks stay, and what leaves is over."""
+        old, new = before.status, after.status
+        if new.run_number < old.run_number or new.started_revision < old.started_revision:
+            self.find(Harm.DUPLICATE, "G8", "run or revision numbers fell")
+        self._tell_write(after)
+        self._rests_truly(after)
+        for entry in old.ledger:
+            kept = entry_of(new.ledger, entry.number)
+            if kept is None:
+                self._left(before, entry)
+            else:
+                self._went_on(before, entry, kept)
+        for entry in new.ledger:
+            if entry_of(old.ledger, entry.number) is None and entry.number <= old.run_number and entry.cause is not Cause.RECOVERY:
+                self.find(Harm.DUPLICATE, "G8", f"run number {entry.number} was given out before")
+            self._told_truly(entry)
+
+    def _rests_truly(self, after: Pipeline) -> None:
+        """A status that says that nothing runs is right."""
+        told = condition_of(after.status.conditions, "Suspended")
+        if told is not None and told.status is Truth.TRUE and not spec_of(after).is_batch:
+            self._find_active(after.uid, Harm.UNTRUE, "G7", "the pipeline is said to be suspended")
+
+    def _find_active(self, uid: str, harm: Harm, promise: str, text: str) -> None:
+        """Take note of *text* if jobs of a pipeline are active that nobody orphaned."""
+        active = [made.id for made in self.cloud.active_of(uid)]
+        if active and uid not in self.server.orphaned:
+            self.find(harm, promise, f"{text} while {', '.join(active)} is active")
+
+    def _tell_write(self, after: Pipeline) -> None:
+        if self._story.is_kept:
+            words = [f"{c.type}={c.status.value}/{c.reason}" for c in after.status.conditions if c.type in {"Ready", "Stalled", "Suspended"}]
+            self._story.tell("status", after.name, *(_brief(entry) for entry in after.status.ledger), *words)
+
+    def _left(self, before: Pipeline, entry: Entry) -> None:
+        """An entry leaves when all its jobs are over, and its run object says so or is gone."""
+        active = [made.id for made in self._jobs_of(before.uid, entry) if made.is_active]
+        if active and before.uid not in self.server.orphaned:
+            self.find(Harm.ORPHAN, "G3", f"entry {entry.number} left the ledger while {active} is active")
+        run = self._run(entry)
+        if run is not None and not run.is_over and not run.is_deleting:
+            self.find(Harm.LOST, "G2", f"entry {entry.number} left the ledger, and run {run.name} was told no result")
+
+    def _went_on(self, pipeline: Pipeline, entry: Entry, kept: Entry) -> None:
+        """One step of an entry is legal, and a new mark has a reason that is true."""
+        if entry.sealed and not kept.sealed:
+            self.find(Harm.DUPLICATE, "G8", f"the seal of entry {entry.number} broke")
+        if entry.stop is not None and kept.stop is None:
+            self.find(Harm.ORPHAN, "G3", f"the mark of entry {entry.number} went")
+        if entry.stop is None and kept.stop is not None and not any(self._reasons(pipeline, kept)):
+            self.find(Harm.COSTLY, "G6", f"entry {kept.number} is marked without a reason: {kept.stop_reason}")
+        numbers = {attempt.number for attempt in entry.attempts}
+        for attempt in kept.attempts:
+            if attempt.number in numbers or attempt.claim.nonce.startswith("found-"):
+                continue
+            if not kept.may_launch or any(other.is_open for other in kept.attempts if other is not attempt):
+                self.find(Harm.DUPLICATE, "G1", f"entry {entry.number} claims attempt {attempt.number} and must not")
+            if any(attempt.number <= number for number in numbers):
+                self.find(Harm.DUPLICATE, "G1", f"attempt number {entry.number}/{attempt.number} is no news")
+
+    def _told_truly(self, entry: Entry) -> None:
+        """What an attempt says of its job is what the job is."""
+        for attempt in entry.attempts:
+            made = self.cloud.jobs.get(attempt.job_id) if attempt.job_id else None
+            if made is None:
+                continue
+            if made.order is None and attempt.known_by not in {None, Knowledge.PRESUMED}:
+                self.find(Harm.STRANGER, "G4", f"the stranger {made.id} is adopted by entry {entry.number}")
+            if isinstance(attempt.end, JobState) and made.is_active:
+                self.find(Harm.UNTRUE, "G7", f"{made.id} is {made.state}, and the ledger says it ended as {attempt.end}")
+
+    def _reasons(self, pipeline: Pipeline, entry: Entry) -> Iterator[bool]:
+        """Yield the reasons for which an entry may be marked to stop; one that is true is enough."""
+        spec = pipeline.spec
+        if isinstance(spec, Broken):
+            return
+        yield pipeline.is_deleting
+        yield spec.suspend
+        run = self._run(entry)
+        yield entry.run_uid is not None and (run is None or run.stop is not None or run.is_deleting)
+        yield entry.cause is Cause.RECOVERY
+        newer = [other for other in pipeline.status.ledger if other.number > entry.number]
+        yield any(made.has_run for other in newer for made in self._jobs_of(pipeline.uid, other))
+        yield not spec.is_batch and spec.strategy is not Strategy.UPDATE
+        yield not any(made.has_run and made.is_active for made in self._jobs_of(pipeline.uid, entry))
+        yield spec.is_batch and any(attempt.end is JobState.DONE for attempt in entry.attempts)
+
+    def run_drawn(self, before: Run, after: Run) -> None:
+        """A result stays, comes when the jobs are over, and says how they ended."""
+        told, result = before.status.result, after.status.result
+        self._story.tell("draws", after.name, after.status.job_state or "no job", result or "")
+        if told is not None and result is not told:
+            self.find(Harm.DUPLICATE, "G8", f"run {after.name} was {told} and is {result}")
+        if result is None or told is not None or after.status.number is None:
+            return
+        jobs = [made for made in self.cloud.jobs.values() if made.order is not None and made.order.ownership.run_uid == after.uid]
+        active = [made.id for made in jobs if made.is_active]
+        if active and after.status.pipeline_uid not in self.server.orphaned:
+            self.find(Harm.UNTRUE, "G7", f"run {after.name} is {result} while {active} is active")
+        done = [made for made in jobs if made.state is State.DONE]
+        is_batch = any(made.order is not None and made.order.spec.type is PipelineType.BATCH for made in jobs)
+        if result is Result.SUCCEEDED and not done:
+            self.find(Harm.UNTRUE, "G7", f"run {after.name} succeeded without a job that did")
+        if is_batch and result is not Result.SUCCEEDED and any(not made.is_purged_early for made in done) and not active:
+            self.find(Harm.UNTRUE, "G7", f"run {after.name} is {result}, and its job is done")
+
+    def finalizer_removed(self, pipeline: Pipeline) -> None:
+        """The operator lets go only what is deleted."""
+        if not pipeline.is_deleting:
+            self.find(Harm.ORPHAN, "G3", "the finalizer of a pipeline was removed that nobody deleted")
+
+    def pipeline_gone(self, last: Pipeline) -> None:
+        """Nothing of it runs, unless its owner said so."""
+        self._find_active(last.uid, Harm.ORPHAN, "G3", f"pipeline {last.name} went")
+
+    # within
+
+    def _pipeline(self, uid: str) -> Pipeline | None:
+        return next((known for known in self.server.pipelines.values() if known.uid == uid), None)
+
+    def _entry_of(self, pipeline: Pipeline, made: Made) -> Entry | None:
+        return next(
+            (entry for entry in pipeline.status.ledger if any(attempt.job_id == made.id for attempt in entry.attempts)),
+            None,
+        )
+
+    def _run(self, entry: Entry) -> Run | None:
+        return next((run for run in self.server.runs.values() if run.uid == entry.run_uid), None)
+
+    def _jobs_of(self, pipeline_uid: str, entry: Entry) -> list[Made]:
+        """Return the jobs that truly are of an entry."""
+        known = {attempt.job_id for attempt in entry.attempts}
+        return [
+            made
+            for made in self.cloud.jobs.values()
+            if made.order is not None
+            and made.order.ownership.pipeline_uid == pipeline_uid
+            and (made.id in known or (entry.run_uid is not None and made.order.ownership.run_uid == entry.run_uid))
+        ]
+
+
+def _brief(entry: Entry) -> str:
+    marks = ("S" if entry.sealed else "") + (f"!{entry.stop}" if entry.stop else "")
+    return f"{entry.run}{marks}[{' '.join(_brief_attempt(attempt) for attempt in entry.attempts)}]"
+
+
+def _brief_attempt(attempt: Attempt) -> str:
+    seen = f"{attempt.job_id[-4:]}:{attempt.job_state.word if attempt.job_state else '?'}" if attempt.job_id else "?"
+    end = f"={attempt.end.removeprefix('JOB_STATE_')}" if attempt.end else ""
+    return f"{attempt.number}:{seen}{end}"
+
+
+def spec_of(pipeline: Pipeline) -> PipelineSpec:
+    """Return the spec of a pipeline of these lives: all can be read."""
+    assert not isinstance(pipeline.spec, Broken)
+    return pipeline.spec
+

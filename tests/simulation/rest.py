@@ -1,0 +1,115 @@
+"""What must be true once nobody changes anything and nothing goes wrong (G2, G3, G5, G7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.simulation.outside import Cloud, Made
+from tests.simulation.referee import Finding, Harm, spec_of
+from tests.simulation.world import ApiServer
+
+from dataflow_emulator.jobs import JobState as State
+from dataflow_operator.domain.conditions import Truth, condition_of
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.ledger import job_ids_of
+from dataflow_operator.domain.pipeline.model import Pipeline
+from dataflow_operator.domain.pipeline.revision import digest_of
+from dataflow_operator.domain.run import Run
+
+
+def unrest(server: ApiServer, cloud: Cloud) -> Iterator[Finding]:
+    """Yield what is not yet as it must come to be."""
+    for uid in sorted(server.gone):
+        if active := cloud.active_of(uid):
+            yield Finding(Harm.ORPHAN, "G3", f"{_ids(active)} of a pipeline that is gone")
+    for pipeline in server.pipelines.values():
+        yield from _of_pipeline(pipeline, server, cloud)
+    for run in server.runs.values():
+        if run.owner_uid is None and not run.is_over and not any(known.name == run.pipeline for known in server.pipelines.values()):
+            yield Finding(Harm.LOST, "G2", f"run {run.name} waits for a pipeline that is not there, and is not told so")
+
+
+def _of_pipeline(pipeline: Pipeline, server: ApiServer, cloud: Cloud) -> Iterator[Finding]:
+    if pipeline.is_deleting:
+        yield Finding(Harm.STUCK, "G5", f"the deletion of {pipeline.name} does not end")
+        return
+    active = cloud.active_of(pipeline.uid)
+    known = job_ids_of(pipeline.status.ledger)
+    if lost := [made for made in active if made.id not in known]:
+        yield Finding(Harm.ORPHAN, "G3", f"{_ids(lost)} in no entry")
+    if pipeline.status.observed_generation != pipeline.generation:
+        yield Finding(Harm.STUCK, "G7", "the last generation was not observed")
+    yield from _of_runs(pipeline, server)
+    spec = spec_of(pipeline)
+    if spec.is_batch:
+        yield from _of_batch(pipeline, active)
+    elif spec.suspend:
+        yield from _of_suspended(pipeline, active)
+    else:
+        yield from _of_stream(pipeline, active)
+
+
+def _of_runs(pipeline: Pipeline, server: ApiServer) -> Iterator[Finding]:
+    entries = {entry.run_uid for entry in pipeline.status.ledger}
+    for run in server.runs.values():
+        if run.pipeline != pipeline.name or run.is_over or run.uid in entries:
+            continue
+        if run.owner_uid == pipeline.uid:
+            yield Finding(Harm.LOST, "G2", f"run {run.name} has neither an entry nor a result")
+        elif run.owner_uid is None and not _says_why(run):
+            yield Finding(Harm.LOST, "G2", f"run {run.name} was asked for, and has neither an entry, nor a result, nor a reason")
+    for entry in pipeline.status.ledger:
+        drawn = next((run for run in server.runs.values() if run.uid == entry.run_uid), None)
+        if drawn is not None and not drawn.is_over and entry.last_attempt is not None and drawn.status.attempts != entry.attempts:
+            yield Finding(Harm.UNTRUE, "G7", f"run {drawn.name} does not show its entry")
+
+
+def _says_why(run: Run) -> bool:
+    told = condition_of(run.status.conditions, "Succeeded")
+    return told is not None and told.reason in {Reason.SUSPENDED, Reason.DEPENDENCY_NOT_READY}
+
+
+def _of_batch(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
+    spec, status = spec_of(pipeline), pipeline.status
+    if active or status.ledger:
+        yield Finding(Harm.STUCK, "G5", "a batch run does not end")
+    if spec.suspend:
+        return
+    if status.started_digest != digest_of(spec):
+        yield Finding(Harm.LOST, "G2", "a change of the spec started no run")
+    ready = condition_of(status.conditions, "Ready")
+    if ready is None or ready.status is Truth.UNKNOWN:
+        yield Finding(Harm.UNTRUE, "G7", f"Ready is {ready and ready.reason}, and nothing is under way")
+
+
+def _of_suspended(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
+    if active or pipeline.status.ledger:
+        yield Finding(Harm.STUCK, "G5", f"suspended, and {_ids(active)} active")
+    told = condition_of(pipeline.status.conditions, "Suspended")
+    if told is None or told.status is not Truth.TRUE:
+        yield Finding(Harm.UNTRUE, "G7", "suspended, and the status does not say so")
+
+
+def _of_stream(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
+    """A stream runs one job of what is wanted, or says why not; a person's run may serve in its place."""
+    status = pipeline.status
+    ready, stalled = condition_of(status.conditions, "Ready"), condition_of(status.conditions, "Stalled")
+    if stalled is not None and stalled.status is Truth.TRUE:
+        if ready is None or ready.reason != Reason.UPDATE_FAILED:
+            yield Finding(Harm.STUCK, "G5", f"stalled by {ready and ready.reason}")
+        if len(active) != 1 or active[0].state is not State.RUNNING:
+            yield Finding(Harm.COSTLY, "G6", f"an update failed, and what runs is {_ids(active)}")
+        return
+    if len(active) != 1 or active[0].state is not State.RUNNING:
+        yield Finding(Harm.STUCK, "G5", f"a stream with {_ids(active)} active")
+        return
+    if ready is None or ready.status is not Truth.TRUE:
+        yield Finding(Harm.UNTRUE, "G7", f"the job runs, and Ready is {ready and ready.reason}")
+    by_person = any(entry.asked and entry.is_running for entry in status.ledger)
+    order = active[0].order
+    if order is not None and order.ownership.digest != digest_of(spec_of(pipeline)) and not by_person:
+        yield Finding(Harm.STUCK, "G5", f"{active[0].id} runs what nobody wants any more")
+
+
+def _ids(jobs: list[Made]) -> str:
+    return ", ".join(f"{made.id} ({made.state.removeprefix('JOB_STATE_')})" for made in jobs) or "no job"
