@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -11,6 +12,7 @@ from dataflow_operator.adapters.dataflow.joblist import HURRIED_POLLS, LONGEST_B
 from dataflow_operator.controller.ports import Interest, Key, Place
 from dataflow_operator.domain.errors import Reason, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, Ownership
+from dataflow_operator.domain.pipeline.observation import JobsView
 
 HERE = Place(project="acme", region="europe-west1")
 THERE = Place(project="acme", region="us-central1")
@@ -108,12 +110,14 @@ def test_a_place_that_is_left_and_followed_anew_at_once_is_polled() -> None:
     live(story)
 
 
-def test_before_the_first_complete_list_nothing_is_said() -> None:
+def test_before_the_first_complete_list_nothing_is_said_but_that_it_failed() -> None:
     async def story(world: World) -> None:
         world.service.failing = "away"
         world.lists.follow(ORDERS, about("a"))
-        await asyncio.sleep(30)
         assert world.lists.view(about("a")) is None
+        await asyncio.sleep(30)
+        view = world.lists.view(about("a"))
+        assert view == JobsView(jobs=(), sent_at=-math.inf, failed="away")
 
     live(story)
 
@@ -236,5 +240,17 @@ def test_a_changed_interest_takes_the_place_of_the_old_one() -> None:
         world.service.jobs[HERE] = [a_job("one"), a_job("two")]
         await asyncio.sleep(10)
         assert world.woken_since() == [ORDERS]
+
+    live(story)
+
+
+def test_a_list_that_comes_long_after_the_one_before_wakes_everybody_who_may_wait_for_a_young_one() -> None:
+    async def story(world: World) -> None:
+        world.lists.follow(ORDERS, about("a"))
+        await asyncio.sleep(1)
+        world.woken_since()
+        world.service.seconds = 35
+        await asyncio.sleep(100)
+        assert ORDERS in world.woken_since()
 
     live(story)

@@ -18,6 +18,7 @@ from dataflow_operator.domain.pipeline.learn import learnt
 from dataflow_operator.domain.pipeline.model import Broken, PipelineSpec
 from dataflow_operator.domain.pipeline.observation import (
     JobLook,
+    JobsView,
     Launched,
     Memory,
     NameTaken,
@@ -354,6 +355,22 @@ def test_a_stream_in_a_state_that_is_not_known_is_drained_not_cancelled() -> Non
     entry = an_entry(1, an_attempt(), stop=StopMode.DRAIN)
     plan = decide(a_world(entries=(entry,), jobs=(a_job(of=entry, state=JobState.UNKNOWN),)))
     assert plan.effect == StopJob(job_id=JobId("j1"), mode=StopMode.DRAIN)
+
+
+@pytest.mark.parametrize("spec", [STREAM, BATCH], ids=["stream", "batch"])
+def test_a_first_list_that_failed_is_no_list(spec: PipelineSpec) -> None:
+    entry = an_entry(1, an_attempt(), spec=spec)
+    world = a_world(spec, entries=(entry,))
+    blind = replace(world, jobs=JobsView(jobs=(), sent_at=float("-inf"), failed="unavailable"))
+    plan = decide(blind)
+    assert not isinstance(plan.effect, Launch | StopJob | RemoveFinalizer)
+    assert plan.status.ledger == (entry,)
+
+
+def test_a_job_that_is_pending_is_not_seen_to_go_back_to_the_queue() -> None:
+    entry = an_entry(1, an_attempt(state=JobState.PENDING))
+    plan = decide(a_world(entries=(entry,), jobs=(a_job(of=entry, state=JobState.QUEUED),)))
+    assert plan.status.ledger[0].attempts[0].job_state is JobState.PENDING
 
 
 # What holds in any world

@@ -113,18 +113,6 @@ def stop_by_name(patch: Patch) -> None:
     patch.setattr(decisions, "POLICIES", (*decisions.POLICIES[:4], stopped, *decisions.POLICIES[4:]))
 
 
-def stale_list(patch: Patch) -> None:
-    """A launch stands on a list of any age, and an old one cannot show what others launched."""
-    patch.setattr(Observation, "list_is_fresh", property(lambda seen: seen.jobs is not None))
-    patch.setattr(SharedJobLists, "_rest", _for_ever)
-
-
-async def _for_ever(_self: Any, board: Any, _since: float) -> None:
-    """Poll only when something was changed."""
-    board.bell.clear()
-    await board.bell.wait()
-
-
 def early_result(patch: Patch) -> None:
     """A run that was told to stop is over before its job is."""
 
@@ -246,7 +234,6 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     early_release,
     release_without_a_list,
     stop_by_name,
-    stale_list,
     early_result,
     not_found_believed,
     unanswered_is_over,

@@ -138,7 +138,7 @@ class Life:
         while not self.referee.findings:
             await asyncio.sleep(LOOK_SECONDS)
             self.cloud.heal()
-            missing = list(unrest(self.server, self.cloud))
+            missing = [finding for finding in unrest(self.server, self.cloud) if not self.referee.is_excused(finding)]
             now = self._traces()
             is_busy = now[:2] != before[:2] or now[2] - before[2] > QUIET_PASSES * len(self.replicas)
             if missing or is_busy:
@@ -147,7 +147,7 @@ class Life:
                 return
             if self.loop.time() >= until:
                 for finding in missing or [Finding(Harm.STUCK, "G5", "all is as it must be, and there is no rest")]:
-                    self.referee.find(finding.harm, finding.promise, finding.text)
+                    self.referee.conclude(finding)
 
     # within
 

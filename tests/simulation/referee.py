@@ -45,6 +45,10 @@ class Finding:
         return f"{self.promise} {self.text}"
 
 
+_ALWAYS = frozenset({Harm.STRANGER, Harm.STUCK})
+"""What not even a restored backup excuses."""
+
+
 class Referee:
     """Collects what is found."""
 
@@ -76,13 +80,21 @@ class Referee:
         assert self._cloud is not None
         return self._cloud
 
-    def find(self, harm: Harm, promise: str, text: str, uid: str | None = None) -> None:
-        """Take note of a broken promise; what a pipeline that was made to forget runs again is not one."""
-        if uid in self.server.forgetful:
+    def find(self, harm: Harm, promise: str, text: str) -> None:
+        """Take note of a broken promise. What was made to be forgotten may be run again or lost: nobody promises otherwise."""
+        if self.server.has_forgotten and harm not in _ALWAYS:
             self._story.tell("REFEREE", "forgives", promise, text)
-            return
-        self.findings.append(Finding(harm, promise, text))
-        self._story.tell("REFEREE", promise, text)
+        else:
+            self.conclude(Finding(harm, promise, text))
+
+    def conclude(self, finding: Finding) -> None:
+        """Take note of a promise that is broken for good."""
+        self.findings.append(finding)
+        self._story.tell("REFEREE", finding)
+
+    def is_excused(self, finding: Finding) -> bool:
+        """Whether a restored backup excuses that something never comes to be; that a job runs unrecorded it does not."""
+        return self.server.has_forgotten and finding.harm not in _ALWAYS | {Harm.ORPHAN}
 
     def surprise(self, text: str) -> None:
         """A replica did what no replica should."""

@@ -71,8 +71,8 @@ class ApiServer:
         """uids of pipelines that went with deletionPolicy Orphan."""
         self.gone: set[str] = set()
         """uids of pipelines that went otherwise."""
-        self.forgetful: set[str] = set()
-        """uids of pipelines whose status was restored from an older state."""
+        self.has_forgotten = False
+        """Whether a status was restored from an older state."""
         self._past: dict[str, deque[PipelineStatus]] = {}
         self._loop = loop
         self._chance = chance
@@ -150,7 +150,7 @@ class ApiServer:
         if pipeline is not None:
             status = self._chance.choice(self._past[pipeline.uid])
             self._story.tell("server", pipeline.name, "has an older status again, with runs up to", status.run_number)
-            self.forgetful.add(pipeline.uid)
+            self.has_forgotten = True
             self._put_pipeline(replace(pipeline, status=status))
 
     # what the operator does

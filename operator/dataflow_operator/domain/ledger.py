@@ -228,7 +228,11 @@ def followed(attempt: Attempt, job: Job, knowledge: Knowledge, at: datetime) -> 
 
 def _rank(state: JobState) -> int:
     """Return how far a job has come; it never goes back, only a list can be late."""
-    return 3 if state.is_terminal else 2 if state.is_stopping else 1 if state.has_begun else 0
+    if state.is_terminal:
+        return 4
+    if state.is_stopping:
+        return 3
+    return 2 if state.has_begun else 1 if state is JobState.PENDING else 0
 
 
 def entry_of(ledger: Iterable[Entry], number: int) -> Entry | None:

@@ -191,7 +191,8 @@ class SharedJobLists:
         if recovered:
             logger.info("job list is back")
         board.taken, board.failed = _indexed(jobs, sent_at), None
-        if before is None or recovered:
+        # A list that comes long after the one before may be the first young one: whoever waits for one is woken.
+        if before is None or recovered or sent_at - before.sent_at > 2 * self._pace.calm_seconds:
             self._wake_all(board.followers)
             return
         self._wake_all({key for job in _changed(before.by_id, board.taken.by_id) for key in _concerned(board, job)})

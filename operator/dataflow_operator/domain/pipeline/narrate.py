@@ -111,7 +111,7 @@ def _verdict(scene: Scene) -> Verdict:
 
 def _deleting(scene: Scene) -> Verdict:
     open_runs = [entry for entry in scene.status.ledger if entry.is_open]
-    drains = any(entry.stop is StopMode.DRAIN for entry in open_runs) and not scene.is_batch
+    drains = scene.spec is not None and scene.spec.deletion_policy is StopMode.DRAIN and not scene.is_batch
     jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(open_runs)) or "none"
     way_out = "to let the object go without waiting, set spec.deletionPolicy to Orphan"
     text = f"Deleting: waiting for jobs to end ({jobs}); {way_out}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from math import isfinite
 from typing import Final
 
 from dataflow_operator.domain.ledger import Entry
@@ -66,7 +67,7 @@ def _changes(world: World, entry: Entry) -> Iterator[timedelta]:
 def _blindness(world: World) -> Iterator[timedelta]:
     """When a list that could not be read anew becomes too old to say anything."""
     jobs = world.seen.jobs
-    if jobs is not None and jobs.failed:
+    if jobs is not None and jobs.failed and isfinite(jobs.sent_at):
         yield _left(world.seen, jobs.sent_at, world.seen.limits.list_age) + _FLOOR
 
 
