@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.cache import ROOT
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CRDS = ROOT / "crds"
+
+settings.register_profile("ci", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")  # a run that judges a change is the same twice; on a laptop each run looks elsewhere
 
 
 @pytest.fixture(scope="session")

@@ -423,15 +423,8 @@ def worlds(draw: st.DrawFn) -> Observation:
     )
     entries = draw(_entries(spec))
     owners = [*entries, an_entry(9)]
-    jobs = tuple(
-        a_job(
-            f"j{draw(st.sampled_from(['11', '12', '21', '31', '99', '98']))}",
-            draw(_states),
-            of=draw(st.sampled_from([None, *owners])),
-            attempt=draw(st.integers(1, 3)),
-        )
-        for _ in range(draw(st.integers(0, 4)))
-    )
+    ids = draw(st.lists(st.sampled_from(["j11", "j12", "j21", "j31", "j99", "j98"]), max_size=4, unique=True))
+    jobs = tuple(a_job(job_id, draw(_states), of=draw(st.sampled_from([None, *owners])), attempt=draw(st.integers(1, 3))) for job_id in ids)
     sightings = {attempt.claim.nonce: draw(st.floats(0, 1000)) for entry in entries for attempt in entry.attempts}
     return a_world(
         spec,
