@@ -67,7 +67,9 @@ def _tell(seed: int) -> int:
     ending = live(seed, is_told=True)
     sys.stdout.writelines(f"{line}\n" for line in ending.lines)
     found = "\n".join(f"FOUND: {finding}" for finding in ending.findings) or "nothing was found"
-    sys.stdout.write(f"seed {seed}: {ending.seconds:.0f} s, {ending.passes} passes, {ending.launches} launches; trace {ending.digest}\n{found}\n")
+    sys.stdout.write(
+        f"seed {seed}: {ending.seconds:.0f} s, {ending.passes} passes, {ending.launches} launches; trace {ending.digest}\n{found}\n"
+    )
     return 1 if ending.findings else 0
 
 

@@ -49,7 +49,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._selector.now
 
     @override
-    def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None) -> asyncio.Handle:
         if self._chance is not None and self._chance.random() < LATE:
             return self.call_at(self._selector.now, callback, *args, context=context)
         return super().call_soon(callback, *args, context=context)

@@ -201,7 +201,9 @@ class Referee:
 
     def _tell_write(self, after: Pipeline) -> None:
         if self._story.is_kept:
-            words = [f"{c.type}={c.status.value}/{c.reason}" for c in after.status.conditions if c.type in {"Ready", "Stalled", "Suspended"}]
+            words = [
+                f"{c.type}={c.status.value}/{c.reason}" for c in after.status.conditions if c.type in {"Ready", "Stalled", "Suspended"}
+            ]
             self._story.tell("status", after.name, *(_brief(entry) for entry in after.status.ledger), *words)
 
     def _left(self, before: Pipeline, entry: Entry) -> None:
@@ -326,4 +328,3 @@ def spec_of(pipeline: Pipeline) -> PipelineSpec:
     """Return the spec of a pipeline of these lives: all can be read."""
     assert not isinstance(pipeline.spec, Broken)
     return pipeline.spec
-
