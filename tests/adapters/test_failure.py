@@ -61,11 +61,12 @@ def test_of_equal_messages_the_newest_is_told() -> None:
     assert failure.message == "second"
 
 
-def test_a_long_traceback_keeps_its_end() -> None:
-    failure = failure_of(["Traceback\n" + "frame\n" * 1000 + "ValueError: the cause"])
+def test_a_long_traceback_begins_with_what_it_comes_to_and_keeps_its_innermost_frame() -> None:
+    failure = failure_of(["Traceback\n" + "frame\n" * 1000 + "innermost\nValueError: the cause"])
     assert failure is not None
     assert len(failure.message) <= MESSAGE_CHARACTERS
-    assert failure.message.endswith("ValueError: the cause")
+    assert failure.message.startswith("ValueError: the cause\nTraceback")
+    assert failure.message.endswith("innermost")
 
 
 @pytest.mark.parametrize("said", [[], [" "], ["(78f666ea16e50f79): "]])
