@@ -24,7 +24,7 @@ from dataflow_operator.domain.pipeline.world import Choice, World
 
 Patch = pytest.MonkeyPatch
 
-YOUNG_SECONDS: Final = 15.0
+YOUNG_SECONDS: Final = 10.0
 """Long enough to look careful, and much shorter than a launch may be late."""
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from random import Random
-from typing import Final, TypeVarTuple, Unpack
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 from typing_extensions import override
 
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 LATE: Final = 0.2
@@ -31,6 +33,22 @@ class _Skip:
         return ()
 
 
+class NumberedTask(asyncio.Task[T]):
+    """A task that sets keep in an order of its own: a group ends its tasks in the order of a set, and by address that is chance."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], *, number: int, **how: Any) -> None:
+        self._number = number
+        super().__init__(coroutine, **how)
+
+    @override
+    def __hash__(self) -> int:
+        return self._number
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """A loop without I/O. In order it runs callbacks as asyncio does, first come first served; out of order some come late."""
 
@@ -38,6 +56,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._selector = _Skip()
         self._chance = chance
+        self._numbers = itertools.count()
+        self.set_task_factory(self._new_task)
+
+    def _new_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **how: Any) -> NumberedTask[Any]:
+        return NumberedTask(coroutine, number=next(self._numbers), loop=loop, **how)
 
     @property
     def turns(self) -> int:

@@ -69,27 +69,29 @@ class Owner:
 
     def create(self) -> None:
         """Apply the pipeline anew."""
+        self.apply(self.any_spec())
+
+    def any_spec(self) -> PipelineSpec:
+        """Return a spec to begin with."""
         chance, is_batch = self._chance, self._kind is PipelineType.BATCH
-        self.apply(
-            PipelineSpec(
-                type=self._kind,
-                project=PLACE.project,
-                region=PLACE.region,
-                template=FlexTemplate(container_spec_path="gs://templates/one"),
-                parameters={"content": chance.choice(CONTENTS)},
-                job_name=f"{self.key.name}-fixed" if chance.random() < 0.2 else None,
-                deletion_policy=StopMode.CANCEL if is_batch else chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
-                stop_policy=chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
-                strategy=chance.choice([Strategy.UPDATE, Strategy.UPDATE, Strategy.DRAIN, Strategy.CANCEL]),
-                retry_policy=RetryPolicy(
-                    maximum_attempts=3 if is_batch else 0,
-                    initial_interval=timedelta(seconds=10),
-                    maximum_interval=timedelta(seconds=60),
-                    stable=timedelta(seconds=20),
-                ),
-                successful_runs_kept=2,
-                failed_runs_kept=2,
-            )
+        return PipelineSpec(
+            type=self._kind,
+            project=PLACE.project,
+            region=PLACE.region,
+            template=FlexTemplate(container_spec_path="gs://templates/one"),
+            parameters={"content": chance.choice(CONTENTS)},
+            job_name=f"{self.key.name}-fixed" if chance.random() < 0.2 else None,
+            deletion_policy=StopMode.CANCEL if is_batch else chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
+            stop_policy=chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
+            strategy=chance.choice([Strategy.UPDATE, Strategy.UPDATE, Strategy.DRAIN, Strategy.CANCEL]),
+            retry_policy=RetryPolicy(
+                maximum_attempts=3 if is_batch else 0,
+                initial_interval=timedelta(seconds=10),
+                maximum_interval=timedelta(seconds=60),
+                stable=timedelta(seconds=20),
+            ),
+            successful_runs_kept=2,
+            failed_runs_kept=2,
         )
 
     def apply(self, spec: PipelineSpec) -> None:

@@ -269,7 +269,9 @@ class Referee:
             return
         jobs = [made for made in self.cloud.jobs.values() if made.order is not None and made.order.ownership.run_uid == after.uid]
         active = [made.id for made in jobs if made.is_active]
-        if active and after.status.pipeline_uid not in self.server.orphaned:
+        if after.status.pipeline_uid in self.server.orphaned:
+            return
+        if active:
             self.find(Harm.UNTRUE, "G7", f"run {after.name} is {result} while {active} is active")
         done = [made for made in jobs if made.state is State.DONE]
         is_batch = any(made.order is not None and made.order.spec.type is PipelineType.BATCH for made in jobs)

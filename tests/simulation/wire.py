@@ -80,7 +80,8 @@ class Wire:
         self._story = story
         self._die = die
         self._stalled_until = 0.0
-        self._callers: set[asyncio.Task[object]] = set()
+        self._callers: dict[asyncio.Task[object], None] = {}
+        """A dictionary for its order."""
         self.is_dead = False
 
     def cut(self) -> None:
@@ -106,11 +107,11 @@ class Wire:
         assert task is not None
         if self.is_dead:
             task.cancel()
-        self._callers.add(task)
+        self._callers[task] = None
         try:
             return await self._call(name, whom, effect, loss)
         finally:
-            self._callers.discard(task)
+            self._callers.pop(task, None)
 
     async def _call(self, name: str, whom: Outside, effect: Callable[[], T], loss: type[OutsideError]) -> T:
         fault = self._trouble.of_call(name)
@@ -133,7 +134,9 @@ class Wire:
         if fault is Fault.LOST_ANSWER:
             self._break(whom)
             await asyncio.sleep(whom.value)
-        await asyncio.sleep(self._chance.random() * FRO_SECONDS)
+        if loss is AmbiguousError:
+            # What was read is as old as the way back is long, so for a read one wait says it all; for a write much may happen meanwhile.
+            await asyncio.sleep(self._chance.random() * FRO_SECONDS)
         await self._resume()
         if fault in {Fault.LOST_ANSWER, Fault.BROKEN_AFTER}:
             raise loss(Reason.TIMED_OUT, f"no good answer to {name}")

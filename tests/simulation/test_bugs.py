@@ -1,0 +1,18 @@
+"""The simulation is tested, too: an engine without one of its rules is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.simulation.bugs import BUGS
+from tests.simulation.life import live
+
+LIVES = 600
+"""Lives within which a bug must be found; most are found in a dozen."""
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_an_engine_with_this_bug_is_found_out(bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    bug(monkeypatch)
+    assert any(live(seed).findings for seed in range(LIVES))
