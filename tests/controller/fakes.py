@@ -45,9 +45,15 @@ class FakeStore:
     runs: dict[str, Run] = field(default_factory=dict[str, Run])
     accounts: set[str] = field(default_factory=set[str])
     writes: Counter[str] = field(default_factory=Counter[str])
+    story: list[str] = field(default_factory=list[str])
+    """What was written, in order."""
     notices: list[Notice] = field(default_factory=list[Notice])
     versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     clock: FakeClock = field(default_factory=FakeClock)
+
+    def _count(self, kind: str) -> None:
+        self.writes[kind] += 1
+        self.story.append(kind)
 
     def apply(self, spec: PipelineSpec, *, uid: str = UID) -> None:
         known = self.pipelines.get(KEY)
@@ -105,26 +111,26 @@ class FakeStore:
     async def write_status(self, pipeline: Pipeline, status: PipelineStatus) -> Pipeline:
         known = self._current(pipeline)
         assert status != known.status, "a write without a change"
-        self.writes["pipeline status"] += 1
+        self._count("pipeline status")
         return self.put(replace(known, status=status))
 
     async def read_pipeline(self, key: Key) -> Pipeline | None:
         return self.pipelines.get(key)
 
     async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:
-        self.writes["finalizer"] += 1
+        self._count("finalizer")
         return self.put(replace(self._current(pipeline), has_finalizer=True))
 
     async def remove_finalizer(self, pipeline: Pipeline) -> None:
         self._current(pipeline)
-        self.writes["finalizer"] += 1
+        self._count("finalizer")
         del self.pipelines[KEY]
 
     async def create_run(self, pipeline: Pipeline, name: str, cause: Cause) -> Run:
         assert cause
         if name in self.runs:
             return self.runs[name]
-        self.writes["run"] += 1
+        self._count("run")
         return self._put_run(
             Run(
                 namespace=KEY.namespace,
@@ -148,12 +154,12 @@ class FakeStore:
         if known is None or known.resource_version != drawing.resource_version or known.uid != drawing.uid:
             raise StaleError(Reason.CONFLICT, "the object has been modified")
         assert drawing.status != known.status, "a write without a change"
-        self.writes["run status"] += 1
+        self._count("run status")
         return self._put_run(replace(known, status=drawing.status))
 
     async def delete_run(self, namespace: str, doomed: DeleteRun) -> None:
         assert namespace == KEY.namespace
-        self.writes["run"] += 1
+        self._count("run")
         self.runs.pop(doomed.name, None)
 
     async def has_account(self, namespace: str, name: str) -> bool:

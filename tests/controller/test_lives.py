@@ -13,7 +13,7 @@ from tests.controller.fakes import KEY, Town
 from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClass, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
-from dataflow_operator.domain.pipeline.model import ResolvedSpec
+from dataflow_operator.domain.pipeline.model import ResolvedSpec, RetryPolicy
 
 
 @pytest.fixture
@@ -57,7 +57,38 @@ async def test_a_batch_run_succeeds_and_leaves_the_ledger(town: Town) -> None:
     assert town.pipeline.status.ledger == ()
     assert town.results() == {"orders-1": "Succeeded"}
     assert town.pipeline.status.job_state == JobState.DONE
-    assert town.store.writes == {"finalizer": 1, "run": 1, "pipeline status": 6, "run status": 4}
+    assert town.store.writes == {"finalizer": 1, "run": 1, "pipeline status": 4, "run status": 3}
+
+
+async def test_a_job_that_still_waits_after_ten_seconds_is_told_before_it_begins(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    assert town.pipeline.status.job_id is None
+    await town.until(lambda: town.pipeline.status.job_id is not None)
+    assert town.clock.seconds == 10
+    await town.settle()
+    assert town.store.runs["orders-1"].status.job_id == "job-1"
+
+
+async def test_a_stop_does_not_wait_for_the_answer_to_be_told(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    town.store.apply(a_spec(suspend=True))
+    await town.settle()
+    assert town.dataflow.calls["stop Cancel"] == 1
+    assert town.clock.seconds == 0
+
+
+async def test_a_failure_is_on_record_before_it_is_told_because_an_edit_may_still_allow_another_attempt(town: Town) -> None:
+    town.store.apply(a_batch(retry_policy=RetryPolicy(maximum_attempts=1)))
+    await town.settle()
+    town.dataflow.failures[JobId("job-1")] = a_failure()
+    before = len(town.store.story)
+    await town.job_becomes("job-1", JobState.FAILED)
+    assert town.results() == {"orders-1": "Failed"}
+    told = town.store.story[before:]
+    assert told[0] == "pipeline status"
+    assert told[-2:] == ["run status", "pipeline status"]
 
 
 async def test_a_finished_batch_is_not_run_again_by_a_restart_a_label_edit_or_a_deleted_run(town: Town) -> None:

@@ -143,14 +143,14 @@ class Life:
         self.story.tell("world", "all faults end")
         self.trouble.end()
         self.outages.end()
-        self.cloud.heal()
+        self.cloud.heal(self.server.orphaned)
         for replica in self.replicas:
             replica.heal()
         until = self.loop.time() + CALM_SECONDS
         quiet_since, before = self.loop.time(), self._traces()
         while not self.referee.findings:
             await asyncio.sleep(LOOK_SECONDS)
-            self.cloud.heal()
+            self.cloud.heal(self.server.orphaned)
             missing = [finding for finding in unrest(self.server, self.cloud) if not self.referee.is_excused(finding)]
             now = self._traces()
             is_busy = now[:2] != before[:2] or now[2] - before[2] > QUIET_PASSES * len(self.replicas)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -201,11 +201,12 @@ class Cloud:
             return
         self._story.tell("somebody", "cancels", job_id)
 
-    def heal(self) -> None:
-        """Let lists be up to date, strangers go, and somebody cancel the drains that never end."""
+    def heal(self, orphaned: Collection[str]) -> None:
+        """Let lists be up to date, strangers and the jobs of *orphaned* pipelines go, and somebody cancel the drains that never end."""
         for made in self.jobs.values():
             made.visible_from = min(made.visible_from, self._loop.time())
-            if made.is_active and (made.order is None or made.form.launch.parameters[f"{PREFIX}drainSeconds"] == "never"):
+            is_strange = made.order is None or made.order.ownership.pipeline_uid in orphaned
+            if made.is_active and (is_strange or made.form.launch.parameters[f"{PREFIX}drainSeconds"] == "never"):
                 self.cancel_by_hand(made.id)
 
     def active_of(self, pipeline_uid: str) -> list[Made]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from dataflow_operator.domain.errors import Failure, FailureClass, Reason
@@ -32,6 +33,9 @@ from dataflow_operator.domain.pipeline.observation import Declined, Launched, Na
 from dataflow_operator.domain.run import Run
 
 Ledger = tuple[Entry, ...]
+
+ANSWER_PATIENCE: Final = timedelta(seconds=10)
+"""How long a launch's answer may stay unrecorded while its job has not begun: most jobs begin by then, and one write tells both. Source: chosen."""
 
 Step = Callable[[Observation, PipelineSpec, Ledger], Ledger]
 
@@ -86,8 +90,10 @@ def _recovered(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
     """Return an unanswered attempt with its answer, its job, or its end, as far as that is known."""
     match seen.memory.answers.get(attempt.claim.nonce):
         case Launched(job_id=job_id):
-            known_now = replace(attempt, job_id=job_id, known_by=Knowledge.ANSWER, job_state=JobState.QUEUED)
             job = job_of(seen, job_id)
+            if _may_wait(seen, entry, attempt, job):
+                return attempt
+            known_now = replace(attempt, job_id=job_id, known_by=Knowledge.ANSWER, job_state=JobState.QUEUED)
             return followed(known_now, job, Knowledge.ANSWER, seen.now) if job else known_now
         case Declined(failure=failure):
             return ended(attempt, End.REFUSED, seen.now, failure)
@@ -95,6 +101,18 @@ def _recovered(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
             return ended(attempt, End.TAKEN, seen.now, _failure(Reason.JOB_NAME_TAKEN, FailureClass.CONFIGURATION, message))
         case Unclear() | None:
             return _searched(seen, spec, entry, attempt, known)
+
+
+def _may_wait(seen: Observation, entry: Entry, attempt: Attempt, job: Job | None) -> bool:
+    """Whether an answer waits to be recorded together with the job's beginning: the claim is on record, but a stop needs the job now."""
+    has_begun = job is not None and (job.state.has_begun or job.state.is_terminal)
+    return entry.stop is None and not has_begun and is_young(seen, attempt)
+
+
+def is_young(seen: Observation, attempt: Attempt) -> bool:
+    """Whether the attempt's claim has just come into our sight."""
+    first = seen.memory.sightings.get(attempt.claim.nonce)
+    return first is not None and seen.is_fresh(first, ANSWER_PATIENCE)
 
 
 def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt, known: Iterable[JobId]) -> Attempt:

@@ -312,33 +312,31 @@ def _with_summary(scene: Scene, status: PipelineStatus) -> PipelineStatus:
     serving = None if scene.is_batch else _serving(ledger)
     shown = serving or (ledger[-1] if ledger else None)
     if shown is None:
-        state = status.job_state
-        if last is not None and last.job_id is not None and last.job_id == status.job_id:
-            state = _last_state(scene, last.job_id) or state
-        return replace(status, current_run=last.name if last else None, update_run=None, update_revision=None, job_state=state)
-    attempt = next((attempt for attempt in reversed(shown.attempts) if attempt.job_id), None)
+        return replace(status, current_run=last.name if last else None, update_run=None, update_revision=None)
     coming = (
         next((entry for entry in reversed(ledger) if entry.may_launch and entry.number > shown.number), None)
         if not scene.is_batch
         else None
     )
     return replace(
-        status,
-        revision=shown.revision,
+        with_job_of(status, spec, shown),
         update_revision=coming.revision if coming else None,
         current_run=shown.run,
         update_run=coming.run if coming else None,
+    )
+
+
+def with_job_of(status: PipelineStatus, spec: PipelineSpec, entry: Entry) -> PipelineStatus:
+    """Return *status* with the newest job of *entry* as the pipeline's."""
+    attempt = next((attempt for attempt in reversed(entry.attempts) if attempt.job_id), None)
+    return replace(
+        status,
+        revision=entry.revision,
         job_id=attempt.job_id if attempt else None,
         job_name=attempt.job_name if attempt else None,
         job_state=attempt.job_state if attempt and attempt.job_state else None,
         console_url=console_url(spec, attempt.job_id) if attempt and attempt.job_id else None,
     )
-
-
-def _last_state(scene: Scene, job_id: JobId) -> str | None:
-    """Return the state of a job whose entry has just left the ledger, from the stored ledger or the list."""
-    listed = next((job.state for job in scene.seen.jobs.jobs if job.id == job_id), None) if scene.seen.jobs else None
-    return listed if listed is not None and listed.is_terminal else None
 
 
 def console_url(spec: PipelineSpec, job_id: JobId) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from dataflow_operator.domain.conditions import Condition, Truth, merged
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Entry, Result, StopMode
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.narrate import console_url
@@ -26,7 +26,6 @@ def picture_of(
     """Return the status of a run's object as its entry and *result* have it."""
     attempt = next((known for known in reversed(entry.attempts) if known.job_id), None)
     base = next((known.base_job_id for known in reversed(entry.attempts) if known.base_job_id), None)
-    replaced = next((other.run for other in ledger for known in other.attempts if base and known.job_id == base), run.status.replaces)
     starts = [known.start_time for known in entry.attempts if known.start_time]
     ends = [known.end_time for known in entry.attempts if known.end_time]
     return replace(
@@ -37,7 +36,7 @@ def picture_of(
         cause=entry.cause,
         revision=entry.revision or None,
         digest=entry.digest,
-        replaces=replaced,
+        replaces=_run_of(seen, ledger, base) if base else run.status.replaces,
         pipeline_uid=seen.pipeline.uid,
         job_id=attempt.job_id if attempt else None,
         job_name=attempt.job_name if attempt else None,
@@ -49,6 +48,12 @@ def picture_of(
         completion_time=max(ends, default=seen.now) if result is not None else None,
         result=result,
     )
+
+
+def _run_of(seen: Observation, ledger: tuple[Entry, ...], job_id: JobId) -> str | None:
+    """Return the run that a job is of: by its entry, or by its run object once the entry has left."""
+    entry = next((entry for entry in ledger if any(attempt.job_id == job_id for attempt in entry.attempts)), None)
+    return entry.run if entry is not None else next((run.name for run in seen.runs if run.status.job_id == job_id), None)
 
 
 def _run_conditions(entry: Entry, result: Result | None) -> list[Condition]:

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Final
 
 from dataflow_operator.domain.ledger import Entry
+from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.world import World, awaits_reason
@@ -55,8 +56,11 @@ def _waits(world: World, entry: Entry) -> Iterator[timedelta]:
 
 
 def _changes(world: World, entry: Entry) -> Iterator[timedelta]:
-    """When a running job has been stable for long enough to push older ones out, and when a stop is to be asked for again."""
+    """When a young claim is to be told, a running job is stable enough to push older ones out, a stop is to be asked for again."""
     for attempt in entry.attempts:
+        first = world.seen.memory.sightings.get(attempt.claim.nonce)
+        if attempt.is_unanswered and first is not None:
+            yield _left(world.seen, first, ANSWER_PATIENCE)
         if len(world.ledger) > 1 and attempt.is_running and attempt.start_time:
             yield attempt.start_time + world.spec.retry_policy.stable - world.seen.now
         call = world.seen.memory.stops.get(attempt.job_id) if attempt.job_id else None

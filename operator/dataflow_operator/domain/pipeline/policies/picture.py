@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, with_entry
 from dataflow_operator.domain.names import run_name
-from dataflow_operator.domain.pipeline.learn import current_run_object
+from dataflow_operator.domain.pipeline.learn import current_run_object, is_young
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import CreateRun, DeleteRun, DrawRun, LookAtRun
 from dataflow_operator.domain.pipeline.portray import picture_of
@@ -69,12 +69,18 @@ def redraw_runs(world: World) -> Choice | None:
     """The run object of an entry shows what the ledger knows."""
     for entry in world.ledger:
         run = current_run_object(world.seen, entry)
-        if run is None or run.is_over or run.status.resolved_spec is None:
+        if run is None or run.is_over or run.status.resolved_spec is None or _is_about_to_change(world, entry):
             continue
         drawn = picture_of(world.seen, world.spec, world.ledger, entry, run, None)
         if drawn != run.status:
             return Choice(world=world, effect=draw_effect(run, drawn))
     return None
+
+
+def _is_about_to_change(world: World, entry: Entry) -> bool:
+    """Whether all that is new is a young claim: what comes of it is drawn instead."""
+    attempt = entry.open_attempt
+    return entry.stop is None and attempt is not None and attempt.is_unanswered and is_young(world.seen, attempt)
 
 
 def held_up(world: World, obstacle: Obstacle) -> Choice:
