@@ -12,6 +12,9 @@ K = TypeVar("K")
 FLOOR_SECONDS: Final = 0.02
 """The least time between two passes over one key. Keeps a policy that repeats itself from spinning. Source: chosen."""
 
+TICK_SECONDS: Final = 1e-6
+"""A key that is due so soon is due: a timer of the loop cannot tell the difference, and would be set again and again. Source: chosen."""
+
 FIRST_BACKOFF_SECONDS: Final = 1.0
 LAST_BACKOFF_SECONDS: Final = 60.0
 """Pause after the first, and at most after any, failed pass over a key; doubled in between. Source: chosen."""
@@ -59,7 +62,7 @@ class Queue(Generic[K]):
             while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
                 heapq.heappop(self._heap)
             wait = self._heap[0][0] - self._time() if self._heap else None
-            if wait is not None and wait <= 0:
+            if wait is not None and wait <= TICK_SECONDS:
                 return self._begin(heapq.heappop(self._heap)[2])
             self._changed.clear()
             try:

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Final
 
 from dataflow_operator.domain.ledger import Entry
-from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE
+from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE, strays_in
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.world import World, awaits_reason
@@ -22,7 +22,7 @@ def due_in(world: World) -> timedelta | None:
 
     What changes nothing once its time has passed counts only while it lies ahead: an old wait must not cost a pass a second.
     """
-    owed = [due for entry in world.ledger for due in (*_retries(world, entry), *_waits(world, entry))]
+    owed = [*_strays(world), *(due for entry in world.ledger for due in (*_retries(world, entry), *_waits(world, entry)))]
     ahead = [*_rechecks(world), *_blindness(world), *(due for entry in world.ledger for due in _changes(world, entry))]
     return min((max(due, _FLOOR) for due in (*owed, *(due for due in ahead if due >= timedelta(0)))), default=None)
 
@@ -53,6 +53,12 @@ def _waits(world: World, entry: Entry) -> Iterator[timedelta]:
             continue
         if seen.jobs is not None and all(job.id != attempt.job_id for job in seen.jobs.jobs):
             yield limits.look_again
+
+
+def _strays(world: World) -> Iterator[timedelta]:
+    """When a listed job that no entry knows is to be read again: the read did not find it, and an unchanged list wakes nobody."""
+    if any(stray.is_active for stray in strays_in(world.seen, world.ledger)):
+        yield world.seen.limits.look_again
 
 
 def _changes(world: World, entry: Entry) -> Iterator[timedelta]:
