@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -66,7 +67,17 @@ TABLE = [
     ("a stray job of ours is looked at first", a_world(jobs=(a_job(of=RUNS),), run_number=1), LookAtJob),
     ("a suspended stream's job is stopped", a_world(a_spec(suspend=True), entries=(RUNS,), jobs=(a_job(of=RUNS),)), StopJob),
     ("a deleted stream's job is stopped", a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),), deleting=True), StopJob),
-    ("a deleted pipeline that never ran goes at once", a_world(deleting=True, jobs=None), RemoveFinalizer),
+    ("a deleted pipeline that never ran waits for the first list: it may be a restored one", a_world(deleting=True, jobs=None), None),
+    (
+        "a deleted pipeline that never ran goes without a list where none can be had",
+        a_world(deleting=True, list_age=math.inf, list_failed="403"),
+        RemoveFinalizer,
+    ),
+    (
+        "a deleted pipeline that ran stays while no list can be had",
+        a_world(deleting=True, run_number=3, list_age=math.inf, list_failed="403"),
+        None,
+    ),
     ("a deleted pipeline goes when nothing runs", a_world(deleting=True, run_number=3), RemoveFinalizer),
     ("a deleted pipeline waits for a list", a_world(deleting=True, run_number=3, jobs=None), None),
     ("a deleted pipeline waits for a young list", a_world(deleting=True, run_number=3, list_age=31), None),

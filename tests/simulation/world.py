@@ -55,8 +55,7 @@ class Judge(Protocol):
 
 
 PAST: Final = 12
-"""Statuses of a pipeline that a backup may hold, of those from its first run on: one that says that nothing ever ran lets a deletion
-go without a look at the jobs, which is part of what nobody promises after a restore."""
+"""Statuses of a pipeline that a backup may hold, the newest ones."""
 
 
 class ApiServer:
@@ -161,8 +160,7 @@ class ApiServer:
         before = self._as_seen(pipeline)
         self.writes += 1
         after = replace(before, status=status)
-        if before.status.run_number:
-            self._past.setdefault(before.uid, deque(maxlen=PAST)).append(before.status)
+        self._past.setdefault(before.uid, deque(maxlen=PAST)).append(before.status)
         self._judge.status_written(before, after)
         return self._put_pipeline(after)
 

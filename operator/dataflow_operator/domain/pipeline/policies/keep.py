@@ -30,10 +30,18 @@ def hold_before_use(world: World) -> Choice | None:
 
 
 def let_go(world: World) -> Choice | None:
-    """A deleted pipeline goes when its ledger is empty and a complete list shows no active job of ours."""
+    """A deleted pipeline goes when its ledger is empty and a complete list shows no active job of ours.
+
+    One that says that it never ran goes without a list if none can be had: else a wrong project could not be deleted.
+    """
     if not world.pipeline.is_deleting:
         return None
-    never_ran = world.status.run_number == 0 and not world.ledger
-    if never_ran or (not world.ledger and nothing_runs(world)):
+    if not world.ledger and (nothing_runs(world) or _cannot_know_better(world)):
         return Choice(world=world, effect=RemoveFinalizer(), unreported=True)
     return redraw_runs(world) or Choice(world=world)
+
+
+def _cannot_know_better(world: World) -> bool:
+    """Whether no run was ever started, as far as the status knows (it may be restored from a backup), and the jobs cannot be listed."""
+    jobs = world.seen.jobs
+    return world.status.run_number == 0 and jobs is not None and jobs.failed is not None and not world.seen.list_is_fresh
