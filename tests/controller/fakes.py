@@ -216,10 +216,11 @@ class FakeDataflow:
         if self.problem is not None:
             raise self.problem
 
-    async def stop(self, place: Place, job_id: JobId, mode: StopMode) -> None:
+    async def stop(self, place: Place, job_id: JobId, mode: StopMode, *, force: bool = False) -> None:
         assert isinstance(place, Place)
-        self.calls[f"stop {mode}"] += 1
-        self.become(job_id, JobState.DRAINING if mode is StopMode.DRAIN else JobState.CANCELLING)
+        self.calls[f"stop {mode}{' by force' if force else ''}"] += 1
+        stopping = JobState.DRAINING if mode is StopMode.DRAIN else JobState.CANCELLING
+        self.become(job_id, JobState.CANCELLED if force else stopping)
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
         assert isinstance(place, Place)

@@ -112,8 +112,8 @@ REFUSED = {
         ),
     ),
     "a field that is not supported yet": (
-        HEAD + "  timeouts: {startSeconds: 900}\n",
-        'The DataflowPipeline "orders" is invalid: spec.timeouts: Forbidden: `timeouts` is not supported yet: remove it\n',
+        HEAD + "  driftPolicy: Report\n",
+        'The DataflowPipeline "orders" is invalid: spec.driftPolicy: Forbidden: `driftPolicy` is not supported yet: remove it\n',
     ),
     "a type that does not exist": (
         HEAD.replace("Streaming", "Stream"),

@@ -370,7 +370,7 @@ CASES = (
     Case(
         id="runSeconds of a stream",
         wrong={"timeouts": {"runSeconds": 60}},
-        says=[for_type("Batch", "timeouts.runSeconds"), not_yet("timeouts")],
+        says=[for_type("Batch", "timeouts.runSeconds")],
     ),
     *(
         Case(
@@ -483,7 +483,6 @@ CASES = (
     *(
         Case(id=f"{path}, which is not supported yet", wrong=wrong, says=[not_yet(path)], right=right)
         for path, wrong, right in (
-            ("timeouts", {"timeouts": {"startSeconds": 60}}, {}),
             (
                 "retryPolicy.nonRetryableReasons",
                 {"retryPolicy": {"nonRetryableReasons": ["Quota"]}},

@@ -148,12 +148,12 @@ class Cloud:
             assert error is not None
             raise error
 
-    def stop(self, job_id: JobId, mode: StopMode) -> None:
-        """Ask a job to drain or to be cancelled."""
+    def stop(self, job_id: JobId, mode: StopMode, *, force: bool = False) -> None:
+        """Ask a job to drain or to be cancelled, or end a cancel by force."""
         made = self.jobs[job_id]
         self._judge.stopped(made, mode)
         try:
-            self._request(made, State.DRAINED if mode is StopMode.DRAIN else State.CANCELLED)
+            self._request(made, State.DRAINED if mode is StopMode.DRAIN else State.CANCELLED, force=force)
         except GoogleAPICallError as error:
             if (said := stop_error(error)) is not None:
                 raise said from error
@@ -244,9 +244,9 @@ class Cloud:
         self.jobs[made.id] = made
         return made
 
-    def _request(self, made: Made, state: State) -> None:
+    def _request(self, made: Made, state: State, *, force: bool = False) -> None:
         try:
-            self._machine.request(made.form, state, self._now())
+            self._machine.request(made.form, state, self._now(), force=force)
         except MachineError as error:
             raise _error(StatusCode[error.code.name], error.message) from error
         finally:

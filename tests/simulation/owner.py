@@ -17,11 +17,14 @@ from tests.simulation.world import ApiServer
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
-from dataflow_operator.domain.pipeline.model import FlexTemplate, Pipeline, PipelineSpec, RetryPolicy
+from dataflow_operator.domain.pipeline.model import FlexTemplate, Pipeline, PipelineSpec, RetryPolicy, Timeouts
 from dataflow_operator.domain.run import Run
 
 CONTENTS: Final = "ABC"
 """What a pipeline may run. Few, so that owners often go back to what they had."""
+
+PATIENCE_SECONDS: Final = 250
+"""How long owners with limits let a job start: a little longer than the slowest takes, if it is seen at once."""
 
 PAUSE_SECONDS: Final = 120.0
 """How long an owner waits at most between two acts; a third of the pauses last two seconds at most."""
@@ -90,8 +93,20 @@ class Owner:
                 maximum_interval=timedelta(seconds=60),
                 stable=timedelta(seconds=20),
             ),
+            timeouts=self._any_timeouts(),
             successful_runs_kept=2,
             failed_runs_kept=2,
+        )
+
+    def _any_timeouts(self) -> Timeouts:
+        """Return no limits, or ones that some jobs are late for."""
+        if self._chance.random() < 0.5:
+            return Timeouts()
+        return Timeouts(
+            start=timedelta(seconds=PATIENCE_SECONDS),
+            run=timedelta(seconds=60) if self._kind is PipelineType.BATCH else None,
+            drain=timedelta(seconds=self._chance.choice([20, 90])) if self._kind is PipelineType.STREAMING else None,
+            cancel=timedelta(seconds=10),
         )
 
     def apply(self, spec: PipelineSpec) -> None:

@@ -164,7 +164,8 @@ class Referee:
             return
         pipeline = self._pipeline(made.order.ownership.pipeline_uid)
         entry = self._entry_of(pipeline, made) if pipeline is not None else None
-        if entry is not None and entry.stop is None:
+        is_late = entry is not None and any(attempt.job_id == made.id and attempt.failure is not None for attempt in entry.attempts)
+        if entry is not None and entry.stop is None and not is_late:
             self.find(Harm.COSTLY, "G6", f"{made.id} was told to {mode}, and entry {entry.number} bears no mark")
 
     # writes

@@ -130,9 +130,9 @@ class WiredDataflow:
         assert job_name
         await self._wire.read("validate", Outside.DATAFLOW, self._cloud.try_out)
 
-    async def stop(self, place: Place, job_id: JobId, mode: StopMode) -> None:
+    async def stop(self, place: Place, job_id: JobId, mode: StopMode, *, force: bool = False) -> None:
         assert place == PLACE
-        await self._wire.write("stop", Outside.DATAFLOW, lambda: self._cloud.stop(job_id, mode))
+        await self._wire.write("stop", Outside.DATAFLOW, lambda: self._cloud.stop(job_id, mode, force=force))
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
         assert place == PLACE

@@ -140,7 +140,7 @@ class PipelineSpec(Wire):
         ),
     )
     retry_policy: RetryPolicy | None = Field(None, description="When a failed attempt is followed by another. Default: that of each field.")
-    timeouts: Timeouts | None = Field(None, description="How long each part of a run may take. Not supported yet. Default: no limits.")
+    timeouts: Timeouts | None = Field(None, description="How long each part of a run may take. Default: no limits.")
     update_policy: UpdatePolicy | None = Field(
         None,
         description="How a changed revision takes over from the job that runs. Streaming only. Default: that of each field.",

@@ -93,16 +93,26 @@ class RetryPolicy(Wire):
 
 
 class Timeouts(Wire):
-    """How long each part of a run may take. Not supported yet."""
+    """How long each part of a run may take. A change reaches what runs now, and starts nothing anew."""
 
-    start_seconds: Limit | None = Field(None, description="Seconds from launch to a running job. Default: no limit. Example: 900.")
-    run_seconds: Limit | None = Field(None, description="Seconds that a batch job may run. Batch only. Default: no limit. Example: 7200.")
+    start_seconds: Limit | None = Field(
+        None,
+        description="Seconds from launch to a running job. A job that is late is cancelled, and the attempt has failed as StartTimedOut. Default: no limit. Example: 900.",
+    )
+    run_seconds: Limit | None = Field(
+        None,
+        description="Seconds that a job may run. One that runs longer is cancelled, and the attempt has failed as RunTimedOut. Batch only. Default: no limit. Example: 7200.",
+    )
     drain_seconds: Limit | None = Field(
         None,
-        description="Seconds that a drain may take before the job is cancelled. Streaming only. Default: no limit. Example: 3600.",
+        description="Seconds that a drain may take, whoever asked for it, before the job is cancelled. Streaming only. Default: no limit. Example: 3600.",
     )
     cancel_seconds: Limit | None = Field(
-        None, description="Seconds that a cancellation may take before it is reported. Default: no limit. Example: 900."
+        None,
+        description=(
+            "Seconds that a cancel may take before it is forced, which Dataflow allows 30 minutes after the cancel at the earliest. "
+            "A forced cancel may leave virtual machines behind. Default: never forced. Example: 3600."
+        ),
     )
 
 

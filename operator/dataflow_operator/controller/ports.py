@@ -109,8 +109,8 @@ class Dataflow(Protocol):
         """Ask whether a launch would be accepted. RefusedError with a Template… or PermissionDenied reason where not."""
         ...
 
-    async def stop(self, place: Place, job_id: JobId, mode: StopMode) -> None:
-        """Ask a job to drain or cancel. A job that is over already is no error. UnavailableError(NotReadyForCanceling): try again soon."""
+    async def stop(self, place: Place, job_id: JobId, mode: StopMode, *, force: bool = False) -> None:
+        """Ask a job to drain or cancel, by force if a cancel did not end it. A job that is over already is no error. UnavailableError(NotReadyForCanceling): try again soon."""
         ...
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:

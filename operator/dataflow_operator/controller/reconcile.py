@@ -305,15 +305,15 @@ class Reconciler:
         at = self._clock.monotonic()
         place = _place(pipeline)
         try:
-            await self._dataflow.stop(place, effect.job_id, effect.mode)
+            await self._dataflow.stop(place, effect.job_id, effect.mode, force=effect.force)
         except (RefusedError, AmbiguousError) as error:
-            return StopCall(mode=effect.mode, at=at, refused=error.message)
+            return StopCall(mode=effect.mode, force=effect.force, at=at, refused=error.message)
         except UnavailableError as error:
             if error.reason is not Reason.NOT_READY_FOR_CANCELING:
                 raise
-            return StopCall(mode=effect.mode, at=at, refused=error.message)
+            return StopCall(mode=effect.mode, force=effect.force, at=at, refused=error.message)
         self._lists.hurry(place)
-        return StopCall(mode=effect.mode, at=at)
+        return StopCall(mode=effect.mode, force=effect.force, at=at)
 
 
 def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
@@ -335,7 +335,7 @@ def _about(effect: Effect) -> dict[str, object]:
         case Launch():
             return {"job_name": effect.job_name, "attempt": effect.ownership.attempt}
         case StopJob():
-            return {"job": effect.job_id, "mode": effect.mode}
+            return {"job": effect.job_id, "mode": effect.mode, **({"force": True} if effect.force else {})}
         case DrawRun():
             return {"run": effect.name, "result": effect.status.result} if effect.status.result else {"run": effect.name}
         case CreateRun() | DeleteRun():

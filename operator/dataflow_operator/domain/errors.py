@@ -47,6 +47,8 @@ class Reason(StrEnum):
     # what is wrong
     JOB_FAILED = "JobFailed"
     UPDATE_FAILED = "UpdateFailed"
+    START_TIMED_OUT = "StartTimedOut"
+    RUN_TIMED_OUT = "RunTimedOut"
     RETRIES_SPENT = "RetriesSpent"
     STOPPED_OUTSIDE = "StoppedOutside"
     JOB_NAME_TAKEN = "JobNameTaken"
@@ -85,6 +87,7 @@ class FailureClass(StrEnum):
     USER_CODE = "UserCode"
     CONFIGURATION = "Configuration"
     QUOTA = "Quota"
+    CAPACITY = "Capacity"
     INFRASTRUCTURE = "Infrastructure"
     UPDATE_INCOMPATIBLE = "UpdateIncompatible"
     IDENTITY = "Identity"

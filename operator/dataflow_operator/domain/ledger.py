@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from dataflow_operator.domain.errors import Failure
+from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState
 
 ATTEMPTS_KEPT: Final = 32
@@ -93,7 +93,7 @@ class Claim:
     """The record, written first, that an attempt is about to launch."""
 
     time: datetime
-    """For people. Never compared with another clock."""
+    """For people, and what the start time-out is counted from. No safety depends on it."""
     nonce: str
     """Tells our own write from anybody else's when its answer was lost."""
 
@@ -119,6 +119,7 @@ class Attempt:
     end: End | JobState | None = None
     """None: open."""
     failure: Failure | None = None
+    """Why the attempt failed, or, while it is open, why its job is being cancelled."""
 
     @property
     def is_open(self) -> bool:
@@ -187,6 +188,11 @@ class Entry:
         return any(attempt.is_running for attempt in self.attempts)
 
     @property
+    def is_late(self) -> bool:
+        """Whether a job of this run is being cancelled because the attempt has failed already."""
+        return any(attempt.is_open and attempt.failure is not None for attempt in self.attempts)
+
+    @property
     def may_launch(self) -> bool:
         """Whether this run may make another attempt once its turn comes."""
         return not (self.sealed or self.stop)
@@ -221,7 +227,7 @@ def followed(attempt: Attempt, job: Job, knowledge: Knowledge, at: datetime) -> 
     if begun is None and state.has_begun:
         begun = job.state_time or at
     known_by = attempt.known_by if attempt.job_id == job.id and attempt.known_by else knowledge
-    since = job.state_time if state.has_begun or state.is_terminal else None
+    since = job.state_time if state.has_begun or state.is_stopping or state.is_terminal else None
     seen = replace(attempt, job_id=job.id, known_by=known_by, job_state=state, job_state_time=since, start_time=begun)
     return ended(seen, state, min(job.state_time or at, at)) if state.is_terminal else seen
 
@@ -263,7 +269,7 @@ def result_of(entry: Entry, *, is_batch: bool, maximum_attempts: int, stable: ti
         return Result.FAILED
     if entry.stop or entry.sealed:
         return Result.REPLACED if JobState.UPDATED in ends else Result.STOPPED
-    if is_batch and last is not None and last.end is JobState.CANCELLED:
+    if is_batch and last is not None and last.end is JobState.CANCELLED and (failure is None or failure.reason is Reason.STOPPED_OUTSIDE):
         return Result.STOPPED
     if failure is None:
         return None

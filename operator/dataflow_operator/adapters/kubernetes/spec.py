@@ -25,6 +25,7 @@ from dataflow_operator.domain.pipeline.model import (
     ResolvedSpec,
     RetryPolicy,
     Template,
+    Timeouts,
 )
 
 DEFAULT_DELETION_POLICY: Final = {PipelineType.BATCH: StopMode.CANCEL, PipelineType.STREAMING: StopMode.DRAIN}
@@ -68,6 +69,7 @@ def _pipeline_spec(raw: Json) -> PipelineSpec:
         stop_policy=_word(_STOPS, raw, "stopPolicy") or StopMode.DRAIN,
         deletion_policy=_word(_STOPS, raw, "deletionPolicy") or DEFAULT_DELETION_POLICY[kind],
         retry_policy=_retry_policy(mapping(raw.get("retryPolicy")), kind),
+        timeouts=_timeouts(mapping(raw.get("timeouts"))),
         strategy=_word(_STRATEGIES, update, "strategy", "updatePolicy.") or Strategy.UPDATE,
         transform_name_mapping=_texts(update, "transformNameMapping", "updatePolicy."),
         successful_runs_kept=_number(history, "successful", 3),
@@ -82,6 +84,15 @@ def _retry_policy(raw: Json, kind: PipelineType) -> RetryPolicy:
         backoff_coefficient=_number(raw, "backoffCoefficient", 2),
         maximum_interval=timedelta(seconds=_number(raw, "maximumIntervalSeconds", 600)),
         stable=timedelta(seconds=_number(raw, "stableSeconds", 120)),
+    )
+
+
+def _timeouts(raw: Json) -> Timeouts:
+    return Timeouts(
+        start=_seconds(raw, "startSeconds"),
+        run=_seconds(raw, "runSeconds"),
+        drain=_seconds(raw, "drainSeconds"),
+        cancel=_seconds(raw, "cancelSeconds"),
     )
 
 
@@ -208,6 +219,11 @@ def _texts(raw: Json, name: str, where: str = "") -> dict[str, str]:
             raise UnreadableError(f"{where}{name}.{key}", "must be a text: quote it")
         found[key] = item
     return found
+
+
+def _seconds(raw: Json, name: str) -> timedelta | None:
+    """Return a limit in seconds; absent: none."""
+    return timedelta(seconds=_number(raw, name, 0)) if raw.get(name) is not None else None
 
 
 def _number(raw: Json, name: str, default: int) -> int:

@@ -28,6 +28,7 @@ from dataflow_operator.domain.ledger import (
     with_entry,
 )
 from dataflow_operator.domain.names import run_name
+from dataflow_operator.domain.pipeline.deadlines import TIMED_OUT, drain_deadline, timed_out
 from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Declined, Launched, NameTaken, Observation, Unclear
 from dataflow_operator.domain.run import Run
@@ -273,6 +274,9 @@ def _marked(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry)
         entry = entry.marked(*asked, now)
     if not spec.is_batch and any(other.number > entry.number and _is_stable(seen, spec, other) for other in ledger):
         entry = entry.marked(StopMode.DRAIN, "a newer run serves", now)
+    deadline = drain_deadline(spec, entry)
+    if deadline is not None and now >= deadline and seen.list_is_fresh:
+        entry = entry.marked(StopMode.CANCEL, "the drain took longer than timeouts.drainSeconds", now)
     if any(attempt.failure is not None and attempt.failure.reason is Reason.JOB_TYPE_MISMATCH for attempt in entry.attempts):
         entry = entry.marked(StopMode.CANCEL, "the job is not of the pipeline's type", now)
     if spec.is_batch and any(attempt.end is JobState.DONE for attempt in entry.attempts) and entry.is_open:
@@ -331,7 +335,19 @@ def check_types(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger
     return tuple(replace(entry, attempts=tuple(map(step, entry.attempts))) for entry in ledger)
 
 
-STEPS: Final[tuple[Step, ...]] = (bind_runs, follow_jobs, sweep, check_types, mark)
+def hold_to_deadlines(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """An attempt whose job is late has failed, which is on record before the job is cancelled; one that was done after all has not."""
+
+    def step(attempt: Attempt) -> Attempt:
+        if attempt.failure is None and seen.list_is_fresh and (failure := timed_out(spec, attempt, seen.now)) is not None:
+            return replace(attempt, failure=failure)
+        is_late = attempt.failure is not None and attempt.failure.reason in TIMED_OUT
+        return replace(attempt, failure=None) if is_late and spec.is_batch and attempt.end is JobState.DONE else attempt
+
+    return tuple(entry if entry.stop is not None else replace(entry, attempts=tuple(map(step, entry.attempts))) for entry in ledger)
+
+
+STEPS: Final[tuple[Step, ...]] = (bind_runs, follow_jobs, sweep, check_types, hold_to_deadlines, mark)
 """In this order: a job must be known before its type is judged, and judged before its entry is marked."""
 
 

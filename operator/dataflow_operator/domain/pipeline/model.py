@@ -63,6 +63,17 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long each part of a run may take; None: without limit. They reach what runs now, too, and start nothing anew."""
+
+    start: timedelta | None = None
+    run: timedelta | None = None
+    drain: timedelta | None = None
+    cancel: timedelta | None = None
+    """Present: a cancel that takes longer is forced, as soon as Dataflow lets it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSpec:
     """What the owner wrote, with the documented defaults applied where they decide anything."""
 
@@ -79,6 +90,7 @@ class PipelineSpec:
     stop_policy: StopMode = StopMode.DRAIN
     deletion_policy: StopMode = StopMode.CANCEL
     retry_policy: RetryPolicy
+    timeouts: Timeouts = field(default_factory=Timeouts)
     strategy: Strategy = Strategy.UPDATE
     transform_name_mapping: Mapping[str, str] = field(default_factory=dict[str, str])
     successful_runs_kept: int = 3

@@ -12,9 +12,10 @@ from typing import Final
 from urllib.parse import quote
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of, merged
-from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Result, StopMode, failures_in_a_row
+from dataflow_operator.domain.pipeline.deadlines import outlook
 from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.revision import digest_of
@@ -114,8 +115,14 @@ def _deleting(scene: Scene) -> Verdict:
     drains = scene.spec is not None and scene.spec.deletion_policy is StopMode.DRAIN and not scene.is_batch
     jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(open_runs)) or "none"
     way_out = "to let the object go without waiting, set spec.deletionPolicy to Orphan"
-    text = f"Deleting: waiting for jobs to end ({jobs}); {way_out}"
+    text = f"Deleting: waiting for jobs to end ({jobs}){_outlook(scene)}; {way_out}"
     return Verdict(ready=Truth.UNKNOWN, reason=Reason.DRAINING if drains else Reason.CANCELLING, message=text, is_working=True)
+
+
+def _outlook(scene: Scene) -> str:
+    """Return since when, and until when at the latest, each run is being stopped."""
+    told = [outlook(scene.spec, entry) for entry in scene.status.ledger] if scene.spec is not None else []
+    return "".join(f"; {text}" for text in told if text)
 
 
 def _suspended(scene: Scene) -> Verdict | None:
@@ -127,7 +134,7 @@ def _suspended(scene: Scene) -> Verdict | None:
         return None
     drains = scene.spec is not None and scene.spec.stop_policy is StopMode.DRAIN
     jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(scene.status.ledger))
-    text = f"Suspending: waiting for {jobs or 'a complete job list'}"
+    text = f"Suspending: waiting for {jobs or 'a complete job list'}{_outlook(scene)}"
     return Verdict(ready=Truth.UNKNOWN, reason=Reason.DRAINING if drains else Reason.CANCELLING, message=text, is_working=True)
 
 
@@ -158,7 +165,7 @@ def _batch(scene: Scene) -> Verdict:
     newest = entries[-1] if entries else None
     if newest is not None:
         last_attempt = newest.last_attempt
-        if newest.is_running or (last_attempt is not None and last_attempt.end is JobState.DONE):
+        if (newest.is_running and not newest.is_late) or (last_attempt is not None and last_attempt.end is JobState.DONE):
             return Verdict(ready=Truth.TRUE, reason=Reason.RUN_IN_FLIGHT, message=f"Run {newest.run} is in flight{_next_waits(scene)}")
         return _under_way(scene, newest, Reason.LAUNCHING)
     last = scene.status.last_run
@@ -196,8 +203,8 @@ def _reason(word: str) -> Reason | None:
 def _under_way(scene: Scene, entry: Entry, reason: Reason) -> Verdict:
     """Return the verdict for a run that is on its way to a job, or between two."""
     attempt = entry.last_attempt
-    if attempt is not None and attempt.failure is not None and not attempt.is_open:
-        return _retrying(scene, entry, attempt)
+    if attempt is not None and attempt.failure is not None:
+        return _ending(entry, attempt.failure) if attempt.is_open else _retrying(scene, entry, attempt)
     if attempt is None:
         return Verdict(
             ready=Truth.UNKNOWN, reason=reason, message=f"Run {entry.run} is about to launch{_waits_for(scene, entry)}", is_working=True
@@ -206,7 +213,14 @@ def _under_way(scene: Scene, entry: Entry, reason: Reason) -> Verdict:
         text = f"Run {entry.run} launched job {attempt.job_name} and waits to see it"
         return Verdict(ready=Truth.UNKNOWN, reason=reason, message=text, is_working=True)
     state = attempt.job_state.word if attempt.job_state else "not seen yet"
-    return Verdict(ready=Truth.UNKNOWN, reason=reason, message=f"Job {attempt.job_id} of run {entry.run} is {state}", is_working=True)
+    text = f"Job {attempt.job_id} of run {entry.run} is {state}{_outlook(scene)}"
+    return Verdict(ready=Truth.UNKNOWN, reason=reason, message=text, is_working=True)
+
+
+def _ending(entry: Entry, failure: Failure) -> Verdict:
+    """Return the verdict for a run whose job is being cancelled because it is late, or not of the pipeline's type."""
+    text = f"{failure.message}; the job of run {entry.run} is being cancelled"
+    return Verdict(ready=Truth.FALSE, reason=failure.reason, message=text, is_working=True)
 
 
 def _retrying(scene: Scene, entry: Entry, attempt: Attempt) -> Verdict:

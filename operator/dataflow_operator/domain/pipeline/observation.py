@@ -100,6 +100,7 @@ class StopCall:
     """The last call that asked a job to stop."""
 
     mode: StopMode
+    force: bool = False
     at: float
     refused: str | None = None
 

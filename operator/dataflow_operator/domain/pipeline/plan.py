@@ -79,6 +79,8 @@ class StopJob:
 
     job_id: JobId
     mode: StopMode
+    force: bool = False
+    """True: end the record of a job whose cancel does not end; its machines may stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

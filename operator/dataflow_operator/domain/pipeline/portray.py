@@ -71,11 +71,13 @@ def _run_conditions(entry: Entry, result: Result | None) -> list[Condition]:
 
 def _run_in_flight(entry: Entry) -> list[Condition]:
     attempt = entry.last_attempt
-    if entry.is_running and entry.stop is None:
+    if entry.is_running and entry.stop is None and not entry.is_late:
         return [Condition(type="Succeeded", status=Truth.UNKNOWN, reason=Reason.JOB_RUNNING, message="")]
     if entry.stop is not None:
         reason = Reason.DRAINING if entry.stop is StopMode.DRAIN else Reason.CANCELLING
         text = entry.stop_reason or ""
+    elif attempt is not None and attempt.is_open and attempt.failure is not None:
+        reason, text = Reason.CANCELLING, attempt.failure.message
     elif attempt is not None and not attempt.is_open and attempt.failure is not None:
         reason, text = Reason.WAITING_FOR_RETRY, attempt.failure.message
     elif attempt is not None and attempt.job_state is JobState.QUEUED:

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Final
 
 from dataflow_operator.domain.ledger import Entry
+from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time, run_deadline, start_deadline
 from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE, strays_in
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
@@ -23,7 +24,7 @@ def due_in(world: World) -> timedelta | None:
     What changes nothing once its time has passed counts only while it lies ahead: an old wait must not cost a pass a second.
     """
     owed = [*_strays(world), *(due for entry in world.ledger for due in (*_retries(world, entry), *_waits(world, entry)))]
-    ahead = [*_rechecks(world), *_blindness(world), *(due for entry in world.ledger for due in _changes(world, entry))]
+    ahead = [*_deadlines(world), *_rechecks(world), *_blindness(world), *(due for entry in world.ledger for due in _changes(world, entry))]
     return min((max(due, _FLOOR) for due in (*owed, *(due for due in ahead if due >= timedelta(0)))), default=None)
 
 
@@ -53,6 +54,16 @@ def _waits(world: World, entry: Entry) -> Iterator[timedelta]:
             continue
         if seen.jobs is not None and all(job.id != attempt.job_id for job in seen.jobs.jobs):
             yield limits.look_again
+
+
+def _deadlines(world: World) -> Iterator[timedelta]:
+    """When a job is late for its start or its end, a drain becomes a cancel, a cancel is forced."""
+    spec, now = world.spec, world.seen.now
+    for entry in world.ledger:
+        times = [drain_deadline(spec, entry)]
+        for attempt in entry.attempts:
+            times += [start_deadline(spec, attempt), run_deadline(spec, attempt), force_time(spec, attempt)]
+        yield from (at - now for at in times if at is not None)
 
 
 def _strays(world: World) -> Iterator[timedelta]:

@@ -85,7 +85,7 @@ def _rerun_missing(world: World, run: Run, name: str) -> Choice | None:
         return Choice(world=world, effect=LookAtRun(name=name), unreported=True)
     if look.run is not None and look.run.status.resolved_spec is not None:
         return None
-    if run.created is not None and seen.now - run.created > seen.limits.start:
+    if run.created is not None and seen.now - run.created > (world.spec.timeouts.start or seen.limits.start):
         text = f"spec.rerunOf names {name}, and no such run was ever resolved here"
         return _refuse(world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, text)
     return _wait(world, run, Reason.DEPENDENCY_NOT_READY, f"spec.rerunOf names {name}, which is not there, or has not begun")

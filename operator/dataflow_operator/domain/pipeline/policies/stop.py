@@ -1,34 +1,46 @@
-"""Stopping jobs whose entries bear a mark."""
+"""Stopping jobs whose entries bear a mark, and jobs that are late for a deadline."""
 
 from __future__ import annotations
 
 from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
+from dataflow_operator.domain.pipeline.deadlines import force_time
 from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.plan import StopJob
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 
 def stop_what_is_marked(world: World) -> Choice | None:
-    """A job is asked to stop when its entry bears a mark and we know, by answer or label, that it is ours."""
+    """A job is asked to stop when the ledger says so of its entry or its attempt, and we know, by answer or label, that it is ours."""
     for entry in world.ledger:
-        if entry.stop is None or entry.stop is StopMode.ORPHAN:
+        if entry.stop is StopMode.ORPHAN:
             continue
         for attempt in entry.attempts:
-            job = job_of(world.seen, attempt.job_id) if attempt.may_be_stopped and attempt.job_id else None
-            if job is not None and (mode := _stop_for(world, entry, attempt, job)) is not None:
-                return Choice(world=world, effect=StopJob(job_id=job.id, mode=mode))
+            is_wanted = entry.stop is None and attempt.failure is None
+            if is_wanted or not attempt.may_be_stopped or attempt.job_id is None:
+                continue
+            job = job_of(world.seen, attempt.job_id)
+            if job is not None and (call := _call_for(world, entry, attempt, job)) is not None:
+                return Choice(world=world, effect=call)
     return None
 
 
-def _stop_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopMode | None:
+def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob | None:
     """Return how to ask *job* to stop now, or None while it is over, stopping as it should, or was asked a moment ago."""
     has_begun = job.state.has_begun or (job.state is JobState.UNKNOWN and attempt.start_time is not None)
-    drains = entry.stop is StopMode.DRAIN and not world.spec.is_batch and has_begun
+    drains = entry.stop is StopMode.DRAIN and attempt.failure is None and not world.spec.is_batch and has_begun
     mode = StopMode.DRAIN if drains else StopMode.CANCEL
-    if job.state.is_terminal or job.state is JobState.CANCELLING or (job.state is JobState.DRAINING and entry.stop is StopMode.DRAIN):
+    if job.state.is_terminal or (job.state is JobState.DRAINING and drains):
+        return None
+    force = job.state is JobState.CANCELLING
+    if force and not _is_due_by_force(world, attempt):
         return None
     call = world.seen.memory.stops.get(job.id)
-    if call is not None and call.mode is mode and world.seen.is_fresh(call.at, world.seen.limits.stop_again):
+    if call is not None and (call.mode, call.force) == (mode, force) and world.seen.is_fresh(call.at, world.seen.limits.stop_again):
         return None
-    return mode
+    return StopJob(job_id=job.id, mode=mode, force=force)
+
+
+def _is_due_by_force(world: World, attempt: Attempt) -> bool:
+    at = force_time(world.spec, attempt)
+    return at is not None and world.seen.now >= at and world.seen.list_is_fresh

@@ -1,0 +1,102 @@
+"""When what takes too long has to end. Every time is counted from one that is on record, so that all processes and restarts count alike.
+
+Records and the present are times of the operator's wall clock, or of Dataflow's: a clock that is wrong by an hour moves a deadline by an hour.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from dataflow_operator.domain.errors import Failure, FailureClass, Reason
+from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
+from dataflow_operator.domain.pipeline.model import PipelineSpec
+
+FORCE_AFTER: Final = timedelta(minutes=30)
+"""How long after a cancel Dataflow takes a forced one. Source: Dataflow's documentation of stopping a job."""
+
+TIMED_OUT: Final = frozenset({Reason.START_TIMED_OUT, Reason.RUN_TIMED_OUT})
+"""Failures that are on record while their job still has to be cancelled."""
+
+
+def start_deadline(spec: PipelineSpec, attempt: Attempt) -> datetime | None:
+    """Return when the attempt's job must be running, counted from the claim; None: it runs, or there is no limit."""
+    limit = spec.timeouts.start
+    waits = attempt.is_open and attempt.job_id is not None and attempt.start_time is None
+    return attempt.claim.time + limit if limit is not None and waits else None
+
+
+def run_deadline(spec: PipelineSpec, attempt: Attempt) -> datetime | None:
+    """Return when a batch job must be over, counted from when it ran; None: it does not run, or there is no limit."""
+    limit = spec.timeouts.run
+    if limit is None or not spec.is_batch or not attempt.is_running or attempt.start_time is None:
+        return None
+    return attempt.start_time + limit
+
+
+def drain_since(entry: Entry) -> datetime | None:
+    """Return since when a run drains, whoever asked for it; None: it does not."""
+    if entry.stop is StopMode.DRAIN and entry.is_open:
+        return entry.stop_time
+    if entry.stop is not None:
+        return None
+    return min(
+        (one.job_state_time for one in entry.attempts if one.is_open and one.job_state is JobState.DRAINING and one.job_state_time),
+        default=None,
+    )
+
+
+def drain_deadline(spec: PipelineSpec, entry: Entry) -> datetime | None:
+    """Return when a drain becomes a cancel; None: nothing drains, or it may take as long as it takes."""
+    since, limit = drain_since(entry), spec.timeouts.drain
+    return since + limit if since is not None and limit is not None and not spec.is_batch else None
+
+
+def force_time(spec: PipelineSpec, attempt: Attempt) -> datetime | None:
+    """Return when a cancel is forced; None: nothing is being cancelled, or nobody asked for force."""
+    limit, since = spec.timeouts.cancel, attempt.job_state_time
+    if limit is None or since is None or not attempt.is_open or attempt.job_state is not JobState.CANCELLING:
+        return None
+    return since + max(limit, FORCE_AFTER)
+
+
+def timed_out(spec: PipelineSpec, attempt: Attempt, now: datetime) -> Failure | None:
+    """Return the failure of an attempt whose job is late for a deadline; the job is then to be cancelled."""
+    start, run = start_deadline(spec, attempt), run_deadline(spec, attempt)
+    if start is not None and now >= start:
+        text = f"Job {attempt.job_id} was not running {_seconds(spec.timeouts.start)} after its launch (timeouts.startSeconds)"
+        return Failure(reason=Reason.START_TIMED_OUT, kind=FailureClass.CAPACITY, message=text, retryable=True)
+    if run is not None and now >= run:
+        text = f"Job {attempt.job_id} was still running {_seconds(spec.timeouts.run)} after it had begun (timeouts.runSeconds)"
+        return Failure(reason=Reason.RUN_TIMED_OUT, kind=FailureClass.UNKNOWN, message=text, retryable=True)
+    return None
+
+
+def outlook(spec: PipelineSpec, entry: Entry) -> str:
+    """Return how long a stop under way may take, and what follows; empty where nothing is being stopped."""
+    since, until = drain_since(entry), drain_deadline(spec, entry)
+    if since is not None and not spec.is_batch:
+        said = f"{entry.run} drains since {_clock(since)}"
+        return (
+            f"{said} and is cancelled at {_clock(until)}"
+            if until
+            else f"{said}, for as long as that takes: timeouts.drainSeconds would limit it"
+        )
+    cancelled = next((one for one in entry.attempts if one.is_open and one.job_state is JobState.CANCELLING and one.job_state_time), None)
+    if cancelled is None or cancelled.job_state_time is None:
+        return ""
+    said, forced = f"{entry.run} is being cancelled since {_clock(cancelled.job_state_time)}", force_time(spec, cancelled)
+    return (
+        f"{said}, by force from {_clock(forced)} on"
+        if forced
+        else f"{said}, for as long as that takes: timeouts.cancelSeconds would force it"
+    )
+
+
+def _seconds(limit: timedelta | None) -> str:
+    return f"{limit.total_seconds():.0f} s" if limit is not None else ""
+
+
+def _clock(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
