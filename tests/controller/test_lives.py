@@ -791,3 +791,39 @@ async def test_a_batch_that_ends_does_not_say_in_between_that_it_is_launching(to
     town.store.notices.clear()
     await town.job_becomes("job-1", JobState.DONE)
     assert [notice.reason for notice in town.store.notices] == ["Succeeded"]
+
+
+async def test_a_failure_that_the_owner_calls_not_retryable_is_followed_by_no_attempt(town: Town) -> None:
+    town.store.apply(a_spec(retry_policy=RetryPolicy(maximum_attempts=0, non_retryable=frozenset({"UserCode"}))))
+    await town.settle()
+    town.dataflow.failures[JobId("job-1")] = a_failure(Reason.USER_CODE_FAILED, FailureClass.USER_CODE)
+    await town.job_becomes("job-1", JobState.FAILED)
+    await town.after(10_000)
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Stalled") == ("True", "UserCodeFailed")
+    (told,) = town.store.runs["orders-1"].status.attempts
+    assert told.failure is not None
+    assert told.failure.retryable is False
+
+
+async def test_an_owner_who_gives_up_while_an_attempt_is_waited_for_is_heeded(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    town.dataflow.failures[JobId("job-1")] = a_failure(Reason.WORKER_QUOTA_EXCEEDED, FailureClass.QUOTA)
+    await town.job_becomes("job-1", JobState.FAILED)
+    town.store.apply(a_spec(retry_policy=RetryPolicy(maximum_attempts=0, non_retryable=frozenset({"WorkerQuotaExceeded"}))))
+    await town.after(10_000)
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Stalled") == ("True", "WorkerQuotaExceeded")
+
+
+async def test_the_pause_before_an_attempt_survives_a_restart(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    town.dataflow.failures[JobId("job-1")] = a_failure()
+    await town.job_becomes("job-1", JobState.FAILED)
+    due = town.due
+    town.restart()
+    await town.settle()
+    assert town.due == due
+    assert len(town.dataflow.orders) == 1

@@ -483,11 +483,6 @@ CASES = (
     *(
         Case(id=f"{path}, which is not supported yet", wrong=wrong, says=[not_yet(path)], right=right)
         for path, wrong, right in (
-            (
-                "retryPolicy.nonRetryableReasons",
-                {"retryPolicy": {"nonRetryableReasons": ["Quota"]}},
-                {"retryPolicy": {"backoffCoefficient": 10}},
-            ),
             ("updatePolicy.strategy", {"updatePolicy": {"strategy": "Parallel"}}, {"updatePolicy": {"strategy": "Cancel"}}),
             ("updatePolicy.rollback", {"updatePolicy": {"rollback": "Never"}}, {"updatePolicy": {"strategy": "Drain"}}),
             ("driftPolicy", {"driftPolicy": "Ignore"}, {}),

@@ -30,9 +30,9 @@ from dataflow_emulator.read import seen
 from dataflow_emulator.refusals import RefusedError as MachineError
 from dataflow_emulator.template import Template
 from dataflow_operator.adapters.dataflow.errors import dry_run_error, launch_error, stop_error
-from dataflow_operator.adapters.dataflow.failure import failure_of
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, Failure, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.failures import failure_of_messages
 from dataflow_operator.domain.job import Job, JobId, PipelineType, state_of
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.names import labels_of, ownership_of
@@ -168,7 +168,7 @@ class Cloud:
     def failure(self, job_id: JobId) -> Failure | None:
         """Return why a job failed, once its messages say so."""
         page = self._machine.records.messages(job_id, self._now(), minimum=Importance.ERROR)
-        return failure_of([message.text for message in page.entries])
+        return failure_of_messages([message.text for message in page.entries])
 
     def listed(self) -> tuple[Job, ...]:
         """Return a complete list: late, and with states that may be behind."""

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dataflow_operator.domain.failures import NON_RETRYABLE
+
 from .template import QUOTED_KEYS, SHORT_KEYS
 from .wire import ATOMIC, Rule, Wire, ruled
 
@@ -16,6 +18,7 @@ MONTH = 31 * DAY
 
 Pause = Annotated[int, Field(ge=1, le=DAY)]
 Limit = Annotated[int, Field(ge=1, le=MONTH)]
+FailureWord = Annotated[str, Field(json_schema_extra={"enum": [*sorted(NON_RETRYABLE)]})]
 
 
 class StopPolicy(StrEnum):
@@ -84,11 +87,12 @@ class RetryPolicy(Wire):
         None,
         description="Seconds of running after which the count of attempts starts anew, and a revision counts as stable. Default: 120.",
     )
-    non_retryable_reasons: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=32, json_schema_extra=ATOMIC)] | None = (
-        Field(
-            None,
-            description="Reasons of a failure that no further attempt follows. Not supported yet. Default: none. Example: ['WorkerQuotaExceeded'].",
-        )
+    non_retryable_reasons: Annotated[list[FailureWord], Field(max_length=64, json_schema_extra=ATOMIC)] | None = Field(
+        None,
+        description=(
+            "Reasons of a failure, or classes for all the reasons of one, that no further attempt follows; docs/failures.md has them. "
+            "Default: none beside those that never help to repeat. Example: [OutOfMemory, Quota]."
+        ),
     )
 
 

@@ -220,7 +220,6 @@ class NotYet:
 
 
 NOT_YET = (
-    NotYet(path="retryPolicy.nonRetryableReasons"),
     NotYet(path="updatePolicy.strategy", value="Parallel", instead="use 'Update', 'Drain' or 'Cancel'"),
     NotYet(path="updatePolicy.parallel"),
     NotYet(path="updatePolicy.rollback"),

@@ -14,14 +14,13 @@ from dataflow_operator.controller.recall import Recall
 from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import (
     AmbiguousError,
-    Failure,
-    FailureClass,
     OutsideError,
     Reason,
     RefusedError,
     StaleError,
     UnavailableError,
 )
+from dataflow_operator.domain.failures import failure_of_answer
 from dataflow_operator.domain.ledger import job_ids_of
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineStatus
@@ -286,9 +285,9 @@ class Reconciler:
         except RefusedError as error:
             if error.reason is Reason.ALREADY_EXISTS:
                 return NameTaken(message=error.message)
-            return Declined(failure=_failure_of(error, retryable=False))
+            return Declined(failure=failure_of_answer(error))
         except UnavailableError as error:
-            return Declined(failure=_failure_of(error, retryable=True))
+            return Declined(failure=failure_of_answer(error))
         return Launched(job_id=job_id)
 
     async def _validate(self, effect: Validate) -> Validation:
@@ -349,20 +348,6 @@ LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtRun, LookAtAccount)
 
 _MAY_HEAL = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED})
 """Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""
-
-_KINDS = {
-    Reason.PERMISSION_DENIED: FailureClass.IDENTITY,
-    Reason.UNAUTHENTICATED: FailureClass.IDENTITY,
-    Reason.QUOTA_EXCEEDED: FailureClass.QUOTA,
-    Reason.UNAVAILABLE: FailureClass.INFRASTRUCTURE,
-}
-"""The class of failure that a refused launch is, by its reason; anything else is a matter of configuration."""
-
-
-def _failure_of(error: OutsideError, *, retryable: bool) -> Failure:
-    """Return the failure of an attempt whose launch was answered with *error*; what may heal may be tried again."""
-    kind = _KINDS.get(error.reason, FailureClass.CONFIGURATION)
-    return Failure(reason=error.reason, kind=kind, message=error.message, retryable=retryable or error.reason in _MAY_HEAL)
 
 
 def interest_of(pipeline: Pipeline) -> Interest | None:

@@ -11,7 +11,6 @@ from grpc import StatusCode
 
 from dataflow_operator.adapters.dataflow.channel import Clients
 from dataflow_operator.adapters.dataflow.errors import code_of, dry_run_error, launch_error, read_error, stop_error
-from dataflow_operator.adapters.dataflow.failure import failure_of
 from dataflow_operator.adapters.dataflow.jobs import job_of
 from dataflow_operator.adapters.dataflow.launching import YAML_TEMPLATE, Sending, classic_request, flex_request
 from dataflow_operator.adapters.dataflow.listing import READ_SECONDS, Bearer
@@ -19,6 +18,7 @@ from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.failures import failure_of_messages
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.names import labels_of
@@ -158,7 +158,7 @@ class Calls:
             if code_of(error) is StatusCode.NOT_FOUND:
                 return None
             raise read_error(error) from error
-        return failure_of(errors)
+        return failure_of_messages(errors)
 
     async def _send(self, sending: Sending) -> str:
         """Send a launch and return the new job's id, empty for a dry run. All of it, the credential too, has one deadline."""

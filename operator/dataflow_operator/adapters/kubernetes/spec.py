@@ -11,6 +11,7 @@ from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, W, count, items, mapping, present, text, word, words_of
 from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.failures import NON_RETRYABLE
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
 from dataflow_operator.domain.pipeline.model import (
@@ -84,7 +85,15 @@ def _retry_policy(raw: Json, kind: PipelineType) -> RetryPolicy:
         backoff_coefficient=_number(raw, "backoffCoefficient", 2),
         maximum_interval=timedelta(seconds=_number(raw, "maximumIntervalSeconds", 600)),
         stable=timedelta(seconds=_number(raw, "stableSeconds", 120)),
+        non_retryable=_non_retryable(raw.get("nonRetryableReasons")),
     )
+
+
+def _non_retryable(value: object) -> frozenset[str]:
+    found = frozenset(part for part in items(value) if isinstance(part, str))
+    if unknown := found - NON_RETRYABLE:
+        raise UnreadableError("retryPolicy.nonRetryableReasons", f"has {', '.join(sorted(unknown))}, which no failure is called")
+    return found
 
 
 def _timeouts(raw: Json) -> Timeouts:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from dataflow_operator.domain.errors import Failure, FailureClass, Reason
+from dataflow_operator.domain.errors import Failure, Reason
+from dataflow_operator.domain.failures import failure
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
 from dataflow_operator.domain.pipeline.model import PipelineSpec
@@ -66,10 +67,10 @@ def timed_out(spec: PipelineSpec, attempt: Attempt, now: datetime) -> Failure | 
     start, run = start_deadline(spec, attempt), run_deadline(spec, attempt)
     if start is not None and now >= start:
         text = f"Job {attempt.job_id} was not running {_seconds(spec.timeouts.start)} after its launch (timeouts.startSeconds)"
-        return Failure(reason=Reason.START_TIMED_OUT, kind=FailureClass.CAPACITY, message=text, retryable=True)
+        return failure(Reason.START_TIMED_OUT, text)
     if run is not None and now >= run:
         text = f"Job {attempt.job_id} was still running {_seconds(spec.timeouts.run)} after it had begun (timeouts.runSeconds)"
-        return Failure(reason=Reason.RUN_TIMED_OUT, kind=FailureClass.UNKNOWN, message=text, retryable=True)
+        return failure(Reason.RUN_TIMED_OUT, text)
     return None
 
 

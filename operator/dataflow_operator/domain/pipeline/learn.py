@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from dataflow_operator.domain.errors import Failure, FailureClass, Reason
+from dataflow_operator.domain.errors import Failure, Reason
+from dataflow_operator.domain.failures import failure
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import (
     ATTEMPTS_KEPT,
@@ -96,10 +97,10 @@ def _recovered(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
                 return attempt
             known_now = replace(attempt, job_id=job_id, known_by=Knowledge.ANSWER, job_state=JobState.QUEUED)
             return followed(known_now, job, Knowledge.ANSWER, seen.now) if job else known_now
-        case Declined(failure=failure):
-            return ended(attempt, End.REFUSED, seen.now, failure)
+        case Declined(failure=refusal):
+            return ended(attempt, End.REFUSED, seen.now, refusal)
         case NameTaken(message=message):
-            return ended(attempt, End.TAKEN, seen.now, _failure(Reason.JOB_NAME_TAKEN, FailureClass.CONFIGURATION, message))
+            return ended(attempt, End.TAKEN, seen.now, failure(Reason.JOB_NAME_TAKEN, message))
         case Unclear() | None:
             return _searched(seen, spec, entry, attempt, known)
 
@@ -130,9 +131,7 @@ def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Atte
         return followed(attempt, perhaps, Knowledge.PRESUMED, seen.now)
     said = seen.memory.answers.get(attempt.claim.nonce)
     text = f"; the launch was answered with: {said.message}" if isinstance(said, Unclear) else ""
-    return ended(
-        attempt, End.ABSENT, seen.now, _failure(Reason.LAUNCH_LOST, FailureClass.INFRASTRUCTURE, f"No job came of the launch{text}")
-    )
+    return ended(attempt, End.ABSENT, seen.now, failure(Reason.LAUNCH_LOST, f"No job came of the launch{text}"))
 
 
 def _is_settled(seen: Observation, attempt: Attempt) -> bool:
@@ -155,7 +154,7 @@ def _is_gone(seen: Observation, job_id: JobId) -> bool:
 def _gone(spec: PipelineSpec, job_id: JobId) -> Failure:
     """Return the failure of an attempt whose job has vanished: a stream is launched again, a batch run is not, for it may have succeeded."""
     text = f"Dataflow does not know job {job_id} any more, and its end was not seen; jobs are purged 30 days after their end"
-    return Failure(reason=Reason.JOB_GONE, kind=FailureClass.UNKNOWN, message=text, retryable=not spec.is_batch)
+    return failure(Reason.JOB_GONE, text, retryable=not spec.is_batch)
 
 
 def _explained(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt) -> Attempt:
@@ -165,7 +164,7 @@ def _explained(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
     outside = entry.stop is None and attempt.end in {JobState.CANCELLED, JobState.DRAINED}
     if outside or (attempt.end is JobState.DONE and not spec.is_batch and entry.stop is None):
         text = f"The job ended as {attempt.end.word}, and nothing here asked for it"
-        return replace(attempt, failure=_failure(Reason.STOPPED_OUTSIDE, FailureClass.STOPPED_OUTSIDE, text))
+        return replace(attempt, failure=failure(Reason.STOPPED_OUTSIDE, text))
     if attempt.end is not JobState.FAILED or attempt.job_id is None:
         return attempt
     look = seen.memory.failures.get(attempt.job_id)
@@ -173,11 +172,7 @@ def _explained(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
         return replace(attempt, failure=look.failure)
     if attempt.end_time and seen.now - attempt.end_time < seen.limits.late_reason:
         return attempt
-    return replace(attempt, failure=_failure(Reason.JOB_FAILED, FailureClass.UNKNOWN, "The job failed and Dataflow gives no reason"))
-
-
-def _failure(reason: Reason, kind: FailureClass, message: str) -> Failure:
-    return Failure(reason=reason, kind=kind, message=message, retryable=True)
+    return replace(attempt, failure=failure(Reason.JOB_FAILED, "The job failed and Dataflow gives no reason"))
 
 
 def is_of(seen: Observation, entry: Entry, job: Job) -> bool:
@@ -329,8 +324,7 @@ def check_types(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger
         text = (
             f"The template makes a {job.type} job, and spec.type says {spec.type}: delete the pipeline and create it with type {job.type}"
         )
-        failure = Failure(reason=Reason.JOB_TYPE_MISMATCH, kind=FailureClass.CONFIGURATION, message=text, retryable=False)
-        return replace(attempt, failure=failure)
+        return replace(attempt, failure=failure(Reason.JOB_TYPE_MISMATCH, text))
 
     return tuple(replace(entry, attempts=tuple(map(step, entry.attempts))) for entry in ledger)
 
@@ -339,15 +333,29 @@ def hold_to_deadlines(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> 
     """An attempt whose job is late has failed, which is on record before the job is cancelled; one that was done after all has not."""
 
     def step(attempt: Attempt) -> Attempt:
-        if attempt.failure is None and seen.list_is_fresh and (failure := timed_out(spec, attempt, seen.now)) is not None:
-            return replace(attempt, failure=failure)
+        if attempt.failure is None and seen.list_is_fresh and (late := timed_out(spec, attempt, seen.now)) is not None:
+            return replace(attempt, failure=late)
         is_late = attempt.failure is not None and attempt.failure.reason in TIMED_OUT
         return replace(attempt, failure=None) if is_late and spec.is_batch and attempt.end is JobState.DONE else attempt
 
     return tuple(entry if entry.stop is not None else replace(entry, attempts=tuple(map(step, entry.attempts))) for entry in ledger)
 
 
-STEPS: Final[tuple[Step, ...]] = (bind_runs, follow_jobs, sweep, check_types, hold_to_deadlines, mark)
+def heed_retry_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """After a failure that the owner calls not retryable, by its reason or its class, no further attempt follows."""
+    final = spec.retry_policy.non_retryable
+
+    def step(entry: Entry) -> Entry:
+        last = entry.last_attempt
+        said = last.failure if last is not None else None
+        if last is None or said is None or not said.retryable or not final & {said.reason.value, said.kind.value}:
+            return entry
+        return entry.with_attempt(replace(last, failure=replace(said, retryable=False)))
+
+    return tuple(map(step, ledger)) if final else ledger
+
+
+STEPS: Final[tuple[Step, ...]] = (bind_runs, follow_jobs, sweep, check_types, hold_to_deadlines, heed_retry_policy, mark)
 """In this order: a job must be known before its type is judged, and judged before its entry is marked."""
 
 

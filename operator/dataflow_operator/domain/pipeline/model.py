@@ -54,6 +54,8 @@ class RetryPolicy:
     maximum_interval: timedelta = timedelta(seconds=600)
     stable: timedelta = timedelta(seconds=120)
     """RUNNING for so long starts the count anew."""
+    non_retryable: frozenset[str] = frozenset()
+    """Reasons, and classes, of failures that no further attempt follows."""
 
     def interval_after(self, failures: int) -> timedelta:
         """Return the pause after so many failures in a row (at least one)."""

@@ -1,0 +1,50 @@
+"""`docs/failures.md`, made from the tables: `python -m tests.tidy.failures_page` writes it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dataflow_local.cache import ROOT
+from dataflow_operator.domain.errors import FailureClass
+from dataflow_operator.domain.failures import SIGNS, TROUBLES
+
+PAGE = ROOT / "docs" / "failures.md"
+
+HEAD = """# Failures
+
+Why an attempt failed: `status.attempts[].failure` of a run has the reason, its class, Dataflow's own words, and whether another attempt follows. The pipeline's conditions have the same reason. The tables are closed: every failure has one of these reasons, and every reason one class.
+
+An attempt that failed is followed by another as `spec.retryPolicy` says: the pause is `initialIntervalSeconds`, multiplied by `backoffCoefficient` for each further failure in a row, at most `maximumIntervalSeconds`, and up to a tenth longer, by a number that the attempt itself decides. The pause is counted from the end of the attempt, which is on record, so that a restart of the operator neither shortens nor lengthens it. `maximumAttempts` in a row end the run; a job that ran for `stableSeconds` begins the count anew. A launch that was lost does not count. `nonRetryableReasons` may name reasons, or classes for all their reasons: after such a failure no further attempt follows. They are read when a failure is judged: to change them reaches an attempt that waits for its successor, too.
+
+A job's reason may come up to 50 seconds after its state. It is waited for, for a minute at most; a job that never says why has failed as `JobFailed`.
+"""
+
+
+def rendered() -> str:
+    """Return the page."""
+    return "\n".join([HEAD, *_reasons(), "", *_signs(), ""])
+
+
+def _reasons() -> Iterator[str]:
+    yield "## Reasons\n"
+    yield "| class | reason | what happened | another attempt by default | what to do |"
+    yield "|---|---|---|---|---|"
+    for kind in FailureClass:
+        for reason, trouble in TROUBLES.items():
+            if trouble.kind is kind:
+                yield f"| {kind} | `{reason}` | {trouble.means} | {'yes' if trouble.retryable else 'no'} | {trouble.advice} |"
+
+
+def _signs() -> Iterator[str]:
+    yield "## How a job's messages are read\n"
+    yield "The newest error message counts; one that a newer one only points to, or one with a traceback, counts before it. The first row that fits decides. Letters may be small or large."
+    yield ""
+    yield "| a message with | has the reason | known from |"
+    yield "|---|---|---|"
+    for sign in SIGNS:
+        words = " or ".join(f"`{word.encode('unicode_escape').decode()}`" for word in sign.words)
+        yield f"| {words} | `{sign.reason}` | {sign.source} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rendered())
