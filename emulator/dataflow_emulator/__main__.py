@@ -17,6 +17,7 @@ from dataflow_emulator.admin import read_scripts
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.engines.script import Scripts
 from dataflow_emulator.jobs import Options
+from dataflow_emulator.rates import MEASURES
 from dataflow_emulator.refusals import RefusedError
 from dataflow_emulator.settings import EngineKind, Settings
 
@@ -83,6 +84,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
             active_jobs_limit=asked.active_jobs_limit,
         ),
         scripts=Scripts(by_name=read_scripts(asked.scripts.read_bytes()) if asked.scripts else ()),
+        rates=dict(_rate(each) for each in asked.rate),
         work=asked.work,
         prism=asked.prism,
         beam_python=asked.beam_python,
@@ -95,6 +97,13 @@ def _image(text: str) -> tuple[str, Path]:
     if not (name and separator and Path(path).is_file()):
         raise ValueError(f"--image {text}: expected NAME=FILE.py, and the file to be there")
     return name, Path(path).resolve()
+
+
+def _rate(text: str) -> tuple[str, int]:
+    measure, _, number = text.partition("=")
+    if measure not in MEASURES or not number.isdecimal():
+        raise ValueError(f"--rate {text}: expected one of {', '.join(sorted(MEASURES))}, and calls a minute, as in launches=60")
+    return measure, int(number)
 
 
 def _speed(text: str) -> float:
@@ -121,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--not-ready-seconds", type=float, default=0.0, metavar="S", help='how long young jobs answer a stop with "not yet ready"')
     add("--error-lag-seconds", type=float, default=0.0, metavar="S", help="how late ERROR messages can be read; up to 50 in life")
     add("--active-jobs-limit", type=int, default=0, metavar="N", help="active jobs in a project at most; 25 in life, 0: no limit")
+    add("--rate", action="append", default=[], metavar="KIND=N", help="launches, updates or reads of a caller a minute at most")
     add("--image", action="append", default=[], metavar="NAME=FILE.py", help="a program for flex templates with this container image")
     add("--work", type=Path, metavar="DIR", help="where the Beam engine keeps the files of jobs (default: beside the root)")
     add("--prism", type=Path, metavar="FILE", help="the Prism runner, for the Beam engine")

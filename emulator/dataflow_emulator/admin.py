@@ -119,10 +119,13 @@ def _fault(asked: object) -> Fault:
     try:
         return Fault(
             method=str(fields.get("method", "*")),
+            who=str(fields.get("who", "*")),
             count=_whole(str(fields.get("count", 1))),
             latency_seconds=float(str(fields.get("latencySeconds", 0))),
+            held=fields.get("held", False) is True,
             code=Code(str(fields["code"])) if "code" in fields else None,
             message=str(fields.get("message", Fault().message)),
+            retry_after_seconds=float(str(fields["retryAfterSeconds"])) if "retryAfterSeconds" in fields else None,
             when=When(str(fields.get("when", When.BEFORE))),
         )
     except ValueError as error:

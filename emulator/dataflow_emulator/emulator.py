@@ -17,6 +17,7 @@ from dataflow_emulator.grpc_front import GrpcFront
 from dataflow_emulator.jobs import Options
 from dataflow_emulator.journal import Journal
 from dataflow_emulator.machine import Machine
+from dataflow_emulator.rates import Rates
 from dataflow_emulator.rest_front import RestFront
 from dataflow_emulator.service import Service
 from dataflow_emulator.settings import EngineKind, Settings
@@ -48,6 +49,7 @@ class Emulator:
             journal=self.journal,
             engine=self.engine,
             store=self._store,
+            rates=Rates(settings.rates),
         )
         self._grpc = GrpcFront(self.service)
         self._rest = RestFront(self.service)

@@ -22,13 +22,19 @@ class Fault:
 
     method: str = "*"
     """Shell-style pattern of RPC names."""
+    who: str = "*"
+    """Shell-style pattern of identities, as the bearers of `bearers.py` tell them."""
     count: int = 1
     """How many calls it happens to; then it is spent."""
     latency_seconds: float = 0.0
     """Time before the call is looked at."""
+    held: bool = False
+    """Whether the network holds the call back for that time: it then arrives even if its caller has gone."""
     code: Code | None = None
     """What the caller gets; None: the true answer."""
     message: str = "The emulator was asked to fail here."
+    retry_after_seconds: float | None = None
+    """When the caller is told to come again; None: it is not told."""
     when: When = When.BEFORE
 
 
@@ -51,10 +57,10 @@ class Faults:
         """What will still go wrong."""
         return tuple(self._faults)
 
-    def strike(self, method: str) -> Fault | None:
+    def strike(self, method: str, who: str = "") -> Fault | None:
         """Return what happens to a call of *method* now, and count it."""
         for index, fault in enumerate(self._faults):
-            if fnmatch.fnmatchcase(method, fault.method):
+            if fnmatch.fnmatchcase(method, fault.method) and fnmatch.fnmatchcase(who, fault.who):
                 if fault.count > 1:
                     self._faults[index] = replace(fault, count=fault.count - 1)
                 else:

@@ -6,8 +6,12 @@ from typing import Any, Final
 
 import grpc
 from google.protobuf import any_pb2
-from google.rpc import status_pb2  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]  # generated code without stubs
+from google.rpc import (  # type: ignore[import-untyped]  # generated code without stubs
+    error_details_pb2,  # pyright: ignore[reportMissingTypeStubs]  # generated code without stubs
+    status_pb2,  # pyright: ignore[reportMissingTypeStubs]  # generated code without stubs
+)
 
+from dataflow_emulator.bearers import bearer_of
 from dataflow_emulator.refusals import RefusedError
 from dataflow_emulator.rpc import RPCS, Rpc
 from dataflow_emulator.service import Service
@@ -59,7 +63,7 @@ def _handlers(service: Service) -> tuple[Any, ...]:
 def _handler(service: Service, rpc: Rpc) -> Any:
     async def handle(request: Pb, context: Any) -> Pb:
         try:
-            return await service.call("grpc", rpc, request)
+            return await service.call("grpc", rpc, request, bearer_of(_authorization(context)))
         except RefusedError as refusal:
             context.set_trailing_metadata(_details(refusal))
             await context.abort(grpc.StatusCode[refusal.code], refusal.message)
@@ -67,12 +71,23 @@ def _handler(service: Service, rpc: Rpc) -> Any:
     return handle
 
 
+def _authorization(context: Any) -> str:
+    return next((str(value) for key, value in context.invocation_metadata() or () if key == "authorization"), "")
+
+
 def _details(refusal: RefusedError) -> tuple[tuple[str, bytes], ...]:
     """Return the rich status that gRPC carries beside code and text, if there is more to say."""
-    if not refusal.violations:
+    said: list[Pb] = [violations_to(refusal.violations)] if refusal.violations else []
+    if refusal.retry_after is not None:
+        info: Any = error_details_pb2.RetryInfo()
+        info.retry_delay.FromTimedelta(refusal.retry_after)
+        said.append(info)
+    if not said:
         return ()
-    detail = any_pb2.Any()
-    detail.Pack(violations_to(refusal.violations))
     code, _ = grpc.StatusCode[refusal.code].value
-    status = status_pb2.Status(code=code, message=refusal.message, details=[detail])
+    status = status_pb2.Status(code=code, message=refusal.message)
+    for detail in said:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
     return (("grpc-status-details-bin", status.SerializeToString()),)

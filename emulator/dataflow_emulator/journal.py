@@ -36,6 +36,8 @@ class Call:
     """Of the whole request, in hex."""
     applied: bool = True
     """Whether the service carried it out; with a fault, a caller that saw an error may have launched a job."""
+    who: str = ""
+    """The identity that it was made as, where its bearer tells one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -59,11 +60,13 @@ class Violation:
 class RefusedError(Exception):
     """The service does not do what it was asked for, and says why."""
 
-    def __init__(self, code: Code, message: str, violations: tuple[Violation, ...] = ()) -> None:
+    def __init__(self, code: Code, message: str, violations: tuple[Violation, ...] = (), *, retry_after: timedelta | None = None) -> None:
         super().__init__(code, message, violations)
         self.code = code
         self.message = message
         self.violations = violations
+        self.retry_after = retry_after
+        """When the caller is told to come again."""
 
 
 def job_missing(prefix: str, job_id: str) -> RefusedError:
@@ -114,6 +117,25 @@ def over_quota(prefix: str, inner: str, project: str, active: int) -> RefusedErr
         Code.RESOURCE_EXHAUSTED,
         f"({prefix}): The workflow could not be created. Causes: ({inner}): Dataflow quota error for jobs-per-project quota."
         f" Project {project} is running {active} jobs. Please check the quota usage via GCP Console.",
+    )
+
+
+def over_rate(measure: str, project: str, retry_after: timedelta) -> RefusedError:
+    """Return the answer to a call beyond what a minute allows. Source: the text that Google's Service Control gives for any API."""
+    return RefusedError(
+        Code.RESOURCE_EXHAUSTED,
+        f"Quota exceeded for quota metric '{measure}' and limit '{measure} per minute per user' of service 'dataflow.googleapis.com'"
+        f" for consumer '{project}'.",
+        retry_after=retry_after,
+    )
+
+
+def credential_dead() -> RefusedError:
+    """Return the answer to a call whose bearer has died. Source: the text that Google's front end gives for any API."""
+    return RefusedError(
+        Code.UNAUTHENTICATED,
+        "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication"
+        " credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -11,6 +12,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 from google.protobuf import descriptor, json_format
 
+from dataflow_emulator.bearers import bearer_of
 from dataflow_emulator.refusals import Code, RefusedError, invalid
 from dataflow_emulator.rpc import BY_NAME, Rpc
 from dataflow_emulator.service import Service
@@ -104,7 +106,7 @@ class RestFront:
 def _handler(service: Service, binding: Binding) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         asked = _request_of(binding, request.match_info, list(request.query.items()), await request.read())
-        answer = await service.call("rest", binding.rpc, asked)
+        answer = await service.call("rest", binding.rpc, asked, bearer_of(request.headers.get("Authorization", "")))
         encoding = request.query.get("$alt", "") + request.query.get("alt", "")
         fields = json_format.MessageToDict(answer, use_integers_for_enums="enum-encoding=int" in encoding)
         return web.json_response(fields)
@@ -192,6 +194,11 @@ def error_response(refusal: RefusedError) -> web.Response:
     if refusal.violations:
         violations = json_format.MessageToDict(violations_to(refusal.violations))
         details.append({"@type": "type.googleapis.com/google.dataflow.v1beta3.InvalidTemplateParameters", **violations})
+    headers: dict[str, str] = {}
+    if refusal.retry_after is not None:
+        seconds = refusal.retry_after.total_seconds()
+        details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{seconds:g}s"})
+        headers["Retry-After"] = str(math.ceil(seconds))
     error: dict[str, object] = {
         "code": refusal.code.http,
         "message": refusal.message,
@@ -200,7 +207,7 @@ def error_response(refusal: RefusedError) -> web.Response:
     }
     if details:
         error["details"] = details
-    return web.json_response({"error": error}, status=refusal.code.http)
+    return web.json_response({"error": error}, status=refusal.code.http, headers=headers)
 
 
 _REASONS: Final[Mapping[Code, str]] = {

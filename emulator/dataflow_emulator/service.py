@@ -7,9 +7,10 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, cast
 
+from dataflow_emulator.bearers import NOBODY, Bearer
 from dataflow_emulator.bucket import Bucket
 from dataflow_emulator.commands import Cancel, Command, Drain, Outbox, Resize, Run
 from dataflow_emulator.engine import Ended, Engine, Event, Importance, Outcome, Said
@@ -17,7 +18,8 @@ from dataflow_emulator.faults import Fault, Faults, When
 from dataflow_emulator.jobs import DEFAULT_LOCATION, Job
 from dataflow_emulator.journal import Call, JobForm, Journal
 from dataflow_emulator.machine import Machine
-from dataflow_emulator.refusals import Code, RefusedError
+from dataflow_emulator.rates import Rates
+from dataflow_emulator.refusals import Code, RefusedError, credential_dead, over_rate
 from dataflow_emulator.rpc import Rpc, World
 from dataflow_emulator.translate import Pb, fields_of
 
@@ -48,6 +50,16 @@ class _Told:
     applied: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A call as it came in."""
+
+    front: str
+    rpc: Rpc
+    request: Pb
+    bearer: Bearer
+
+
 class Service:
     """A Dataflow that runs: one machine, one engine, one journal."""
 
@@ -59,6 +71,7 @@ class Service:
         journal: Journal,
         engine: Engine,
         store: Store | None = None,
+        rates: Rates | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.machine = machine
@@ -69,9 +82,12 @@ class Service:
         self.unanswering: frozenset[str] = frozenset()
         """Regions that aggregated lists do without."""
         self._store = store
+        self._rates = rates or Rates({})
         self._clock = clock
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
         self._pump: asyncio.Task[None] | None = None
+        self._held: set[asyncio.Task[Pb]] = set()
+        """Calls that the network holds back; they arrive even if their callers have gone."""
 
     async def start(self) -> None:
         """Start the engine and pass commands on to it."""
@@ -84,6 +100,9 @@ class Service:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
             self._pump = None
+        for call in tuple(self._held):
+            call.cancel()
+        await asyncio.gather(*self._held, return_exceptions=True)
         await self.engine.close()
 
     def reset(self) -> None:
@@ -93,6 +112,7 @@ class Service:
                 self._commands.put_nowait(Cancel(job_id=job.id))
         self.machine = self.machine.renewed()
         self.faults.clear()
+        self._rates.clear()
         self.journal.clear()
         if self._store is not None:
             self._store.clear()
@@ -101,14 +121,40 @@ class Service:
         """Return the service's time."""
         return self._clock()
 
-    async def call(self, front: str, rpc: Rpc, request: Pb) -> Pb:
+    async def call(self, front: str, rpc: Rpc, request: Pb, bearer: Bearer = NOBODY) -> Pb:
         """Answer a call, or raise `RefusedError`. Faults strike here and nowhere else."""
-        response = rpc.response()
+        fault = self.faults.strike(rpc.name, bearer.who)
+        answer = self._answer(_Asked(front=front, rpc=rpc, request=request, bearer=bearer), fault)
+        if fault is None or not fault.held:
+            return await answer
+        held = asyncio.create_task(answer, name=f"held {rpc.name}")
+        self._held.add(held)
+        held.add_done_callback(self._arrived)
+        return await asyncio.shield(held)
+
+    def _arrived(self, held: asyncio.Task[Pb]) -> None:
+        """Let go of a call that was held back; nobody may be left to hear how it went."""
+        self._held.discard(held)
+        if not held.cancelled():
+            held.exception()
+
+    def _admit(self, asked: _Asked) -> None:
+        """Refuse a call as the service's front does, before the service itself sees it."""
+        if asked.bearer.is_dead(self.now().timestamp()):
+            raise credential_dead()
+        project = str(asked.request.project_id)
+        exceeded = self._rates.exceeded(asked.bearer.who, project, asked.rpc.name, self.now().timestamp())
+        if exceeded is not None:
+            measure, after = exceeded
+            raise over_rate(measure, project, after)
+
+    async def _answer(self, asked: _Asked, fault: Fault | None) -> Pb:
+        rpc, request, response = asked.rpc, asked.request, asked.rpc.response()
         told = _Told()
-        fault = self.faults.strike(rpc.name)
         try:
             if fault is not None and fault.latency_seconds:
                 await asyncio.sleep(fault.latency_seconds)
+            self._admit(asked)
             _fail(fault, When.BEFORE)
             rpc.answer(self._world(), request, response)
             told.applied = True
@@ -125,7 +171,7 @@ class Service:
             _log.exception("%s failed", rpc.name)
             raise RefusedError(Code.INTERNAL, f"Internal error encountered: {type(error).__name__}") from error
         finally:
-            self._record(front, rpc, request, response, told)
+            self._record(asked, response, told)
             self.settle()
         return response
 
@@ -147,14 +193,14 @@ class Service:
     def _world(self) -> World:
         return World(machine=self.machine, bucket=self.bucket, now=self.now(), unanswering=self.unanswering)
 
-    def _record(self, front: str, rpc: Rpc, request: Pb, response: Pb, told: _Told) -> None:
-        made = getattr(response, "job", response)
+    def _record(self, call: _Asked, response: Pb, told: _Told) -> None:
+        request, made = call.request, getattr(response, "job", response)
         asked = _asked(request)
         self.journal.add(
             Call(
                 time=_stamp(self.now()),
-                front=front,
-                method=rpc.name,
+                front=call.front,
+                method=call.rpc.name,
                 project=request.project_id,
                 region=getattr(request, "location", "") or DEFAULT_LOCATION,
                 code=told.code,
@@ -163,6 +209,7 @@ class Service:
                 fields=asked,
                 digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()[:_DIGEST_LETTERS],
                 applied=told.applied,
+                who=call.bearer.who,
             )
         )
 
@@ -196,7 +243,8 @@ class Service:
 
 def _fail(fault: Fault | None, when: When) -> None:
     if fault is not None and fault.code is not None and fault.when is when:
-        raise RefusedError(fault.code, fault.message)
+        after = None if fault.retry_after_seconds is None else timedelta(seconds=fault.retry_after_seconds)
+        raise RefusedError(fault.code, fault.message, retry_after=after)
 
 
 def _form(job: Job, now: datetime) -> JobForm:

@@ -40,6 +40,8 @@ class Settings:
     options: Options = field(default_factory=Options)
     scripts: Scripts = field(default_factory=Scripts)
     """How simulated jobs go."""
+    rates: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Calls a minute at most, of one caller in one project, by the measures of `rates.py`; none: no limit, as the numbers differ by project."""
     seed: int | None = None
     """Of ids; None takes new ones each time, so that a restarted emulator repeats none."""
     work: Path | None = None

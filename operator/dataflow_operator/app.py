@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from dataflow_operator.adapters.dataflow.calls import Caller, Calls
 from dataflow_operator.adapters.dataflow.channel import clients_on, google_channel, insecure_channel
+from dataflow_operator.adapters.dataflow.gate import Gates
+from dataflow_operator.adapters.dataflow.gate import Kind as CallKind
 from dataflow_operator.adapters.dataflow.joblist import Pace, SharedJobLists
 from dataflow_operator.adapters.dataflow.listing import Listing
 from dataflow_operator.adapters.identity.callers import Nobody, OwnPod
@@ -30,7 +32,7 @@ from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 from dataflow_operator.edge import Edge, Kind, Source
-from dataflow_operator.settings import IdentityMode, Settings
+from dataflow_operator.settings import GOOGLE_READS_PER_MINUTE, GOOGLE_WRITES_PER_MINUTE, IdentityMode, Settings
 from dataflow_operator.telemetry import Metrics, Vitals, Window
 
 logger = logging.getLogger(__name__)
@@ -162,28 +164,44 @@ def _dataflow(
     caller: Caller
     match settings.identity_mode:
         case IdentityMode.EMULATOR:
-            caller = Nobody()
+            caller = Nobody(launch_life=settings.credential_life)
         case IdentityMode.AMBIENT:
             caller = OwnPod()
     address = settings.emulator_address
     channel = google_channel() if address is None else insecure_channel(address)
     stack.push_async_callback(channel.close, None)
     clients = clients_on(channel)
+    gates = _gates(settings, clock)
     lists = SharedJobLists(
         wake=queue.add,
         clock=clock,
-        list_jobs=Listing(clients.jobs, caller, metrics.called).read,
+        list_jobs=Listing(clients.jobs, caller, metrics.called, gates=gates).read,
         pace=Pace(calm_seconds=settings.poll_seconds, hurried_seconds=min(settings.hurried_poll_seconds, settings.poll_seconds)),
     )
     calls = Calls(
         clients=clients,
         caller=caller,
         launch_seconds=settings.launch_seconds,
+        gates=gates,
         yaml_template=settings.yaml_template,
         tally=metrics.called,
         launched=metrics.launched,
     )
     return lists, calls
+
+
+def _gates(settings: Settings, clock: WallClock) -> Gates:
+    """Return the gates of all calls to Dataflow. One identity makes them all, so it may have every worker: there is no other to protect."""
+    writes = settings.rate(settings.launches_per_minute, GOOGLE_WRITES_PER_MINUTE)
+    reads = settings.rate(settings.reads_per_minute, GOOGLE_READS_PER_MINUTE)
+    per_minute = {
+        CallKind.LAUNCH: writes,
+        CallKind.DRY_RUN: writes,
+        CallKind.STOP: settings.rate(settings.stops_per_minute, GOOGLE_WRITES_PER_MINUTE),
+        CallKind.LIST: reads / 2,
+        CallKind.LOOK: reads / 2,
+    }
+    return Gates(monotonic=clock.monotonic, per_minute=per_minute, room=settings.workers)
 
 
 def _source(access: Access, store: Store) -> Source:

@@ -31,7 +31,7 @@ class IdentityMode(StrEnum):
     """Who calls Dataflow."""
 
     EMULATOR = "emulator"
-    """Nobody: no credential is sent. Only to an emulator."""
+    """Nobody: a launch says until when it may be carried out, and that is all. Only to an emulator."""
     AMBIENT = "ambient"
     """The operator's own pod. Whoever may write a pipeline then acts as the operator: for a single tenant."""
 
@@ -67,10 +67,11 @@ class Settings:
     launch_seconds: float = 30.0
     """Deadline of the call that launches a job. Dataflow answers launches within seconds; the template is validated in the call. Source: chosen."""
 
-    credential_life_seconds: float | None = None
-    """How long a launch that the network delivers late may still find a valid credential. Absent: 0 with identity mode `emulator`,
-    which has none, else 3600: a token of the operator's own pod may live for an hour, and cannot be made to live shorter. It is how
-    long a launch that got no answer, and of which nothing is to be seen, waits before it is tried again. Source: Google's metadata server."""
+    launch_credential_seconds: float | None = None
+    """Life of the credential that a launch carries, from just before it is sent: what the network delivers later is refused. Absent:
+    with identity mode `emulator` as long as the launch may take, so that nothing has to wait for it; with `ambient` 3600, as a token
+    of the operator's own pod may live for an hour and nobody can ask for a shorter one: less is refused. It is how long a launch that
+    got no answer, and of which nothing is to be seen, waits before it is tried again. Source: Google's metadata server."""
 
     list_lag_seconds: float = 60.0
     """How late a new job may appear in Dataflow's job list. Source: chosen above what was seen; 2 is plenty for an emulator."""
@@ -79,7 +80,7 @@ class Settings:
     """Added to the settle time for what nobody thought of. Source: chosen."""
 
     settle_seconds: float | None = None
-    """How long a claim stays unanswered before a complete list may close it. Absent: the least that is safe, max(claim life + launch, credential life) + list lag + margin; less is refused."""
+    """How long a claim stays unanswered before a complete list may close it. Absent: the least that is safe, claim life + max(launch, launch credential) + list lag + margin; less is refused."""
 
     poll_seconds: float = 10.0
     """How often the jobs of a place are listed. 6 of the 15,000 monitoring requests a minute that Dataflow grants. Source: Dataflow's quota page."""
@@ -105,6 +106,17 @@ class Settings:
     start_seconds: float = 900.0
     """How long a run that a person made may wait for what it refers to. Source: the API's documentation."""
 
+    launches_per_minute: float | None = None
+    """Launches, and as many dry runs, that are sent for one project in any minute; a quarter of them at once, the others evenly.
+    Whoever has to wait is told in its status. Absent: 60 with Google, and no limit with an emulator. Source: chosen cautiously; a
+    project's own quota of job creations and template requests stands on its quota page."""
+
+    stops_per_minute: float | None = None
+    """Calls to stop a job that are sent for one project in any minute. Absent: 60 with Google, and no limit with an emulator. Source: chosen, as for launches."""
+
+    reads_per_minute: float | None = None
+    """Job lists, and single reads, that are sent for one project in any minute, half of them each. Absent: 15000 with Google, which counts monitoring requests so for each caller, and no limit with an emulator. Source: Dataflow's quota page."""
+
     workers: int = 10
     """Pipelines that are worked on at the same time. A pass waits for at most one effect. Source: chosen."""
 
@@ -125,10 +137,10 @@ class Settings:
 
     @property
     def credential_life(self) -> timedelta:
-        """How long a late launch may find a valid credential."""
-        if self.credential_life_seconds is not None:
-            return timedelta(seconds=self.credential_life_seconds)
-        return timedelta(0) if self.identity_mode is IdentityMode.EMULATOR else POD_TOKEN_LIFE
+        """How long after it was sent a launch may find a valid credential."""
+        if self.launch_credential_seconds is not None:
+            return timedelta(seconds=self.launch_credential_seconds)
+        return timedelta(seconds=self.launch_seconds) if self.identity_mode is IdentityMode.EMULATOR else POD_TOKEN_LIFE
 
     @property
     def claim_life(self) -> timedelta:
@@ -137,14 +149,23 @@ class Settings:
 
     @property
     def least_settle(self) -> timedelta:
-        """The shortest settle time after which no launch can still be on its way unseen."""
-        reach = max(self.claim_life + timedelta(seconds=self.launch_seconds), self.credential_life)
+        """The shortest settle time after which no launch can still be on its way unseen.
+
+        A launch is sent within the claim's life, with a credential that is made just then: both count from the sending on.
+        """
+        reach = self.claim_life + max(timedelta(seconds=self.launch_seconds), self.credential_life)
         return reach + timedelta(seconds=self.list_lag_seconds + self.margin_seconds)
 
     @property
     def settle(self) -> timedelta:
         """The settle time."""
         return self.least_settle if self.settle_seconds is None else timedelta(seconds=self.settle_seconds)
+
+    def rate(self, asked: float | None, granted: float) -> float:
+        """Return how many calls a minute may be made where *asked* is what was set and *granted* is what Google grants; 0: any number."""
+        if asked is not None:
+            return asked
+        return granted if self.emulator_address is None else 0.0
 
     def limits(self) -> Limits:
         """Return the times that decisions are made with."""
@@ -163,7 +184,7 @@ class Settings:
         if self.settle < self.least_settle:
             raise SettingsError(
                 f"--settle-seconds is {self.settle.total_seconds():g}, and a launch may still be on its way for"
-                f" {self.least_settle.total_seconds():g}: max(--claim-life-seconds + --launch-seconds, --credential-life-seconds)"
+                f" {self.least_settle.total_seconds():g}: --claim-life-seconds + max(--launch-seconds, --launch-credential-seconds)"
                 " + --list-lag-seconds + --margin-seconds; leave it out, or lower those"
             )
         for name, value in _numbers(self):
@@ -174,6 +195,11 @@ class Settings:
         if self.identity_mode is IdentityMode.EMULATOR and self.emulator_address is None:
             raise SettingsError(
                 "--identity-mode=emulator goes with --dataflow-endpoint=grpc://host:port only: Google asks for a credential"
+            )
+        if self.identity_mode is IdentityMode.AMBIENT and self.credential_life < POD_TOKEN_LIFE:
+            raise SettingsError(
+                f"--launch-credential-seconds is {self.credential_life.total_seconds():g}, and a token of the operator's own pod, which"
+                f" identity mode `ambient` launches with, may live for {POD_TOKEN_LIFE.total_seconds():g}: leave it out"
             )
         if self.identity_mode is IdentityMode.AMBIENT and self.emulator_address is not None:
             raise SettingsError("--identity-mode=ambient would send a credential without TLS to the --dataflow-endpoint: use emulator")
@@ -188,10 +214,16 @@ class Settings:
         return self.dataflow_endpoint.removeprefix("grpc://") if self.dataflow_endpoint.startswith("grpc://") else None
 
 
+GOOGLE_WRITES_PER_MINUTE: Final = 60.0
+"""Launches, dry runs and stops a minute, of each kind, that no project's quota is below. Source: chosen cautiously; the console shows a project's own."""
+
+GOOGLE_READS_PER_MINUTE: Final = 15_000.0
+"""Monitoring requests a minute that Dataflow grants to one caller. Source: Dataflow's quota page."""
+
 POD_TOKEN_LIFE: Final = timedelta(seconds=3600)
 """How long a token of the operator's own pod may live; nobody can ask for a shorter one. Source: Google's metadata server, one hour."""
 
-_MAY_BE_ZERO: Final = frozenset({"credential_life_seconds", "list_lag_seconds", "margin_seconds"})
+_MAY_BE_ZERO: Final = frozenset({"list_lag_seconds", "margin_seconds"})
 
 
 def settings_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:

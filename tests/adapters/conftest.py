@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from dataflow_local.apiserver import ApiServer
 
 
+LIFE = timedelta(seconds=60)
+"""Of the credential of a launch: longer than any test."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataflow:
     """An emulator, and the adapters that speak to it."""
@@ -52,9 +57,9 @@ async def dataflow(tmp_path: Path) -> AsyncIterator[Dataflow]:
         clients = clients_on(channel)
         yield Dataflow(
             emulator=emulator,
-            calls=Calls(clients=clients, caller=Nobody(), launch_seconds=5.0),
-            listing=Listing(clients.jobs, Nobody()),
-            page_by_page=Listing(clients.jobs, Nobody(), page=1),
+            calls=Calls(clients=clients, caller=Nobody(launch_life=LIFE), launch_seconds=5.0),
+            listing=Listing(clients.jobs, Nobody(launch_life=LIFE)),
+            page_by_page=Listing(clients.jobs, Nobody(launch_life=LIFE), page=1),
         )
         await channel.close(None)
 

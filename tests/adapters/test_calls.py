@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.adapters.conftest import Dataflow
+from tests.adapters.conftest import LIFE, Dataflow
 from tests.waiting import eventually_async
 from typing_extensions import override
 
@@ -157,7 +157,7 @@ async def test_a_launch_that_may_have_made_a_job_is_ambiguous(dataflow: Dataflow
 
 async def test_a_launch_that_is_not_answered_in_time_is_ambiguous_and_not_sent_again(dataflow: Dataflow) -> None:
     channel = insecure_channel(dataflow.emulator.grpc_address)
-    calls = Calls(clients=clients_on(channel), caller=Nobody(), launch_seconds=0.2)
+    calls = Calls(clients=clients_on(channel), caller=Nobody(launch_life=LIFE), launch_seconds=0.2)
     dataflow.emulator.service.faults.add(Fault(method="LaunchFlexTemplate", latency_seconds=1.0))
     with pytest.raises(AmbiguousError) as caught:
         await calls.launch(an_order())
@@ -169,14 +169,14 @@ class Late(Nobody):
     """A caller whose credential takes its time."""
 
     @override
-    async def metadata(self) -> tuple[tuple[str, str], ...]:
+    async def launch_metadata(self) -> tuple[tuple[str, str], ...]:
         await asyncio.sleep(0.3)
-        return ()
+        return await super().launch_metadata()
 
 
 async def test_a_credential_that_comes_too_late_launches_nothing(dataflow: Dataflow) -> None:
     channel = insecure_channel(dataflow.emulator.grpc_address)
-    calls = Calls(clients=clients_on(channel), caller=Late(), launch_seconds=0.2)
+    calls = Calls(clients=clients_on(channel), caller=Late(launch_life=LIFE), launch_seconds=0.2)
     with pytest.raises(UnavailableError, match="too late"):
         await calls.launch(an_order())
     assert dataflow.emulator.journal.calls() == []
@@ -185,7 +185,7 @@ async def test_a_credential_that_comes_too_late_launches_nothing(dataflow: Dataf
 
 async def test_a_launch_that_never_left_is_not_ambiguous() -> None:
     channel = insecure_channel("127.0.0.1:1")
-    calls = Calls(clients=clients_on(channel), caller=Nobody(), launch_seconds=5.0)
+    calls = Calls(clients=clients_on(channel), caller=Nobody(launch_life=LIFE), launch_seconds=5.0)
     with pytest.raises(UnavailableError) as caught:
         await calls.launch(an_order())
     assert caught.value.reason is Reason.CONNECTION_LOST
@@ -356,7 +356,7 @@ async def test_a_dataflow_that_goes_and_comes_back_is_found_again(tmp_path: Path
     async with Emulator(Settings(root=tmp_path / "buckets")) as first:
         address = first.grpc_address
         channel = insecure_channel(address)
-        listing = Listing(clients_on(channel).jobs, Nobody())
+        listing = Listing(clients_on(channel).jobs, Nobody(launch_life=LIFE))
         assert await listing.read(PLACE) == ()
     with pytest.raises(UnavailableError):
         await listing.read(PLACE)

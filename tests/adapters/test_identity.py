@@ -41,8 +41,15 @@ def found(credentials: Credentials) -> Callable[..., tuple[Credentials, str]]:
     return default
 
 
-async def test_an_emulator_is_sent_no_credential() -> None:
-    assert await Nobody().metadata() == ()
+async def test_an_emulator_is_sent_no_credential_and_only_told_when_a_launch_is_too_late() -> None:
+    caller = Nobody(launch_life=timedelta(seconds=30), wall_seconds=lambda: 1000.5)
+    assert await caller.metadata() == ()
+    assert await caller.launch_metadata() == (("authorization", "Bearer emulator-until-1030.500"),)
+
+
+async def test_a_pod_launches_with_the_credential_that_it_has() -> None:
+    caller = OwnPod(found(Credentials()))
+    assert await caller.launch_metadata() == await caller.metadata()
 
 
 async def test_one_renewal_serves_all_who_wait_and_happens_beside_the_loop() -> None:

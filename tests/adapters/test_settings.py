@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dataflow_operator.settings import IdentityMode, Settings, SettingsError, parser, settings_of
 
@@ -11,16 +13,40 @@ EMULATOR = ["--dataflow-endpoint=grpc://127.0.0.1:1", "--identity-mode=emulator"
 
 def test_the_settle_time_outlasts_launch_credential_and_list() -> None:
     settings = settings_of(["--single-tenant=true"], {})
-    assert settings.limits().settle == timedelta(seconds=3600 + 60 + 5)
+    assert settings.limits().settle == timedelta(seconds=5 + 3600 + 60 + 5)
 
 
-def test_without_a_credential_the_launch_deadline_counts() -> None:
-    assert settings_of([*EMULATOR, "--list-lag-seconds=2"], {}).settle == timedelta(seconds=5 + 30 + 2 + 5)
+def test_a_credential_that_lives_as_long_as_its_launch_may_take_costs_no_wait() -> None:
+    settings = settings_of([*EMULATOR, "--list-lag-seconds=2"], {})
+    assert settings.credential_life == timedelta(seconds=30)
+    assert settings.settle == timedelta(seconds=5 + 30 + 2 + 5)
+    assert settings_of([*EMULATOR, "--launch-credential-seconds=300"], {}).settle == timedelta(seconds=5 + 300 + 60 + 5)
+
+
+seconds = st.floats(min_value=0.1, max_value=10_000)
+
+
+@given(claim=seconds, launch=seconds, credential=st.none() | seconds, lag=seconds, margin=seconds)
+def test_the_settle_time_outlasts_the_last_moment_at_which_a_launch_can_arrive_and_the_list_that_shows_it(
+    claim: float, launch: float, credential: float | None, lag: float, margin: float
+) -> None:
+    settings = Settings(
+        identity_mode=IdentityMode.EMULATOR,
+        claim_life_seconds=claim,
+        launch_seconds=launch,
+        launch_credential_seconds=credential,
+        list_lag_seconds=lag,
+        margin_seconds=margin,
+    )
+    sent_last = settings.claim_life
+    arrives_last = sent_last + settings.credential_life
+    assert settings.settle > arrives_last + timedelta(seconds=lag)
+    assert settings.settle > sent_last + timedelta(seconds=launch + lag)
 
 
 def test_a_shorter_settle_time_is_refused_with_the_inequality() -> None:
     with pytest.raises(
-        SettingsError, match=r"--settle-seconds is 10, and a launch may still be on its way for 3665.*--credential-life-seconds"
+        SettingsError, match=r"--settle-seconds is 10, and a launch may still be on its way for 3670.*--launch-credential-seconds"
     ):
         settings_of(["--single-tenant=true", "--settle-seconds=10"], {})
 
@@ -41,6 +67,7 @@ def test_the_environment_speaks_where_no_flag_does() -> None:
         ([], "--single-tenant=true"),
         (["--identity-mode=emulator"], "grpc://host:port only"),
         (["--single-tenant=true", "--dataflow-endpoint=grpc://h:1"], "without TLS"),
+        (["--single-tenant=true", "--launch-credential-seconds=300"], "may live for 3600: leave it out"),
         ([*EMULATOR, "--dataflow-endpoint=http://h"], "must be `google` or grpc://"),
         ([*EMULATOR, "--poll-seconds=soon"], "--poll-seconds must be a number"),
         ([*EMULATOR, "--poll-seconds=0"], "--poll-seconds must be positive"),

@@ -13,7 +13,7 @@ from tests.builders import LIMITS, UID
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Interest, Key, Place
 from dataflow_operator.controller.reconcile import Reconciler
-from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, StaleError
+from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
@@ -184,8 +184,17 @@ class FakeDataflow:
     """What the next dry runs are answered with."""
     refusal: OutsideError | None = None
     """What the next launches are answered with."""
+    full: UnavailableError | None = None
+    """Why no launch would be sent now."""
+    stops_turned_away: UnavailableError | None = None
+    """What the next stops are answered with."""
     loses_answers: bool = False
     types: PipelineType | None = None
+
+    def reserve(self, order: Launch) -> None:
+        assert order.ownership.pipeline_uid
+        if self.full is not None:
+            raise self.full
 
     async def launch(self, order: Launch) -> JobId:
         self.calls["launch"] += 1
@@ -219,6 +228,8 @@ class FakeDataflow:
     async def stop(self, place: Place, job_id: JobId, mode: StopMode, *, force: bool = False) -> None:
         assert isinstance(place, Place)
         self.calls[f"stop {mode}{' by force' if force else ''}"] += 1
+        if self.stops_turned_away is not None:
+            raise self.stops_turned_away
         stopping = JobState.DRAINING if mode is StopMode.DRAIN else JobState.CANCELLING
         self.become(job_id, JobState.CANCELLED if force else stopping)
 

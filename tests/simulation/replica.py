@@ -38,7 +38,7 @@ from dataflow_operator.settings import IdentityMode, Settings
 SETTINGS: Final = Settings(
     dataflow_endpoint="grpc://emulator:1",
     identity_mode=IdentityMode.EMULATOR,
-    credential_life_seconds=40.0,
+    launch_credential_seconds=40.0,
     launch_seconds=Outside.LAUNCH.value,
     list_lag_seconds=30.0,
     hurried_poll_seconds=2.0,
@@ -120,6 +120,9 @@ class WiredDataflow:
         self._wire = wire
         self._cloud = cloud
         self._clock = clock
+
+    def reserve(self, order: Launch) -> None:
+        assert order.spec.project == PLACE.project
 
     async def launch(self, order: Launch) -> JobId:
         until = self._clock.monotonic() + SETTINGS.credential_life.total_seconds()

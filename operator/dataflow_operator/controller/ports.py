@@ -101,6 +101,10 @@ class Store(Protocol):
 class Dataflow(Protocol):
     """Single calls to Dataflow. Every one is made once, within a deadline, and retried by nobody below."""
 
+    def reserve(self, order: Launch) -> None:
+        """Keep a seat for a launch that is about to be claimed; no I/O. UnavailableError: it would not be sent now, so do not claim it."""
+        ...
+
     async def launch(self, order: Launch) -> JobId:
         """Launch a job and return its id. RefusedError (reason AlreadyExists where the name is taken), UnavailableError, AmbiguousError."""
         ...

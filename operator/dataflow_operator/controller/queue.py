@@ -20,6 +20,10 @@ LAST_BACKOFF_SECONDS: Final = 60.0
 """Pause after the first, and at most after any, failed pass over a key; doubled in between. Source: chosen."""
 
 
+LONGEST_WISH_SECONDS: Final = 300.0
+"""The longest pause that the outside can ask for: an event does not shorten a pause, so the owner's next change waits as long. Source: chosen."""
+
+
 class Queue(Generic[K]):
     """Hands out keys when they are due. Not thread-safe: one event loop."""
 
@@ -80,7 +84,7 @@ class Queue(Generic[K]):
         """End the work on *key* and back off; return the pause. An event does not shorten it."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
-        pause = max(min(FIRST_BACKOFF_SECONDS * 2.0 ** min(count, 16), LAST_BACKOFF_SECONDS), at_least_seconds)
+        pause = max(min(FIRST_BACKOFF_SECONDS * 2.0 ** min(count, 16), LAST_BACKOFF_SECONDS), min(at_least_seconds, LONGEST_WISH_SECONDS))
         self._working[key] = None
         self._finish(key, pause)
         return pause

@@ -8,7 +8,18 @@ from typing import TypeVar
 
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Entry
-from dataflow_operator.domain.pipeline.observation import AccountLook, Answer, FailureLook, JobLook, Memory, RunLook, StopCall, Validation
+from dataflow_operator.domain.pipeline.observation import (
+    AccountLook,
+    Answer,
+    Declined,
+    FailureLook,
+    Hindrance,
+    JobLook,
+    Memory,
+    RunLook,
+    StopCall,
+    Validation,
+)
 from dataflow_operator.domain.run import Run
 
 K = TypeVar("K")
@@ -31,6 +42,7 @@ class Recall:
     validations: dict[str, Validation] = field(default_factory=dict[str, Validation])
     stops: dict[JobId, StopCall] = field(default_factory=dict[JobId, StopCall])
     account: AccountLook | None = None
+    hindrance: Hindrance | None = None
     foreign_runs: set[str] = field(default_factory=set[str])
 
     def sight(self, ledger: Iterable[Entry], runs: Iterable[Run], at: float) -> None:
@@ -51,6 +63,12 @@ class Recall:
         _newest(self.runs, KEPT_LOOKS + len(needed))
         _newest(self.validations, KEPT_LOOKS + len(waiting))
 
+    def answered(self, nonce: str, answer: Answer) -> None:
+        """Note a launch's answer, and the pause that it asks for."""
+        self.answers[nonce] = answer
+        if isinstance(answer, Declined) and answer.hindrance is not None:
+            self.hindrance = answer.hindrance
+
     def memory(self) -> Memory:
         """Return what is remembered, for one decision."""
         return Memory(
@@ -62,6 +80,7 @@ class Recall:
             validations=self.validations,
             stops=self.stops,
             account=self.account,
+            hindrance=self.hindrance,
             foreign_runs=frozenset(self.foreign_runs),
         )
 

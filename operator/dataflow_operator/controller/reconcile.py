@@ -30,6 +30,7 @@ from dataflow_operator.domain.pipeline.observation import (
     Answer,
     Declined,
     FailureLook,
+    Hindrance,
     JobLook,
     Launched,
     Limits,
@@ -103,6 +104,8 @@ class Reconciler:
         began = self._clock.monotonic()
         seen = self._observe(key, pipeline)
         plan = decide(seen)
+        if isinstance(plan.effect, Launch) and self._is_hindered(self._recall(key, pipeline.uid), plan.effect):
+            plan = decide(self._observe(key, pipeline))
         try:
             stored = await self._report(key, pipeline, plan)
             if plan.effect is not None:
@@ -155,6 +158,20 @@ class Reconciler:
         if recall is None or recall.uid != uid:
             recall = self._recalls[key] = Recall(uid=uid)
         return recall
+
+    def _is_hindered(self, recall: Recall, order: Launch) -> bool:
+        """Whether a launch would not be sent now: asked before its claim is written, for a claim that is not launched is an attempt lost."""
+        try:
+            self._dataflow.reserve(order)
+        except UnavailableError as error:
+            recall.hindrance = self._hindrance(error)
+            return True
+        return False
+
+    def _hindrance(self, error: UnavailableError) -> Hindrance:
+        at = self._clock.monotonic()
+        pause = min(max(error.after or timedelta(0), SHORTEST_HINDRANCE), LONGEST_HINDRANCE)
+        return Hindrance(reason=error.reason, message=error.message, at=at, until=at + pause.total_seconds())
 
     # report
 
@@ -211,7 +228,7 @@ class Reconciler:
             case DeleteRun():
                 await self._delete_run(key, effect)
             case Launch():
-                recall.answers[effect.nonce] = await self._launch(effect, began)
+                recall.answered(effect.nonce, await self._launch(effect, began))
                 self._lists.hurry(_place_of(effect))
             case Validate():
                 recall.validations[effect.key] = await self._validate(effect)
@@ -287,7 +304,8 @@ class Reconciler:
                 return NameTaken(message=error.message)
             return Declined(failure=failure_of_answer(error))
         except UnavailableError as error:
-            return Declined(failure=failure_of_answer(error))
+            pause = self._hindrance(error) if error.after is not None else None
+            return Declined(failure=failure_of_answer(error), hindrance=pause)
         return Launched(job_id=job_id)
 
     async def _validate(self, effect: Validate) -> Validation:
@@ -308,9 +326,9 @@ class Reconciler:
         except (RefusedError, AmbiguousError) as error:
             return StopCall(mode=effect.mode, force=effect.force, at=at, refused=error.message)
         except UnavailableError as error:
-            if error.reason is not Reason.NOT_READY_FOR_CANCELING:
-                raise
-            return StopCall(mode=effect.mode, force=effect.force, at=at, refused=error.message)
+            longer = (error.after or timedelta(0)) - self._limits.stop_again
+            wait = min(max(longer, timedelta(0)), LONGEST_HINDRANCE).total_seconds()
+            return StopCall(mode=effect.mode, force=effect.force, at=at + wait, refused=error.message)
         self._lists.hurry(place)
         return StopCall(mode=effect.mode, force=effect.force, at=at)
 
@@ -342,6 +360,10 @@ def _about(effect: Effect) -> dict[str, object]:
         case AddFinalizer() | RemoveFinalizer() | Validate() | LookAtJob() | LookForReason() | LookAtRun() | LookAtAccount():
             return {}
 
+
+SHORTEST_HINDRANCE: Final = timedelta(seconds=1)
+LONGEST_HINDRANCE: Final = timedelta(minutes=20)
+"""How long one answer can keep a pipeline from launching or asking again. Source: chosen; a thousand launches wait as long for their turns at 60 a minute."""
 
 LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtRun, LookAtAccount)
 """Effects that change nothing outside."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol, TypeVar
 
 from google.api_core.exceptions import GoogleAPICallError
 from grpc import StatusCode
 
+from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LOOKS, STOPS, UPDATES, Row
 from dataflow_operator.adapters.dataflow.channel import Clients
-from dataflow_operator.adapters.dataflow.errors import code_of, dry_run_error, launch_error, read_error, stop_error
+from dataflow_operator.adapters.dataflow.errors import blame_of, code_of, dry_run_error, launch_error, look_error, stop_error
+from dataflow_operator.adapters.dataflow.gate import Gates, Kind, Line, open_gates
 from dataflow_operator.adapters.dataflow.jobs import job_of
 from dataflow_operator.adapters.dataflow.launching import YAML_TEMPLATE, Sending, classic_request, flex_request
 from dataflow_operator.adapters.dataflow.listing import READ_SECONDS, Bearer
@@ -46,6 +50,10 @@ T = TypeVar("T")
 class Caller(Bearer, Protocol):
     """Who calls, and for whom."""
 
+    async def launch_metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return what a launch carries: a credential that dies soon, where one can be had, so that a launch delivered late is refused."""
+        ...
+
     def objection_to(self, account: str | None) -> str | None:
         """Return why a pipeline that names this ServiceAccount cannot be served by this caller; None: it can."""
         ...
@@ -60,6 +68,7 @@ class Calls:
         clients: Clients,
         caller: Caller,
         launch_seconds: float,
+        gates: Gates | None = None,
         yaml_template: str = YAML_TEMPLATE,
         tally: Tally = uncounted,
         launched: Callable[[str], None] = lambda _result: None,
@@ -67,9 +76,14 @@ class Calls:
         self._clients = clients
         self._caller = caller
         self._launch_seconds = launch_seconds
+        self._gates = gates or open_gates(time.monotonic)
         self._yaml_template = yaml_template
         self._tally = tally
         self._launched = launched
+
+    def reserve(self, order: Launch) -> None:
+        """Keep a seat for a launch that is about to be claimed. UnavailableError: it would not be sent now."""
+        self._gates.reserve(self._line(Kind.LAUNCH, order.spec.project), order.ownership.pipeline_uid)
 
     async def launch(self, order: Launch) -> JobId:
         """Launch a job, or an update of one, and return its id."""
@@ -88,7 +102,9 @@ class Calls:
         labels = {**order.spec.job_labels, **labels_of(order.ownership)}
         is_update = order.base_job_id is not None
         try:
-            job_id = await self._send(Sending(spec=order.spec, job_name=order.job_name, labels=labels, is_update=is_update))
+            job_id = await self._send(
+                Sending(spec=order.spec, job_name=order.job_name, labels=labels, is_update=is_update), order.ownership.pipeline_uid
+            )
         except GoogleAPICallError as error:
             raise launch_error(error, is_update=is_update) from error
         if not job_id:
@@ -100,7 +116,7 @@ class Calls:
         if objection := self._caller.objection_to(spec.service_account_name):
             raise RefusedError(Reason.PERMISSION_DENIED, objection)
         try:
-            await self._send(Sending(spec=spec, job_name=job_name, labels=spec.job_labels, is_dry_run=True))
+            await self._send(Sending(spec=spec, job_name=job_name, labels=spec.job_labels, is_dry_run=True), job_name)
         except GoogleAPICallError as error:
             if (said := dry_run_error(error)) is not None:
                 raise said from error
@@ -111,9 +127,12 @@ class Calls:
             return
         wish = messages.Job(requested_state=_STATES[mode], labels=FORCE if force else {})
         request = messages.UpdateJobRequest(project_id=place.project, location=place.region, job_id=job_id, job=wish)
-        metadata = await self._caller.metadata()
         try:
-            await self._counted("UpdateJob", self._clients.jobs.update_job(request, retry=None, timeout=STOP_SECONDS, metadata=metadata))
+            with self._passing(Kind.STOP, place.project, job_id, STOPS):
+                metadata = await self._caller.metadata()
+                await self._counted(
+                    "UpdateJob", self._clients.jobs.update_job(request, retry=None, timeout=STOP_SECONDS, metadata=metadata)
+                )
         except GoogleAPICallError as error:
             if (said := stop_error(error)) is not None:
                 raise said from error
@@ -123,13 +142,16 @@ class Calls:
         request = messages.GetJobRequest(
             project_id=place.project, location=place.region, job_id=job_id, view=messages.JobView.JOB_VIEW_SUMMARY
         )
-        metadata = await self._caller.metadata()
         try:
-            job = await self._counted("GetJob", self._clients.jobs.get_job(request, retry=None, timeout=READ_SECONDS, metadata=metadata))
+            with self._passing(Kind.LOOK, place.project, job_id, LOOKS):
+                metadata = await self._caller.metadata()
+                job = await self._counted(
+                    "GetJob", self._clients.jobs.get_job(request, retry=None, timeout=READ_SECONDS, metadata=metadata)
+                )
         except GoogleAPICallError as error:
-            if code_of(error) is StatusCode.NOT_FOUND:
-                return None
-            raise read_error(error) from error
+            if (said := look_error(error)) is not None:
+                raise said from error
+            return None
         return job_of(messages.Job.pb(job))
 
     async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
@@ -140,27 +162,37 @@ class Calls:
             job_id=job_id,
             minimum_importance=messages.JobMessageImportance.JOB_MESSAGE_ERROR,
         )
-        metadata = await self._caller.metadata()
-        errors: list[str] = []
         try:
-            pager = await self._counted(
-                "ListJobMessages",
-                self._clients.messages.list_job_messages(request, retry=None, timeout=READ_SECONDS, metadata=metadata),
-            )
-            pages = 0
-            async for page in pager.pages:
-                plain: Any = messages.ListJobMessagesResponse.pb(page)
-                errors += [message.message_text for message in plain.job_messages if message.message_importance == _ERROR]
-                pages += 1
-                if pages == MESSAGE_PAGES:
-                    break
+            with self._passing(Kind.LOOK, place.project, job_id, LOOKS):
+                return failure_of_messages(await self._errors(request))
         except GoogleAPICallError as error:
-            if code_of(error) is StatusCode.NOT_FOUND:
-                return None
-            raise read_error(error) from error
-        return failure_of_messages(errors)
+            if (said := look_error(error)) is not None:
+                raise said from error
+            return None
 
-    async def _send(self, sending: Sending) -> str:
+    async def _errors(self, request: Any) -> list[str]:
+        """Return the texts of a job's error messages, oldest first."""
+        metadata = await self._caller.metadata()
+        pager = await self._counted(
+            "ListJobMessages",
+            self._clients.messages.list_job_messages(request, retry=None, timeout=READ_SECONDS, metadata=metadata),
+        )
+        errors, pages = list[str](), 0
+        async for page in pager.pages:
+            plain: Any = messages.ListJobMessagesResponse.pb(page)
+            errors += [message.message_text for message in plain.job_messages if message.message_importance == _ERROR]
+            pages += 1
+            if pages == MESSAGE_PAGES:
+                break
+        return errors
+
+    def _line(self, kind: Kind, project: str) -> Line:
+        return Line(identity=self._caller.identity, project=project, kind=kind)
+
+    def _passing(self, kind: Kind, project: str, who: str, table: Sequence[Row]) -> AbstractContextManager[None]:
+        return self._gates.passing(self._line(kind, project), who, lambda error: blame_of(error, table))
+
+    async def _send(self, sending: Sending, who: str) -> str:
         """Send a launch and return the new job's id, empty for a dry run. All of it, the credential too, has one deadline."""
         began = asyncio.get_running_loop().time()
         template = sending.spec.template
@@ -172,11 +204,13 @@ class Calls:
                 method, send = "LaunchFlexTemplate", self._clients.flex.launch_flex_template
         except (TypeError, ValueError) as error:
             raise RefusedError(Reason.INVALID_ARGUMENT, f"the launch cannot be written as Dataflow's message: {error}") from error
-        metadata = await self._caller.metadata()
-        left = began + self._launch_seconds - asyncio.get_running_loop().time()
-        if left <= 0:
-            raise UnavailableError(Reason.TIMED_OUT, "the credential came too late to launch with")
-        answer: Any = await self._counted(method, send(request, retry=None, timeout=left, metadata=metadata))
+        kind, table = (Kind.DRY_RUN, DRY_RUNS) if sending.is_dry_run else (Kind.LAUNCH, UPDATES if sending.is_update else LAUNCHES)
+        with self._passing(kind, sending.spec.project, who, table):
+            metadata = await (self._caller.metadata() if sending.is_dry_run else self._caller.launch_metadata())
+            left = began + self._launch_seconds - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise UnavailableError(Reason.TIMED_OUT, "the credential came too late to launch with")
+            answer: Any = await self._counted(method, send(request, retry=None, timeout=left, metadata=metadata))
         return str(answer.job.id)
 
     async def _counted(self, method: str, call: Awaitable[T]) -> T:

@@ -1,59 +1,36 @@
-"""What Dataflow's errors mean, for reads, for effects and for dry runs: three tables, one translation each."""
+"""What Dataflow's errors mean: the one place that looks up the tables of ``answers``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from google.api_core.exceptions import GoogleAPICallError
+from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]  # generated code without stubs
+    RetryInfo,  # pyright: ignore[reportMissingTypeStubs]  # generated code without stubs
+)
 from grpc import StatusCode
 
+from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LISTS, LOOKS, STOPS, UPDATES, Meaning, Row
 from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
 
-QUOTA_PAUSE: Final = timedelta(seconds=60)
-"""How long to wait after a used-up quota: Dataflow's are counted by the minute."""
+LONGEST_WISH: Final = timedelta(minutes=5)
+"""The longest pause that an answer can ask for: a service that asks for hours may be well again in minutes. Source: chosen."""
 
-CANCEL_PAUSE: Final = timedelta(seconds=5)
-"""How long to wait when a job is too young to be cancelled. Source: Terraform's provider asks again every 5 s."""
+_RETRY_KEYS: Final = {"retry-after": 1.0, "grpc-retry-pushback-ms": 0.001}
+"""Metadata that says when to come again, and what one of its units is in seconds. Source: RFC 9110; gRPC's retry design (A6)."""
 
-_LOCAL_LIMIT: Final = "Received message larger than max"
-"""gRPC's own receive limit speaks as RESOURCE_EXHAUSTED, and has nothing to do with a quota: the call was answered."""
 
-_NEVER_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed", "Name resolution failure")
-"""How gRPC says that there was no connection to send on: nothing can have happened."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An error of a call, with what the tables say of it."""
 
-_REASONS: Final = {
-    StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
-    StatusCode.NOT_FOUND: Reason.NOT_FOUND,
-    StatusCode.ALREADY_EXISTS: Reason.ALREADY_EXISTS,
-    StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
-    StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
-    StatusCode.FAILED_PRECONDITION: Reason.FAILED_PRECONDITION,
-    StatusCode.RESOURCE_EXHAUSTED: Reason.QUOTA_EXCEEDED,
-    StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
-    StatusCode.DEADLINE_EXCEEDED: Reason.TIMED_OUT,
-    StatusCode.CANCELLED: Reason.CONNECTION_LOST,
-}
-"""The word for each code; any other is Unknown."""
-
-_READ_REFUSED: Final = frozenset(
-    {StatusCode.INVALID_ARGUMENT, StatusCode.NOT_FOUND, StatusCode.PERMISSION_DENIED, StatusCode.FAILED_PRECONDITION}
-)
-"""Codes of a read that a repeat does not change."""
-
-_LAUNCH_REFUSED: Final = frozenset({StatusCode.ALREADY_EXISTS, StatusCode.PERMISSION_DENIED, StatusCode.NOT_FOUND})
-"""Codes with which a launch certainly made no job. A 400 is not among them: jobs were seen that answered one."""
-
-_DRY_RUN_REASONS: Final = {
-    StatusCode.INVALID_ARGUMENT: Reason.TEMPLATE_INVALID,
-    StatusCode.FAILED_PRECONDITION: Reason.TEMPLATE_INVALID,
-    StatusCode.NOT_FOUND: Reason.TEMPLATE_NOT_FOUND,
-}
-
-_NOT_THE_TEMPLATE: Final = ("act as service account", "actAs", "SERVICE_DISABLED", "has not been used in project", "dataflow.jobs.")
-"""How a 403 says that it is about the caller and not about the template's file."""
+    row: Row
+    error: OutsideError | None
+    """None: what was wanted holds already, or there is nothing to be found."""
 
 
 def code_of(error: GoogleAPICallError) -> StatusCode:
@@ -63,65 +40,80 @@ def code_of(error: GoogleAPICallError) -> StatusCode:
     return code if isinstance(code, StatusCode) else StatusCode.UNKNOWN
 
 
-def read_error(error: GoogleAPICallError) -> OutsideError:
-    """Return what a failed read is: nothing happened, so all that is not refused can be repeated."""
+def judged(error: GoogleAPICallError, table: Sequence[Row]) -> Judged:
+    """Return what *error* means by the first row of *table* that fits."""
     code, message = code_of(error), _message_of(error)
-    reason = _REASONS.get(code, Reason.UNKNOWN)
-    if _LOCAL_LIMIT in message:
-        return UnavailableError(Reason.UNKNOWN, message)
-    if code in _READ_REFUSED:
-        return RefusedError(reason, message)
-    return UnavailableError(reason, message, QUOTA_PAUSE if code is StatusCode.RESOURCE_EXHAUSTED else None)
+    row = next(row for row in table if row.fits(code, message))
+    reason = row.reason or _REASONS.get(code, Reason.UNKNOWN)
+    match row.meaning:
+        case Meaning.NOTHING:
+            return Judged(row, None)
+        case Meaning.REFUSED:
+            unsaid = (violation for violation in _violations_of(error) if violation not in message)
+            return Judged(row, RefusedError(reason, "; ".join([message, *unsaid])))
+        case Meaning.UNAVAILABLE:
+            return Judged(row, UnavailableError(reason, message, wish_of(error) or row.after))
+        case Meaning.AMBIGUOUS:
+            return Judged(row, AmbiguousError(reason, message))
+
+
+def read_error(error: GoogleAPICallError) -> OutsideError:
+    """Return what a failed list is."""
+    return _certain(judged(error, LISTS), error)
+
+
+def look_error(error: GoogleAPICallError) -> OutsideError | None:
+    """Return what a failed read of one job is; None: the service does not know the job."""
+    return judged(error, LOOKS).error
 
 
 def launch_error(error: GoogleAPICallError, *, is_update: bool) -> OutsideError:
     """Return what a failed launch is: ambiguous, but for what certainly made no job."""
-    code, message = code_of(error), _message_of(error)
-    reason = _REASONS.get(code, Reason.UNKNOWN)
-    if is_update and code is StatusCode.NOT_FOUND:
-        # The job to be updated is not RUNNING at this moment; Terraform's provider asks again for five minutes.
-        return UnavailableError(reason, message)
-    if code in _LAUNCH_REFUSED:
-        return RefusedError(reason, message)
-    return _unsent(code, reason, message) or AmbiguousError(reason, message)
+    return _certain(judged(error, UPDATES if is_update else LAUNCHES), error)
 
 
 def stop_error(error: GoogleAPICallError) -> OutsideError | None:
     """Return what a failed stop is; None: the job is over, which is what was wanted."""
-    code, message = code_of(error), _message_of(error)
-    reason = _REASONS.get(code, Reason.UNKNOWN)
-    if "has terminated" in message:
-        return None
-    if "not yet ready for canceling" in message or "not yet ready for draining" in message:
-        return UnavailableError(Reason.NOT_READY_FOR_CANCELING, message, CANCEL_PAUSE)
-    if code in _READ_REFUSED:
-        return RefusedError(reason, message)
-    return _unsent(code, reason, message) or AmbiguousError(reason, message)
+    return judged(error, STOPS).error
 
 
 def dry_run_error(error: GoogleAPICallError) -> OutsideError | None:
     """Return what a failed dry run says of the template; None: the name is in use, so template and parameters were found good."""
-    code, message = code_of(error), _message_of(error)
-    if code is StatusCode.ALREADY_EXISTS:
+    return judged(error, DRY_RUNS).error
+
+
+def blame_of(error: Exception, table: Sequence[Row]) -> OutsideError | None:
+    """Return *error* where it speaks of the identity that called: by the table, or because its credential could not be had."""
+    if isinstance(error, GoogleAPICallError):
+        said = judged(error, table)
+        return said.error if said.row.blames_caller else None
+    return error if isinstance(error, UnavailableError) and error.reason in {Reason.UNAUTHENTICATED, Reason.TIMED_OUT} else None
+
+
+def wish_of(error: GoogleAPICallError) -> timedelta | None:
+    """Return when the service wants to be asked again, bounded: from a RetryInfo, or from what stands in the trailing metadata."""
+    plain: Any = error
+    wishes = [detail.retry_delay.ToTimedelta() for detail in plain.details or () if isinstance(detail, RetryInfo)]
+    wishes += [wish for call in plain.errors or () for key, value in _trailers_of(call) if (wish := _wish(key, value)) is not None]
+    wished = max(wishes, default=timedelta(0))
+    return min(wished, LONGEST_WISH) if wished > timedelta(0) else None
+
+
+def _wish(key: str, value: str) -> timedelta | None:
+    unit = _RETRY_KEYS.get(key)
+    if unit is None or not value.isdecimal():
         return None
-    if code is StatusCode.PERMISSION_DENIED:
-        about_caller = any(sign in message for sign in _NOT_THE_TEMPLATE)
-        return RefusedError(Reason.PERMISSION_DENIED if about_caller else Reason.TEMPLATE_UNREADABLE, message)
-    if (reason := _DRY_RUN_REASONS.get(code)) is not None:
-        unsaid = (violation for violation in _violations_of(error) if violation not in message)
-        return RefusedError(reason, "; ".join([message, *unsaid]))
-    return read_error(error)
+    return timedelta(seconds=min(float(value) * unit, LONGEST_WISH.total_seconds()))
 
 
-def _unsent(code: StatusCode, reason: Reason, message: str) -> OutsideError | None:
-    """Return the error of an effect that certainly did not happen but may be tried again, if this is one."""
-    if code is StatusCode.UNAUTHENTICATED:
-        return UnavailableError(reason, message)
-    if code is StatusCode.RESOURCE_EXHAUSTED and _LOCAL_LIMIT not in message:
-        return UnavailableError(reason, message, QUOTA_PAUSE)
-    if code is StatusCode.UNAVAILABLE and any(sign in message for sign in _NEVER_SENT):
-        return UnavailableError(Reason.CONNECTION_LOST, message)
-    return None
+def _trailers_of(call: Any) -> Iterator[tuple[str, str]]:
+    read = getattr(call, "trailing_metadata", None)
+    yield from ((str(key), str(value)) for key, value in (read() if read is not None else None) or ())
+
+
+def _certain(said: Judged, error: GoogleAPICallError) -> OutsideError:
+    """Return the error of a kind of call that no row takes for nothing."""
+    return said.error if said.error is not None else UnavailableError(Reason.UNKNOWN, _message_of(error))
 
 
 def _message_of(error: GoogleAPICallError) -> str:
@@ -137,3 +129,18 @@ def _violations_of(error: GoogleAPICallError) -> Iterator[str]:
             continue
         parsed: Any = messages.InvalidTemplateParameters.pb().FromString(detail.value)
         yield from (f"{one.parameter}: {one.description}" for one in parsed.parameter_violations)
+
+
+_REASONS: Final = {
+    StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
+    StatusCode.NOT_FOUND: Reason.NOT_FOUND,
+    StatusCode.ALREADY_EXISTS: Reason.ALREADY_EXISTS,
+    StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
+    StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
+    StatusCode.FAILED_PRECONDITION: Reason.FAILED_PRECONDITION,
+    StatusCode.RESOURCE_EXHAUSTED: Reason.QUOTA_EXCEEDED,
+    StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
+    StatusCode.DEADLINE_EXCEEDED: Reason.TIMED_OUT,
+    StatusCode.CANCELLED: Reason.CONNECTION_LOST,
+}
+"""The word for each code, where a row has none of its own; any other is Unknown."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol
 
 from google.api_core.exceptions import GoogleAPICallError
 
-from dataflow_operator.adapters.dataflow.errors import code_of, read_error
+from dataflow_operator.adapters.dataflow.answers import LISTS
+from dataflow_operator.adapters.dataflow.errors import blame_of, code_of, read_error
+from dataflow_operator.adapters.dataflow.gate import Gates, Kind, Line, open_gates
 from dataflow_operator.adapters.dataflow.jobs import job_of
 from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.adapters.tally import Tally, uncounted
@@ -32,6 +35,11 @@ _FILTER: Final[Any] = messages.ListJobsRequest.Filter
 class Bearer(Protocol):
     """Who calls."""
 
+    @property
+    def identity(self) -> str:
+        """Names whom the calls are made as; two callers of one name share their quotas and their troubles."""
+        ...
+
     async def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return what a call carries to say who makes it. UnavailableError: no credential is to be had now."""
         ...
@@ -40,10 +48,11 @@ class Bearer(Protocol):
 class Listing:
     """Reads a whole list, or raises: a partial list is none."""
 
-    def __init__(self, jobs: Any, bearer: Bearer, tally: Tally = uncounted, *, page: int = PAGE) -> None:
+    def __init__(self, jobs: Any, bearer: Bearer, tally: Tally = uncounted, *, gates: Gates | None = None, page: int = PAGE) -> None:
         self._jobs = jobs
         self._bearer = bearer
         self._tally = tally
+        self._gates = gates or open_gates(time.monotonic)
         self._page = page
 
     async def read(self, place: Place) -> tuple[Job, ...]:
@@ -53,15 +62,21 @@ class Listing:
         an ended one holds all that are active. Where it does not, the active ones are listed to their end and the ended ones after
         them: a job that ends in between is then in both, never in neither.
         """
+        line = Line(identity=self._bearer.identity, project=place.project, kind=Kind.LIST)
         try:
-            jobs, is_whole = await self._first(place)
-            if not is_whole:
-                active = [job async for job in self._all(place, _FILTER.ACTIVE, PAGES)]
-                jobs = [*active, *[job async for job in self._all(place, _FILTER.TERMINATED, 1)]]
+            with self._gates.passing(line, place.region, lambda error: blame_of(error, LISTS)):
+                jobs = await self._read(place)
         except GoogleAPICallError as error:
             self._tally("dataflow", "ListJobs", code_of(error).name)
             raise read_error(error) from error
         return tuple({job.id: job for job in jobs}.values())
+
+    async def _read(self, place: Place) -> list[Job]:
+        jobs, is_whole = await self._first(place)
+        if is_whole:
+            return jobs
+        active = [job async for job in self._all(place, _FILTER.ACTIVE, PAGES)]
+        return [*active, *[job async for job in self._all(place, _FILTER.TERMINATED, 1)]]
 
     async def _first(self, place: Place) -> tuple[list[Job], bool]:
         """Return the first page of all jobs, and whether it holds every active one."""

@@ -28,11 +28,25 @@ RETRY_SECONDS: Final = 5.0
 
 
 class Nobody:
-    """Calls without a credential: an emulator asks for none."""
+    """Calls without a credential, as an emulator asks for none; only a launch says when it is too late for it."""
+
+    def __init__(self, *, launch_life: timedelta, wall_seconds: Callable[[], float] = time.time) -> None:
+        self._launch_life = launch_life
+        self._wall_seconds = wall_seconds
+
+    @property
+    def identity(self) -> str:
+        """Nobody has one name."""
+        return "emulator"
 
     async def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return nothing."""
         return ()
+
+    async def launch_metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return a bearer of this launch's own that proves nothing and says when it dies: the emulator refuses it after that."""
+        until = self._wall_seconds() + self._launch_life.total_seconds()
+        return (("authorization", f"Bearer emulator-until-{until:.3f}"),)
 
     def objection_to(self, account: str | None) -> None:
         """Accept any account."""
@@ -49,6 +63,11 @@ class OwnPod:
         self._failed_at = float("-inf")
         self._failure = ""
 
+    @property
+    def identity(self) -> str:
+        """All pipelines are served as this one."""
+        return "pod"
+
     async def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return the bearer, renewed in a thread when it is about to end; one renewal serves all that wait."""
         async with self._lock:
@@ -57,6 +76,10 @@ class OwnPod:
                     raise UnavailableError(Reason.UNAUTHENTICATED, self._failure, timedelta(seconds=RETRY_SECONDS))
                 await self._renew()
             return (("authorization", f"Bearer {self._credentials.token}"),)
+
+    async def launch_metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return the bearer that all calls have: a metadata server gives none that lives shorter, so the settle time outlasts its hour."""
+        return await self.metadata()
 
     def objection_to(self, account: str | None) -> str | None:
         """Refuse a pipeline that names an account: its jobs would silently run under another identity than it asks for."""

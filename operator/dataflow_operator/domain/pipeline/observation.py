@@ -34,10 +34,23 @@ class Launched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hindrance:
+    """Why no launch is to be claimed before a time: it would not be sent, or the service asked for a pause."""
+
+    reason: Reason
+    message: str
+    at: float
+    until: float
+    """On our monotonic clock, in seconds, as `at`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declined:
     """The launch was answered with a no: nothing was launched."""
 
     failure: Failure
+    hindrance: Hindrance | None = None
+    """The pause that the service asked for, if it did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +115,7 @@ class StopCall:
     mode: StopMode
     force: bool = False
     at: float
+    """When it was made; as much later as the service asked to wait beyond the usual."""
     refused: str | None = None
 
 
@@ -132,6 +146,7 @@ class Memory:
     """By the key that `policies.validation_key` makes."""
     stops: Mapping[JobId, StopCall] = field(default_factory=dict[JobId, StopCall])
     account: AccountLook | None = None
+    hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()
     """Names that runs of others have, so that ours cannot."""
 

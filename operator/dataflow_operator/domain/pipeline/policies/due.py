@@ -12,6 +12,7 @@ from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_ti
 from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE, strays_in
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
+from dataflow_operator.domain.pipeline.policies.stop import pause_after
 from dataflow_operator.domain.pipeline.world import World, awaits_reason
 
 _FLOOR: Final = timedelta(seconds=1)
@@ -57,13 +58,14 @@ def _waits(world: World, entry: Entry) -> Iterator[timedelta]:
 
 
 def _deadlines(world: World) -> Iterator[timedelta]:
-    """When a job is late for its start or its end, a drain becomes a cancel, a cancel is forced."""
-    spec, now = world.spec, world.seen.now
+    """When a job is late for its start or its end, a drain becomes a cancel, a cancel is forced; what a list has to confirm first is owed."""
+    seen, spec = world.seen, world.spec
     for entry in world.ledger:
         times = [drain_deadline(spec, entry)]
         for attempt in entry.attempts:
             times += [start_deadline(spec, attempt), run_deadline(spec, attempt), force_time(spec, attempt)]
-        yield from (at - now for at in times if at is not None)
+        lefts = [at - seen.now for at in times if at is not None]
+        yield from (left if left > timedelta(0) or seen.list_is_fresh else seen.limits.look_again for left in lefts)
 
 
 def _strays(world: World) -> Iterator[timedelta]:
@@ -81,8 +83,8 @@ def _changes(world: World, entry: Entry) -> Iterator[timedelta]:
         if len(world.ledger) > 1 and attempt.is_running and attempt.start_time:
             yield attempt.start_time + world.spec.retry_policy.stable - world.seen.now
         call = world.seen.memory.stops.get(attempt.job_id) if attempt.job_id else None
-        if attempt.is_open and entry.stop is not None and call is not None:
-            yield _left(world.seen, call.at, world.seen.limits.stop_again)
+        if attempt.is_open and (entry.stop is not None or attempt.failure is not None) and call is not None:
+            yield _left(world.seen, call.at, pause_after(world, call))
 
 
 def _blindness(world: World) -> Iterator[timedelta]:
@@ -101,6 +103,8 @@ def _rechecks(world: World) -> Iterator[timedelta]:
     account = seen.memory.account
     if account is not None and not account.exists:
         yield _left(seen, account.at, seen.limits.look_again)
+    if seen.memory.hindrance is not None and world.ledger:
+        yield timedelta(seconds=seen.memory.hindrance.until - seen.monotonic)
     known = {entry.run_uid for entry in world.ledger}
     if any(run.rerun_of is not None and not run.is_over and run.uid not in known for run in seen.runs):
         yield recheck

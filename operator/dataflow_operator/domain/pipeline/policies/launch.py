@@ -9,7 +9,7 @@ from datetime import timedelta
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import Job, JobState, Ownership
 from dataflow_operator.domain.ledger import Attempt, Claim, Entry, Knowledge, Strategy, failures_in_a_row, job_ids_of, with_entry
-from dataflow_operator.domain.pipeline.learn import current_run_object, job_of
+from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE, current_run_object, job_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import SOON, Launch
@@ -64,7 +64,12 @@ def _place_for(world: World, entry: Entry, spec: ResolvedSpec) -> Place | Obstac
             "or delete this pipeline and create it with another spec.jobName"
         )
         return Obstacle(reason=Reason.JOB_NAME_TAKEN, message=text, is_final=False)
-    return Place(job_name=name, base=base)
+    hindrance = world.seen.memory.hindrance
+    if hindrance is None or hindrance.until <= world.seen.monotonic:
+        return Place(job_name=name, base=base)
+    if timedelta(seconds=hindrance.until - hindrance.at) <= ANSWER_PATIENCE:
+        return None  # over before anybody could read of it
+    return Obstacle(reason=hindrance.reason, message=hindrance.message, is_final=False)
 
 
 def _base_for(world: World, entry: Entry, others: list[Attempt]) -> Attempt | None:
@@ -75,7 +80,7 @@ def _base_for(world: World, entry: Entry, others: list[Attempt]) -> Attempt | No
     base = others[0]
     job = job_of(world.seen, base.job_id) if base.job_id else None
     usable = job is not None and job.state is JobState.RUNNING and base.known_by in {Knowledge.ANSWER, Knowledge.LABEL}
-    return base if usable else None
+    return base if usable and base.failure is None else None
 
 
 def _holder_of(world: World, name: str) -> Job | None:

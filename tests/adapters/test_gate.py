@@ -1,0 +1,266 @@
+"""The gate before every call: turns, circuits, and room, one identity's trouble at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tests.adapters.test_calls import BATCH, an_order
+
+from dataflow_emulator.emulator import Emulator
+from dataflow_emulator.faults import Fault
+from dataflow_emulator.refusals import Code
+from dataflow_emulator.settings import Settings
+from dataflow_operator.adapters.dataflow.calls import Calls
+from dataflow_operator.adapters.dataflow.channel import Clients, clients_on, insecure_channel
+from dataflow_operator.adapters.dataflow.circuit import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, PROBE_SECONDS, TRIP, Circuit
+from dataflow_operator.adapters.dataflow.gate import LINES_KEPT, SEAT_SECONDS, Gates, Kind, Line
+from dataflow_operator.domain.errors import OutsideError, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.job import Ownership
+from dataflow_operator.domain.pipeline.plan import Launch
+
+DENIED = RefusedError(Reason.PERMISSION_DENIED, "Permission 'dataflow.jobs.create' denied")
+LAUNCHES = Line(identity="team-a/orders", project="acme", kind=Kind.LAUNCH)
+
+
+def a_pause(circuit: Circuit, now: float) -> float:
+    """Let a circuit fail once more, and return for how long it is open then."""
+    circuit.went_wrong(DENIED, now)
+    return circuit.wait(now)
+
+
+def test_a_circuit_opens_after_failures_in_a_row_for_longer_each_time_within_bounds() -> None:
+    circuit = Circuit(name="team-a")
+    assert [a_pause(circuit, 0.0) for _ in range(TRIP - 1)] == [0.0] * (TRIP - 1)
+    pauses = [a_pause(circuit, 0.0) for _ in range(12)]
+    assert FIRST_PAUSE_SECONDS / 2 <= pauses[0] <= FIRST_PAUSE_SECONDS
+    assert all(before < after for before, after in pairwise(pauses[:3]))
+    assert all(LAST_PAUSE_SECONDS / 2 <= pause <= LAST_PAUSE_SECONDS for pause in pauses[5:])
+    again = Circuit(name="team-a")
+    for _ in range(TRIP - 1):
+        again.went_wrong(DENIED, 0.0)
+    assert [a_pause(again, 0.0) for _ in range(12)] == pauses, "the spread is no chance"
+
+
+def test_one_answer_that_is_not_the_callers_trouble_closes_it() -> None:
+    circuit = Circuit(name="team-a")
+    for _ in range(TRIP):
+        circuit.went_wrong(DENIED, 0.0)
+    circuit.went_well()
+    assert circuit.wait(0.0) == 0.0
+    assert a_pause(circuit, 0.0) == 0.0
+
+
+@dataclass
+class Time:
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def some_gates(time: Time, *, per_minute: Mapping[Kind, float] | None = None, room: int = 100) -> Gates:
+    return Gates(monotonic=time.monotonic, per_minute=per_minute or {}, room=room)
+
+
+def fails(gates: Gates, line: Line, who: str = "orders") -> None:
+    """Let a call be made that fails."""
+    with suppress(RefusedError), gates.passing(line, who, lambda error: error if isinstance(error, OutsideError) else None):
+        raise DENIED
+
+
+def passes(gates: Gates, line: Line, who: str = "orders") -> OutsideError | None:
+    """Return why a call is not made, or None and let it be made, and go well."""
+    try:
+        with gates.passing(line, who, lambda _error: None):
+            return None
+    except UnavailableError as error:
+        return error
+
+
+def test_an_open_circuit_says_what_failed_last_and_when_to_come_again() -> None:
+    gates = some_gates(Time())
+    for _ in range(TRIP):
+        fails(gates, LAUNCHES)
+    said = passes(gates, LAUNCHES)
+    assert isinstance(said, UnavailableError)
+    assert said.reason is Reason.PERMISSION_DENIED
+    assert "dataflow.jobs.create" in said.message
+    assert said.after is not None
+    assert said.after <= timedelta(seconds=FIRST_PAUSE_SECONDS)
+
+
+@pytest.mark.parametrize("change", [{"identity": "team-b/orders"}, {"project": "other"}, {"kind": Kind.STOP}])
+def test_another_identity_project_or_kind_of_call_is_not_touched(change: dict[str, str]) -> None:
+    gates = some_gates(Time())
+    for _ in range(TRIP):
+        fails(gates, LAUNCHES)
+    assert passes(gates, replace(LAUNCHES, **change)) is None  # type: ignore[arg-type] # one of the three fields
+
+
+def test_one_call_at_a_time_tries_whether_all_is_well_again() -> None:
+    time = Time()
+    gates = some_gates(time)
+    for _ in range(TRIP):
+        fails(gates, LAUNCHES)
+    time.now = FIRST_PAUSE_SECONDS
+    gates.reserve(LAUNCHES, "first")
+    with pytest.raises(UnavailableError):
+        gates.reserve(LAUNCHES, "second")
+    assert passes(gates, LAUNCHES, "first") is None
+    gates.reserve(LAUNCHES, "second")
+
+
+def test_a_try_that_was_never_made_does_not_keep_the_circuit_open() -> None:
+    time = Time()
+    gates = some_gates(time)
+    for _ in range(TRIP):
+        fails(gates, LAUNCHES)
+    time.now = FIRST_PAUSE_SECONDS
+    gates.reserve(LAUNCHES, "gone")
+    time.now += PROBE_SECONDS
+    assert passes(gates, LAUNCHES, "next") is None
+
+
+def test_a_seat_is_kept_for_the_launch_and_no_longer_than_a_claim_may_take() -> None:
+    time = Time()
+    gates = some_gates(time, room=1)
+    gates.reserve(LAUNCHES, "first")
+    gates.reserve(LAUNCHES, "first")
+    assert passes(gates, LAUNCHES, "second") is not None
+    assert passes(gates, LAUNCHES, "first") is None
+    gates.reserve(LAUNCHES, "gone")
+    time.now = SEAT_SECONDS
+    assert passes(gates, LAUNCHES, "second") is None
+
+
+def test_a_reserved_launch_has_had_its_turn() -> None:
+    gates = some_gates(Time(), per_minute={Kind.LAUNCH: 4})
+    gates.reserve(LAUNCHES, "first")
+    assert passes(gates, LAUNCHES, "first") is None
+    said = passes(gates, LAUNCHES, "second")
+    assert said is not None
+    assert (said.reason, "4 a minute" in said.message) == (Reason.QUOTA_EXCEEDED, True)
+
+
+def test_a_call_that_ends_in_whatever_way_leaves_its_room() -> None:
+    gates = some_gates(Time(), room=1)
+    fails(gates, LAUNCHES)
+    with suppress(asyncio.CancelledError), gates.passing(LAUNCHES, "cancelled", lambda _error: None):
+        raise asyncio.CancelledError
+    assert passes(gates, LAUNCHES) is None
+
+
+def test_lists_hold_no_worker_and_need_no_room() -> None:
+    gates = some_gates(Time(), room=1)
+    with gates.passing(LAUNCHES, "orders", lambda _error: None):
+        assert passes(gates, replace(LAUNCHES, kind=Kind.LIST)) is None
+        assert passes(gates, replace(LAUNCHES, kind=Kind.STOP)) is not None
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    gates = some_gates(Time())
+    for _ in range(TRIP):
+        fails(gates, LAUNCHES)
+    for number in range(LINES_KEPT):
+        assert passes(gates, replace(LAUNCHES, identity=f"team-{number}")) is None
+    assert passes(gates, LAUNCHES) is None
+
+
+# with the emulator
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A caller of its own."""
+
+    identity: str
+
+    async def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer emulator-as-{self.identity}"),)
+
+    async def launch_metadata(self) -> tuple[tuple[str, str], ...]:
+        return await self.metadata()
+
+    def objection_to(self, account: str | None) -> str | None:
+        return account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estate:
+    """An emulator, and many tenants of one operator."""
+
+    emulator: Emulator
+    clients: Clients
+    gates: Gates
+
+    def calls(self, tenant: str, seconds: float = 5.0) -> Calls:
+        return Calls(clients=self.clients, caller=Tenant(tenant), launch_seconds=seconds, gates=self.gates)
+
+    def launches_of(self, tenant: str) -> int:
+        return sum(call.who == tenant for call in self.emulator.journal.calls("LaunchTemplate"))
+
+
+@pytest_asyncio.fixture
+async def estate(tmp_path: Path) -> AsyncIterator[Estate]:
+    async with Emulator(Settings(root=tmp_path / "buckets")) as emulator:
+        channel = insecure_channel(emulator.grpc_address)
+        yield Estate(emulator=emulator, clients=clients_on(channel), gates=some_gates(Time(), room=4))
+        await channel.close(None)
+
+
+def an_order_of(pipeline: str) -> Launch:
+    owner = Ownership(pipeline_uid=pipeline, run_uid="run", run_number=1, digest="v1-abc", attempt=1)
+    return replace(an_order(BATCH, pipeline), ownership=owner)
+
+
+async def test_of_two_hundred_tenants_one_whose_calls_are_denied_stops_calling_and_the_others_launch(estate: Estate) -> None:
+    estate.emulator.service.faults.add(
+        Fault(who="broken", code=Code.PERMISSION_DENIED, message="Permission 'dataflow.jobs.create' denied on project: 'acme'", count=1000)
+    )
+    for number in range(200):
+        await estate.calls(f"team-{number}").launch(an_order_of(f"orders-{number}"))
+        with suppress(RefusedError, UnavailableError):
+            await estate.calls("broken").launch(an_order_of(f"broken-{number}"))
+    assert estate.launches_of("broken") == TRIP
+    assert len(estate.emulator.service.machine.jobs) == 200
+
+
+async def test_a_tenant_whose_calls_hang_holds_four_workers_and_no_more(estate: Estate) -> None:
+    estate.emulator.service.faults.add(Fault(who="hanging", latency_seconds=60.0, count=1000))
+    hanging = estate.calls("hanging", seconds=30.0)
+    held = [asyncio.create_task(hanging.launch(an_order_of(f"hanging-{number}"))) for number in range(10)]
+    await asyncio.wait(held, timeout=20.0, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.gather(*(estate.calls(f"team-{number}").launch(an_order_of(f"orders-{number}")) for number in range(20)))
+    failed_fast, holding = await asyncio.wait(held, timeout=0)
+    assert (len(failed_fast), len(holding)) == (6, 4)
+    assert {type(task.exception()) for task in failed_fast} == {UnavailableError}
+    assert len(estate.emulator.service.machine.jobs) == 20
+    for task in holding:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+
+
+async def test_a_template_that_is_denied_is_one_pipelines_trouble_and_opens_no_circuit(estate: Estate) -> None:
+    estate.emulator.service.faults.add(
+        Fault(who="team-a", code=Code.PERMISSION_DENIED, message="Permission denied reading gs://acme/t.json", count=2 * TRIP)
+    )
+    for _ in range(2 * TRIP):
+        with pytest.raises(RefusedError):
+            await estate.calls("team-a").launch(an_order_of("orders"))
+    await estate.calls("team-a").launch(an_order_of("orders"))
+
+
+async def test_dead_credentials_open_the_circuit_too(estate: Estate) -> None:
+    estate.emulator.service.faults.add(Fault(who="team-a", code=Code.UNAUTHENTICATED, count=1000))
+    for _ in range(2 * TRIP):
+        with pytest.raises(UnavailableError):
+            await estate.calls("team-a").launch(an_order_of("orders"))
+    assert estate.launches_of("team-a") == TRIP
