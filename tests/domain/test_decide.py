@@ -18,6 +18,7 @@ from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.learn import learnt
 from dataflow_operator.domain.pipeline.model import Broken, PipelineSpec
 from dataflow_operator.domain.pipeline.observation import (
+    Hindrance,
     JobLook,
     JobsView,
     Launched,
@@ -472,6 +473,19 @@ def test_nothing_is_launched_without_a_fresh_complete_list_a_finalizer_and_a_cla
     assert not entry.sealed
     assert entry.stop is None
     assert [attempt.claim.nonce for attempt in entry.attempts if attempt.is_open] == [world.nonce]
+
+
+@PROPERTY
+@given(worlds())
+def test_a_hindered_pipeline_launches_nothing_and_is_looked_at_when_that_is_over(world: Observation) -> None:
+    if not isinstance(decide(world).effect, Launch):
+        return
+    until = world.monotonic + 90
+    hindrance = Hindrance(reason=Reason.QUOTA_EXCEEDED, message="60 a minute", at=world.monotonic, until=until)
+    plan = decide(replace(world, memory=replace(world.memory, hindrance=hindrance)))
+    assert not isinstance(plan.effect, Launch)
+    assert plan.requeue_after is not None
+    assert plan.requeue_after <= timedelta(seconds=90)
 
 
 @PROPERTY

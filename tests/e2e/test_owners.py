@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,27 @@ def test_a_deletion_that_waits_is_let_go_by_the_policy_orphan(owner: Owner) -> N
     assert "Orphan" in owner.kubectl("describe", "dfp", "views")
     owner.kubectl("patch", "dfp", "views", "--type=merge", "--patch", json.dumps({"spec": {"deletionPolicy": "Orphan"}}))
     eventually(lambda: "views" not in owner.pipelines(), seconds=60)
+
+
+def test_a_drain_that_does_not_end_says_until_when_and_is_then_cancelled(owner: Owner) -> None:
+    parameters = {"eventsPerSecond": "10", "output": "gs://acme-results/v", "simulate.drainSeconds": "never"}
+    owner.apply(a_stream("views", parameters=parameters, timeouts={"drainSeconds": 8}))
+    owner.becomes("views", "Ready", "True", "JobRunning")
+    owner.apply(a_stream("views", parameters=parameters, timeouts={"drainSeconds": 8}, suspend=True))
+    owner.becomes("views", "Ready", "Unknown", "Draining")
+    ready = next(c for c in owner.pipelines()["views"]["status"]["conditions"] if c["type"] == "Ready")
+    assert re.search(r"drains since \S+Z and is cancelled at \S+Z", ready["message"])
+    owner.becomes("views", "Suspended", "True")
+    assert owner.runs()["views-1"]["status"]["jobState"] == "JOB_STATE_CANCELLED"
+
+
+def test_a_job_that_does_not_start_in_time_is_cancelled_and_its_run_has_failed(owner: Owner) -> None:
+    parameters = RUN | {"simulate.queueSeconds": "never"}
+    owner.apply(a_pipeline("nightly", parameters=parameters, timeouts={"startSeconds": 3}, retryPolicy={"maximumAttempts": 1}))
+    owner.becomes("nightly", "Stalled", "True", "StartTimedOut")
+    (attempt,) = owner.runs()["nightly-1"]["status"]["attempts"]
+    assert (attempt["failure"]["class"], attempt["end"]) == ("Capacity", "JOB_STATE_CANCELLED")
+    assert len(owner.launches("nightly")) == 1
 
 
 def test_a_person_reruns_a_batch_by_creating_a_run(owner: Owner) -> None:

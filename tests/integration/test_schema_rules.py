@@ -345,7 +345,7 @@ CASES = (
             ("updatePolicy", {"updatePolicy": {"strategy": "Drain"}}, {"retryPolicy": {"maximumAttempts": 0}}, []),
             ("stopPolicy", {"stopPolicy": "Cancel"}, {"suspend": True}, []),
             ("driftPolicy", {"driftPolicy": "Report"}, {}, []),
-            ("timeouts.drainSeconds", {"timeouts": {"drainSeconds": 60}}, {}, []),
+            ("timeouts.drainSeconds", {"timeouts": {"drainSeconds": 60}}, {"timeouts": {"startSeconds": 60, "runSeconds": 60}}, []),
             ("environment.streamingMode", {"environment": {"streamingMode": "AtLeastOnce"}}, {"environment": {"maxWorkers": 3}}, []),
             ("environment.minWorkers", {"environment": {"minWorkers": 2}}, {"environment": {"numWorkers": 2}}, []),
         )
@@ -371,6 +371,7 @@ CASES = (
         id="runSeconds of a stream",
         wrong={"timeouts": {"runSeconds": 60}},
         says=[for_type("Batch", "timeouts.runSeconds")],
+        right={"timeouts": {"startSeconds": 60, "drainSeconds": 60, "cancelSeconds": 60}},
     ),
     *(
         Case(

@@ -138,8 +138,8 @@ class Attempt:
 
     @property
     def is_running(self) -> bool:
-        """Whether the job was RUNNING when last seen."""
-        return self.is_open and self.job_state is JobState.RUNNING
+        """Whether the job was RUNNING when last seen, and is not being cancelled for a failure that is on record."""
+        return self.is_open and self.job_state is JobState.RUNNING and self.failure is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,14 +38,12 @@ def run_deadline(spec: PipelineSpec, attempt: Attempt) -> datetime | None:
 
 def drain_since(entry: Entry) -> datetime | None:
     """Return since when a run drains, whoever asked for it; None: it does not."""
-    if entry.stop is StopMode.DRAIN and entry.is_open:
-        return entry.stop_time
-    if entry.stop is not None:
+    if entry.stop not in {None, StopMode.DRAIN}:
         return None
-    return min(
-        (one.job_state_time for one in entry.attempts if one.is_open and one.job_state is JobState.DRAINING and one.job_state_time),
-        default=None,
-    )
+    times = [one.job_state_time for one in entry.attempts if one.is_open and one.job_state is JobState.DRAINING and one.job_state_time]
+    if entry.stop_time is not None and any(one.is_open and one.job_state is not JobState.CANCELLING for one in entry.attempts):
+        times.append(entry.stop_time)
+    return min(times, default=None)
 
 
 def drain_deadline(spec: PipelineSpec, entry: Entry) -> datetime | None:

@@ -29,7 +29,7 @@ from dataflow_operator.domain.ledger import (
     with_entry,
 )
 from dataflow_operator.domain.names import run_name
-from dataflow_operator.domain.pipeline.deadlines import TIMED_OUT, drain_deadline, timed_out
+from dataflow_operator.domain.pipeline.deadlines import TIMED_OUT, drain_deadline, force_time, timed_out
 from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Declined, Launched, NameTaken, Observation, Unclear
 from dataflow_operator.domain.run import Run
@@ -272,6 +272,9 @@ def _marked(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry)
     deadline = drain_deadline(spec, entry)
     if deadline is not None and now >= deadline and seen.list_is_fresh:
         entry = entry.marked(StopMode.CANCEL, "the drain took longer than timeouts.drainSeconds", now)
+    forced = [force_time(spec, attempt) for attempt in entry.attempts if attempt.failure is None]
+    if any(at is not None and now >= at for at in forced) and seen.list_is_fresh:
+        entry = entry.marked(StopMode.CANCEL, "the cancel took longer than timeouts.cancelSeconds", now)
     if any(attempt.failure is not None and attempt.failure.reason is Reason.JOB_TYPE_MISMATCH for attempt in entry.attempts):
         entry = entry.marked(StopMode.CANCEL, "the job is not of the pipeline's type", now)
     if spec.is_batch and any(attempt.end is JobState.DONE for attempt in entry.attempts) and entry.is_open:

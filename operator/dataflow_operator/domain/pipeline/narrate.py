@@ -15,7 +15,7 @@ from dataflow_operator.domain.conditions import Condition, Truth, condition_of, 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Result, StopMode, failures_in_a_row
-from dataflow_operator.domain.pipeline.deadlines import outlook
+from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
 from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.revision import digest_of
@@ -112,7 +112,7 @@ def _verdict(scene: Scene) -> Verdict:
 
 def _deleting(scene: Scene) -> Verdict:
     open_runs = [entry for entry in scene.status.ledger if entry.is_open]
-    drains = scene.spec is not None and scene.spec.deletion_policy is StopMode.DRAIN and not scene.is_batch
+    drains = any(drain_since(entry) for entry in open_runs) and not scene.is_batch
     jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(open_runs)) or "none"
     way_out = "to let the object go without waiting, set spec.deletionPolicy to Orphan"
     text = f"Deleting: waiting for jobs to end ({jobs}){_outlook(scene)}; {way_out}"
@@ -132,7 +132,7 @@ def _suspended(scene: Scene) -> Verdict | None:
         )
     if scene.is_batch:
         return None
-    drains = scene.spec is not None and scene.spec.stop_policy is StopMode.DRAIN
+    drains = any(drain_since(entry) for entry in scene.status.ledger)
     jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(scene.status.ledger))
     text = f"Suspending: waiting for {jobs or 'a complete job list'}{_outlook(scene)}"
     return Verdict(ready=Truth.UNKNOWN, reason=Reason.DRAINING if drains else Reason.CANCELLING, message=text, is_working=True)

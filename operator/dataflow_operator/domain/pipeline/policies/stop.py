@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
 from dataflow_operator.domain.pipeline.deadlines import force_time
 from dataflow_operator.domain.pipeline.learn import job_of
+from dataflow_operator.domain.pipeline.observation import StopCall
 from dataflow_operator.domain.pipeline.plan import StopJob
 from dataflow_operator.domain.pipeline.world import Choice, World
 
@@ -36,9 +39,14 @@ def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob
     if force and not _is_due_by_force(world, attempt):
         return None
     call = world.seen.memory.stops.get(job.id)
-    if call is not None and (call.mode, call.force) == (mode, force) and world.seen.is_fresh(call.at, world.seen.limits.stop_again):
+    if call is not None and (call.mode, call.force) == (mode, force) and world.seen.is_fresh(call.at, pause_after(world, call)):
         return None
     return StopJob(job_id=job.id, mode=mode, force=force)
+
+
+def pause_after(world: World, call: StopCall) -> timedelta:
+    """Return how long after *call* the job is asked again; force that came too early, by Dataflow's clock, is not asked for every few seconds."""
+    return world.seen.limits.recheck if call.force else world.seen.limits.stop_again
 
 
 def _is_due_by_force(world: World, attempt: Attempt) -> bool:
