@@ -12,6 +12,7 @@ from tests.simulation.owner import Owner
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
+from dataflow_operator.domain.pipeline.model import Timeouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ def _owner(life: Life, kind: PipelineType = PipelineType.STREAMING, strategy: St
         owner.any_spec(),
         parameters={"content": "A"},
         job_name=None,
+        timeouts=Timeouts(),
         strategy=strategy,
         stop_policy=StopMode.DRAIN,
         deletion_policy=StopMode.CANCEL if is_batch else StopMode.DRAIN,
