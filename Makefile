@@ -22,7 +22,8 @@ simulate: env   ## CASES lives of the engine from SEED on, with every fault; or 
 	@$(PY) -m tests.simulation CASES=$(CASES) SEED=$(SEED) TRACE=$(TRACE)
 bench: env      ## what the operator costs, with none and with 200 pipelines
 	@$(PY) -m dataflow_local.bench
-generate: env   ## write crds/ anew
+generate: env   ## write crds/ and docs/errors.md anew
 	@$(PY) -m dataflow_operator.api.generate
+	@$(PY) -m tests.tidy.errors_page
 lock: env       ## compile requirements/*.txt anew from *.in
 	@for name in operator dev beam go; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt; done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -191,7 +192,7 @@ def _dataflow(
 
 
 def _gates(settings: Settings, clock: WallClock) -> Gates:
-    """Return the gates of all calls to Dataflow. One identity makes them all, so it may have every worker: there is no other to protect."""
+    """Return the gates of all calls to Dataflow. One identity makes them all, so its room has no bound: there is no other to protect."""
     writes = settings.rate(settings.launches_per_minute, GOOGLE_WRITES_PER_MINUTE)
     reads = settings.rate(settings.reads_per_minute, GOOGLE_READS_PER_MINUTE)
     per_minute = {
@@ -201,7 +202,7 @@ def _gates(settings: Settings, clock: WallClock) -> Gates:
         CallKind.LIST: reads / 2,
         CallKind.LOOK: reads / 2,
     }
-    return Gates(monotonic=clock.monotonic, per_minute=per_minute, room=settings.workers)
+    return Gates(monotonic=clock.monotonic, per_minute=per_minute, room=sys.maxsize)
 
 
 def _source(access: Access, store: Store) -> Source:

@@ -8,7 +8,7 @@ from pathlib import Path
 from grpc import StatusCode
 
 from dataflow_local.cache import ROOT
-from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LISTS, LOOKS, STOPS, UPDATES, Row
+from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
 
 PAGE = ROOT / "docs" / "errors.md"
 
@@ -70,7 +70,13 @@ def _line(row: Row) -> str:
     words = " or ".join(f"`{word}`" for word in row.words)
     after = f"{row.after.total_seconds():g} s" if row.after else ""
     meaning = f"{row.meaning}, *caller*" if row.blames_caller else row.meaning
-    return f"| {codes} | {words} | {meaning} | {row.reason or ''} | {after} | {row.why} | {row.source} |"
+    return f"| {codes} | {words} | {meaning} | {_reasons(row)} | {after} | {row.why} | {row.source} |"
+
+
+def _reasons(row: Row) -> str:
+    if row.meaning is Meaning.NOTHING:
+        return ""
+    return row.reason or ", ".join(dict.fromkeys(REASONS[code] for code in row.codes)) or "by the code, else Unknown"
 
 
 def write(page: Path = PAGE) -> None:

@@ -5,6 +5,7 @@ The first row that fits decides, and the last fits everything. `docs/errors.md` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -19,6 +20,20 @@ QUOTA_PAUSE: Final = timedelta(seconds=60)
 
 CANCEL_PAUSE: Final = timedelta(seconds=5)
 """How long to wait when a job is too young to be cancelled. Source: Terraform's provider asks again every 5 s."""
+
+REASONS: Final[Mapping[StatusCode, Reason]] = {
+    StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
+    StatusCode.NOT_FOUND: Reason.NOT_FOUND,
+    StatusCode.ALREADY_EXISTS: Reason.ALREADY_EXISTS,
+    StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
+    StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
+    StatusCode.FAILED_PRECONDITION: Reason.FAILED_PRECONDITION,
+    StatusCode.RESOURCE_EXHAUSTED: Reason.QUOTA_EXCEEDED,
+    StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
+    StatusCode.DEADLINE_EXCEEDED: Reason.TIMED_OUT,
+    StatusCode.CANCELLED: Reason.CONNECTION_LOST,
+}
+"""The word for each code, where a row has none of its own; any other is Unknown."""
 
 
 class Meaning(StrEnum):

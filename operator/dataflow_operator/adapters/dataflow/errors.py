@@ -13,7 +13,7 @@ from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]  # ge
 )
 from grpc import StatusCode
 
-from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LISTS, LOOKS, STOPS, UPDATES, Meaning, Row
+from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
 from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
 
@@ -44,7 +44,7 @@ def judged(error: GoogleAPICallError, table: Sequence[Row]) -> Judged:
     """Return what *error* means by the first row of *table* that fits."""
     code, message = code_of(error), _message_of(error)
     row = next(row for row in table if row.fits(code, message))
-    reason = row.reason or _REASONS.get(code, Reason.UNKNOWN)
+    reason = row.reason or REASONS.get(code, Reason.UNKNOWN)
     match row.meaning:
         case Meaning.NOTHING:
             return Judged(row, None)
@@ -129,18 +129,3 @@ def _violations_of(error: GoogleAPICallError) -> Iterator[str]:
             continue
         parsed: Any = messages.InvalidTemplateParameters.pb().FromString(detail.value)
         yield from (f"{one.parameter}: {one.description}" for one in parsed.parameter_violations)
-
-
-_REASONS: Final = {
-    StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
-    StatusCode.NOT_FOUND: Reason.NOT_FOUND,
-    StatusCode.ALREADY_EXISTS: Reason.ALREADY_EXISTS,
-    StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
-    StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
-    StatusCode.FAILED_PRECONDITION: Reason.FAILED_PRECONDITION,
-    StatusCode.RESOURCE_EXHAUSTED: Reason.QUOTA_EXCEEDED,
-    StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
-    StatusCode.DEADLINE_EXCEEDED: Reason.TIMED_OUT,
-    StatusCode.CANCELLED: Reason.CONNECTION_LOST,
-}
-"""The word for each code, where a row has none of its own; any other is Unknown."""
