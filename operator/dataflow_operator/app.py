@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import random
+import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Coroutine, Iterator, Mapping
@@ -19,14 +23,16 @@ from dataflow_operator.adapters.dataflow.gate import Kind as CallKind
 from dataflow_operator.adapters.dataflow.joblist import Pace, SharedJobLists
 from dataflow_operator.adapters.dataflow.listing import Listing
 from dataflow_operator.adapters.identity.callers import Nobody, OwnPod
-from dataflow_operator.adapters.kubernetes.access import Access, from_kubeconfig, in_cluster
+from dataflow_operator.adapters.kubernetes.access import Access, from_kubeconfig, in_cluster, own_namespace
 from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.events import Events
+from dataflow_operator.adapters.kubernetes.lease import LeaseObject
 from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
 from dataflow_operator.controller.cache import Cache
+from dataflow_operator.controller.lease import Alone, Elector, Turn
 from dataflow_operator.controller.loop import Loop
-from dataflow_operator.controller.ports import Key
+from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.controller.queue import Queue
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import OutsideError
@@ -68,14 +74,14 @@ class Feed:
         self._cache = cache
         self._queue = queue
 
-    def put_pipeline(self, pipeline: Pipeline) -> None:
+    def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> None:
         """Take a pipeline as seen."""
-        if self._cache.put_pipeline(pipeline):
+        if self._cache.put_pipeline(pipeline, instead_of=instead_of):
             self._queue.add(Key(pipeline.namespace, pipeline.name))
 
-    def put_run(self, run: Run) -> None:
+    def put_run(self, run: Run, *, instead_of: str | None = None) -> None:
         """Take a run as seen."""
-        if self._cache.put_run(run):
+        if self._cache.put_run(run, instead_of=instead_of):
             self._queue.add(Key(run.namespace, run.pipeline))
 
     def drop(self, kind: Kind, key: Key, uid: str) -> None:
@@ -89,13 +95,13 @@ class Feed:
                 if pipeline is not None:
                     self._queue.add(pipeline)
 
-    def known(self, kind: Kind) -> Mapping[Key, str]:
-        """Return the uids of all objects of a kind that are known now."""
+    def known(self, kind: Kind) -> Mapping[Key, Version]:
+        """Return all objects of a kind that are known now."""
         match kind:
             case Kind.PIPELINES:
-                return {Key(pipeline.namespace, pipeline.name): pipeline.uid for pipeline in self._cache.pipelines()}
+                return {Key(row.namespace, row.name): Version(row.uid, row.resource_version) for row in self._cache.pipelines()}
             case Kind.RUNS:
-                return {Key(run.namespace, run.name): run.uid for run in self._cache.runs()}
+                return {Key(row.namespace, row.name): Version(row.uid, row.resource_version) for row in self._cache.runs()}
 
 
 async def run(settings: Settings) -> int:
@@ -123,7 +129,9 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
     stack.push_async_callback(api.close)
     events = Events(api, monotonic=clock.monotonic, dropped=metrics.dropped.inc)
     store = Store(api, events)
-    lists, calls = _dataflow(settings, metrics, queue, clock, stack)
+    elector = _elector(settings, api, clock) if settings.leader_election else None
+    turn: Turn = elector or Alone()
+    lists, calls = _dataflow(settings, metrics, queue, clock, turn, stack)
     reconciler = Reconciler(
         cache=cache,
         store=store,
@@ -134,17 +142,18 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         claim_life=settings.claim_life,
         count=metrics.acted,
     )
-    loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=settings.workers, gauge=metrics)
+    loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=settings.workers, gauge=metrics, turn=turn)
     edge = Edge(source=_source(access, store), sink=Feed(cache, queue), relist_seconds=settings.relist_seconds, monotonic=clock.monotonic)
     vitals = Vitals(
         depth=lambda: len(queue),
-        oldest_due_seconds=lambda: queue.oldest_due_seconds,
+        oldest_due_seconds=lambda: queue.oldest_due_seconds if turn.is_mine else 0.0,
         since_pass_seconds=lambda: clock.monotonic() - loop.last_pass,
         since_event_seconds=lambda: clock.monotonic() - edge.last_event,
         since_relist_seconds=lambda: 0.0 if edge.last_relist is None else clock.monotonic() - edge.last_relist,
         list_ages=lambda: ((place.project, place.region, age) for place, age in lists.ages().items()),
         objects=lambda: {"DataflowPipeline": len(cache), "DataflowRun": len(cache.runs())},
         is_ready=lambda: edge.has_synced,
+        leads=lambda: turn.is_mine,
         relist_seconds=settings.relist_seconds,
     )
     window = await Window(metrics=metrics, vitals=vitals, bind=settings.http_bind).open()
@@ -154,12 +163,21 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         await _together(
             stop,
             finishing={"loop": loop.run(stop), "watch": edge.watch(stop)},
-            endless={"job lists": lists.run(), "re-list": edge.relist()},
+            endless={"job lists": lists.run(), "re-list": edge.relist()} | ({"lease": elector.run()} if elector else {}),
         )
+        if elector is not None:
+            await elector.release()
+
+
+def _elector(settings: Settings, api: Api, clock: WallClock) -> Elector:
+    """Return what holds the Lease for this process, under the pod's name and something that no other process has."""
+    me = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}"
+    leases = LeaseObject(api, namespace=settings.lease_namespace or own_namespace(), name=settings.lease_name)
+    return Elector(leases=leases, me=me, terms=settings.terms(), clock=clock, spread=lambda: random.uniform(0.8, 1.0))
 
 
 def _dataflow(
-    settings: Settings, metrics: Metrics, queue: Queue[Key], clock: WallClock, stack: AsyncExitStack
+    settings: Settings, metrics: Metrics, queue: Queue[Key], clock: WallClock, turn: Turn, stack: AsyncExitStack
 ) -> tuple[SharedJobLists, Calls]:
     """Return the job lists and the calls, on one channel."""
     caller: Caller
@@ -177,6 +195,7 @@ def _dataflow(
         wake=queue.add,
         clock=clock,
         list_jobs=Listing(clients.jobs, caller, metrics.called, gates=gates).read,
+        turn=turn,
         pace=Pace(calm_seconds=settings.poll_seconds, hurried_seconds=min(settings.hurried_poll_seconds, settings.poll_seconds)),
     )
     calls = Calls(
@@ -206,7 +225,15 @@ def _gates(settings: Settings, clock: WallClock) -> Gates:
 
 
 def _source(access: Access, store: Store) -> Source:
-    return Source(server=access.server, new_session=access.session, pipeline_of=pipeline_of, run_of=run_of, uids_of=store.uids_of)
+    return Source(
+        server=access.server,
+        new_session=access.session,
+        pipeline_of=pipeline_of,
+        run_of=run_of,
+        listed=store.listed,
+        read_pipeline=store.read_pipeline,
+        read_run=store.read_run,
+    )
 
 
 async def _served(store: Store, stop: asyncio.Event) -> bool:

@@ -20,7 +20,7 @@ import aiohttp
 import kopf
 from typing_extensions import override
 
-from dataflow_operator.controller.ports import Key
+from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
@@ -41,20 +41,20 @@ class Kind(StrEnum):
 class Sink(Protocol):
     """Takes what the watch and the re-list find. Synchronous, and never fails."""
 
-    def put_pipeline(self, pipeline: Pipeline) -> None:
-        """Take a pipeline as seen; an older version than the known one is ignored."""
+    def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> None:
+        """Take a pipeline as seen; an older version than the known one is ignored, unless it was read *instead_of* that very one."""
         ...
 
-    def put_run(self, run: Run) -> None:
-        """Take a run as seen; an older version than the known one is ignored."""
+    def put_run(self, run: Run, *, instead_of: str | None = None) -> None:
+        """Take a run as seen; an older version than the known one is ignored, unless it was read *instead_of* that very one."""
         ...
 
     def drop(self, kind: Kind, key: Key, uid: str) -> None:
         """Forget an object that is gone, if it is still the one of that uid."""
         ...
 
-    def known(self, kind: Kind) -> Mapping[Key, str]:
-        """Return the uids of all objects of a kind that are known now."""
+    def known(self, kind: Kind) -> Mapping[Key, Version]:
+        """Return all objects of a kind that are known now."""
         ...
 
 
@@ -67,8 +67,11 @@ class Source:
     """Makes a session that says who we are; kopf closes the one it has."""
     pipeline_of: Callable[[Mapping[str, object]], Pipeline]
     run_of: Callable[[Mapping[str, object]], Run]
-    uids_of: Callable[[str], Awaitable[Mapping[Key, str]]]
-    """Lists all objects of a kind: their uids."""
+    listed: Callable[[str], Awaitable[Mapping[Key, Version]]]
+    """Lists which objects of a kind there are."""
+    read_pipeline: Callable[[Key], Awaitable[Pipeline | None]]
+    read_run: Callable[[str, str], Awaitable[Run | None]]
+    """Reads a run by namespace and name."""
 
 
 class Backoffs:
@@ -100,12 +103,14 @@ class Edge:
         self.last_relist: float | None = None
         """When a re-list last ended, well or not: an API server that is away is no reason to be killed. None: none is due yet."""
         self._awaited: set[tuple[Kind, Key, str]] | None = None
+        self._unseen: dict[tuple[Kind, Key], Version] = {}
+        """What the last re-list found and the watch had not told by then."""
 
     @property
     def has_synced(self) -> bool:
         """Whether all that a first re-list found has come through the watch, too."""
         if self._awaited:
-            known = {(kind, key, uid) for kind in Kind for key, uid in self._sink.known(kind).items()}
+            known = {(kind, key, version.uid) for kind in Kind for key, version in self._sink.known(kind).items()}
             self._awaited = self._awaited - known
         return self._awaited is not None and not self._awaited
 
@@ -120,11 +125,11 @@ class Edge:
         await kopf.run_tasks(tasks, ignored=Everything())
 
     async def relist(self) -> None:
-        """Find deletions that the watch lost, now and then, until cancelled: kopf loses them whenever its watch is answered with 410."""
+        """Find what the watch lost, now and then, until cancelled: kopf loses deletions whenever its watch is answered with 410."""
         self.last_relist = self._monotonic()
         while True:
             try:
-                listed = {(kind, key, uid) for kind in Kind for key, uid in (await self._relist_kind(kind)).items()}
+                listed = {(kind, key, version.uid) for kind in Kind for key, version in (await self._relist_kind(kind)).items()}
             except OutsideError as error:
                 logger.warning("re-list failed", extra={"error": error.message, "reason": error.reason})
             else:
@@ -134,15 +139,38 @@ class Edge:
             pause = self._relist_seconds if self.has_synced else min(self._relist_seconds, FIRST_RELISTS_SECONDS)
             await asyncio.sleep(pause * random.uniform(0.8, 1.0))
 
-    async def _relist_kind(self, kind: Kind) -> Mapping[Key, str]:
-        """Drop what was known before the list was read and is not in it; return what is."""
+    async def _relist_kind(self, kind: Kind) -> Mapping[Key, Version]:
+        """Drop what was known before the list was read and is not in it, read what the watch does not tell; return what is listed."""
         before = dict(self._sink.known(kind))
-        listed = await self._source.uids_of(kind.value)
-        for key, uid in before.items():
-            if listed.get(key) != uid:
+        listed = await self._source.listed(kind.value)
+        for key, known in before.items():
+            if key not in listed or listed[key].uid != known.uid:
                 logger.info("deletion found by the re-list", extra={"kind": kind.value, "key": "/".join(key)})
-                self._sink.drop(kind, key, uid)
+                self._sink.drop(kind, key, known.uid)
+        for key in self._lost(kind, before, listed):
+            logger.info("change found by the re-list", extra={"kind": kind.value, "key": "/".join(key)})
+            await self._read(kind, key, before.get(key))
         return listed
+
+    def _lost(self, kind: Kind, before: Mapping[Key, Version], listed: Mapping[Key, Version]) -> list[Key]:
+        """Return what is to be read: what is older than we know, as after a restore, and what the watch has not told for two re-lists."""
+        now = self._sink.known(kind)
+        untold = {key: version for key, version in listed.items() if version != now.get(key) and now.get(key) == before.get(key)}
+        restored = [key for key, version in untold.items() if (known := before.get(key)) is not None and version.is_older_than(known)]
+        late = [key for key, version in untold.items() if self._unseen.get((kind, key)) == version]
+        self._unseen = {place: version for place, version in self._unseen.items() if place[0] is not kind}
+        self._unseen |= {(kind, key): version for key, version in untold.items()}
+        return [*dict.fromkeys((*restored, *late))][:LOST_READS]
+
+    async def _read(self, kind: Kind, key: Key, known: Version | None) -> None:
+        instead_of = known.resource_version if known is not None else None
+        match kind:
+            case Kind.PIPELINES:
+                if (pipeline := await self._source.read_pipeline(key)) is not None:
+                    self._sink.put_pipeline(pipeline, instead_of=instead_of)
+            case Kind.RUNS:
+                if (run := await self._source.read_run(key.namespace, key.name)) is not None:
+                    self._sink.put_run(run, instead_of=instead_of)
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -174,6 +202,9 @@ class Edge:
 
 FIRST_RELISTS_SECONDS: Final = 5.0
 """Pause between re-lists until the watch has shown all that is there: the pods of a slow start are ready soon after. Source: chosen."""
+
+LOST_READS: Final = 200
+"""Objects of a kind that one re-list reads anew at most: a watch that comes back tells the rest. Source: chosen."""
 
 INACTIVITY_SECONDS: Final = 70.0
 """How long a silent watch is trusted: the API server sends a bookmark every 60 s. Source: kopf's default, kept on purpose."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
+from dataflow_operator.controller.lease import Terms
 from dataflow_operator.domain.pipeline.observation import Limits
 
 PREFIX: Final = "DATAFLOW_OPERATOR_"
@@ -123,6 +124,24 @@ class Settings:
     relist_seconds: float = 300.0
     """How often all objects are listed to find deletions that the watch lost: it loses them whenever an API server restarts. Source: measured; the period is chosen."""
 
+    leader_election: bool = False
+    """Whether only one of several replicas acts, the one that holds the Lease; the others stand by. The manifests switch it on. Two that act are safe, too, and call twice as often."""
+
+    lease_name: str = "dataflow-operator"
+    """Name of the Lease."""
+
+    lease_namespace: str | None = None
+    """Namespace of the Lease. Absent: the pod's own."""
+
+    lease_duration_seconds: float = 15.0
+    """How long a standby waits after the last sign of the holder before it takes the Lease; whole seconds. Source: client-go's default."""
+
+    renew_deadline_seconds: float = 10.0
+    """How long after its last renewal the holder begins new passes; less than the duration. Source: client-go's default."""
+
+    retry_period_seconds: float = 2.0
+    """How often the Lease is renewed, or looked at. Source: client-go's default."""
+
     http_bind: str = ":8080"
     """Where /metrics, /healthz and /readyz are served: `host:port`, without a host on all addresses. Source: controller-runtime's port for metrics."""
 
@@ -190,6 +209,7 @@ class Settings:
         for name, value in _numbers(self):
             if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
                 raise SettingsError(f"{_flag(name)} must be positive, and is {value:g}")
+        self._check_lease()
         if self.list_age_seconds < 2 * self.poll_seconds:
             raise SettingsError("--list-age-seconds must be at least twice --poll-seconds, or no claim ever stands on a young list")
         if self.identity_mode is IdentityMode.EMULATOR and self.emulator_address is None:
@@ -207,6 +227,22 @@ class Settings:
             raise SettingsError(
                 "--identity-mode=ambient lets whoever may write a pipeline act as the operator: say --single-tenant=true if that is meant"
             )
+
+    def _check_lease(self) -> None:
+        if not self.lease_duration_seconds > self.renew_deadline_seconds > self.retry_period_seconds:
+            raise SettingsError(
+                "--lease-duration-seconds must be more than --renew-deadline-seconds, and that more than --retry-period-seconds"
+            )
+        if self.lease_duration_seconds != int(self.lease_duration_seconds):
+            raise SettingsError("--lease-duration-seconds must be a whole number: a Lease holds no fractions")
+
+    def terms(self) -> Terms:
+        """Return how the Lease is kept."""
+        return Terms(
+            duration=timedelta(seconds=self.lease_duration_seconds),
+            renew_deadline=timedelta(seconds=self.renew_deadline_seconds),
+            retry_period=timedelta(seconds=self.retry_period_seconds),
+        )
 
     @property
     def emulator_address(self) -> str | None:

@@ -85,6 +85,8 @@ class Vitals:
     objects: Callable[[], Mapping[str, int]]
     """Objects known, by kind."""
     is_ready: Callable[[], bool]
+    leads: Callable[[], bool]
+    """Whether this replica acts."""
     relist_seconds: float
 
     def complaint(self) -> str | None:
@@ -106,6 +108,9 @@ class _AtScrape(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield all of them."""
         vitals = self._vitals
+        master = GaugeMetricFamily("leader_election_master_status", "1: this replica acts; 0: it stands by.", labels=["name"])
+        master.add_metric([CONTROLLER], 1.0 if vitals.leads() else 0.0)
+        yield master
         depth = GaugeMetricFamily("workqueue_depth", "Keys that wait for their time or are due.", labels=["name"])
         depth.add_metric([CONTROLLER], vitals.depth())
         yield depth

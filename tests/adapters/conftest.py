@@ -81,7 +81,7 @@ class Shelf:
             self.server.kubectl("apply", "--namespace", self.namespace, "--filename", "-", stdin=document)
 
 
-RIGHTS = ("namespace.yaml", "serviceaccount.yaml", "clusterrole.yaml")
+RIGHTS = ("namespace.yaml", "serviceaccount.yaml", "clusterrole.yaml", "lease.yaml")
 """What of `manifests/base` lets the operator's user do its work; the policies there would concern other tests."""
 
 

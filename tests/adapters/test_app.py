@@ -17,7 +17,7 @@ from tests.waiting import eventually_async
 
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.cache import ROOT
-from dataflow_local.users import User
+from dataflow_local.users import OPERATOR_NAMESPACE, User
 from dataflow_operator.controller.ports import Key
 
 if TYPE_CHECKING:
@@ -187,3 +187,49 @@ async def test_an_api_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
         await operator.says("the API server cannot be asked")
         operator.process.send_signal(signal.SIGTERM)
         assert await operator.process.wait() == 0
+
+
+LEASE = (
+    "--leader-election=true",
+    f"--lease-namespace={OPERATOR_NAMESPACE}",
+    "--lease-duration-seconds=3",
+    "--renew-deadline-seconds=2",
+    "--retry-period-seconds=0.5",
+)
+
+
+async def test_of_two_replicas_one_acts_and_the_other_takes_over_when_it_dies(shelf: Shelf, dataflow: Dataflow, tmp_path: Path) -> None:
+    kubeconfig, address = shelf.server.kubeconfig(User.OPERATOR), dataflow.emulator.grpc_address
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+
+    def polls() -> int:
+        return len(dataflow.emulator.journal.calls("ListJobs"))
+
+    async def runs() -> bool:
+        pipeline = await shelf.store.read_pipeline(Key(shelf.namespace, "fruit"))
+        return pipeline is not None and pipeline.status.job_state == "JOB_STATE_RUNNING"
+
+    async with an_operator(tmp_path / "one", kubeconfig, address, *LEASE) as one:
+        await eventually_async(lambda: leads(one), seconds=30.0)
+        async with an_operator(tmp_path / "two", kubeconfig, address, *LEASE) as two:
+            await eventually_async(two.is_ready, seconds=30.0)
+            assert not await leads(two)
+            one.process.kill()
+            await one.process.wait()
+            before = polls()
+            shelf.apply(STREAM)
+            await eventually_async(runs, seconds=30.0)
+            assert await leads(two)
+            assert polls() > before
+            two.process.terminate()
+            assert await two.process.wait() == 0
+            assert "lease not released" not in two.log.read_text()
+    assert len(dataflow.emulator.journal.calls("LaunchFlexTemplate")) <= 2, "one dry run and one launch"
+
+
+async def leads(operator: Operator) -> bool:
+    """Whether the operator says that it acts."""
+    assert operator.process.returncode is None, operator.log.read_text()
+    lines = (await operator.get("/metrics"))[1].splitlines()
+    return any(line.startswith("leader_election_master_status") and line.endswith(" 1.0") for line in lines)

@@ -21,7 +21,7 @@ from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.events import Events
 from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
-from dataflow_operator.controller.ports import Key
+from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.edge import Edge, Kind, Source
 
 if TYPE_CHECKING:
@@ -47,21 +47,21 @@ class Rows:
     """What came, of one namespace; a sink that counts."""
 
     namespace: str
-    rows: dict[Kind, dict[Key, str]] = field(default_factory=lambda: {kind: {} for kind in Kind})
-    versions: dict[Key, str] = field(default_factory=dict[Key, str])
+    rows: dict[Kind, dict[Key, Version]] = field(default_factory=lambda: {kind: {} for kind in Kind})
 
-    def put_pipeline(self, pipeline: Pipeline) -> None:
-        self.rows[Kind.PIPELINES][Key(pipeline.namespace, pipeline.name)] = pipeline.uid
-        self.versions[Key(pipeline.namespace, pipeline.name)] = pipeline.resource_version
+    def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> None:
+        del instead_of
+        self.rows[Kind.PIPELINES][Key(pipeline.namespace, pipeline.name)] = Version(pipeline.uid, pipeline.resource_version)
 
-    def put_run(self, run: Run) -> None:
-        self.rows[Kind.RUNS][Key(run.namespace, run.name)] = run.uid
+    def put_run(self, run: Run, *, instead_of: str | None = None) -> None:
+        del instead_of
+        self.rows[Kind.RUNS][Key(run.namespace, run.name)] = Version(run.uid, run.resource_version)
 
     def drop(self, kind: Kind, key: Key, uid: str) -> None:
-        if self.rows[kind].get(key) == uid:
+        if key in self.rows[kind] and self.rows[kind][key].uid == uid:
             del self.rows[kind][key]
 
-    def known(self, kind: Kind) -> Mapping[Key, str]:
+    def known(self, kind: Kind) -> Mapping[Key, Version]:
         return self.rows[kind]
 
     def names(self, kind: Kind) -> set[str]:
@@ -80,7 +80,15 @@ async def watching(server: ApiServer, sink: Rows, *, relist_seconds: float = 300
     access = from_kubeconfig(server.kubeconfig(User.OPERATOR))
     api = Api(access.server, access.session())
     store = Store(api, Events(api, monotonic=time.monotonic, dropped=lambda: None))
-    source = Source(server=access.server, new_session=access.session, pipeline_of=pipeline_of, run_of=run_of, uids_of=store.uids_of)
+    source = Source(
+        server=access.server,
+        new_session=access.session,
+        pipeline_of=pipeline_of,
+        run_of=run_of,
+        listed=store.listed,
+        read_pipeline=store.read_pipeline,
+        read_run=store.read_run,
+    )
     edge, stop = Edge(source=source, sink=sink, relist_seconds=relist_seconds, monotonic=time.monotonic), asyncio.Event()
     watch, relist = asyncio.create_task(edge.watch(stop)), asyncio.create_task(edge.relist())
     try:
@@ -102,7 +110,7 @@ async def test_what_is_there_and_what_comes_and_goes_is_seen_and_nothing_is_writ
     sink = Rows(shelf.namespace)
     async with watching(shelf.server, sink) as edge:
         await sink.has(Kind.PIPELINES, "orders")
-        version = sink.versions[Key(shelf.namespace, "orders")]
+        version = sink.rows[Kind.PIPELINES][Key(shelf.namespace, "orders")]
         shelf.apply(PIPELINE.format(name="bills"), RUN.format(name="mine"))
         await sink.has(Kind.PIPELINES, "orders", "bills")
         await sink.has(Kind.RUNS, "mine")
@@ -117,21 +125,21 @@ async def test_what_is_there_and_what_comes_and_goes_is_seen_and_nothing_is_writ
         await eventually_async(synced, seconds=20)
         stored = await shelf.store.read_pipeline(Key(shelf.namespace, "orders"))
     assert stored is not None
-    assert stored.resource_version == version
+    assert stored.resource_version == version.resource_version
 
 
 async def test_a_relist_drops_what_is_gone_and_keeps_what_was_made_anew(shelf: Shelf) -> None:
     shelf.apply(PIPELINE.format(name="orders"))
     sink = Rows(shelf.namespace)
     ghost, old = Key(shelf.namespace, "ghost"), Key(shelf.namespace, "orders")
-    sink.rows[Kind.PIPELINES] = {ghost: "uid-of-one-deleted-long-ago", old: "uid-of-one-of-the-same-name"}
+    sink.rows[Kind.PIPELINES] = {ghost: Version("uid-of-one-deleted-long-ago", "1"), old: Version("uid-of-one-of-the-same-name", "1")}
     async with watching(shelf.server, sink, relist_seconds=0.2):
         await sink.has(Kind.PIPELINES, "orders")
         stored = await shelf.store.read_pipeline(old)
         assert stored is not None
 
         async def current() -> bool:
-            return sink.rows[Kind.PIPELINES].get(old) == stored.uid
+            return sink.rows[Kind.PIPELINES].get(old) == Version(stored.uid, stored.resource_version)
 
         await eventually_async(current, seconds=20)
 

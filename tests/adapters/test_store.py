@@ -16,7 +16,7 @@ from tests.adapters.conftest import Shelf
 from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.events import Events
 from dataflow_operator.adapters.kubernetes.store import Store
-from dataflow_operator.controller.ports import Key
+from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.job import JobId, JobState
@@ -288,8 +288,8 @@ async def test_an_event_that_cannot_be_written_is_dropped_and_counted(shelf: She
 
 async def test_a_relist_finds_all_there_is(shelf: Shelf) -> None:
     pipeline, run = await a_run(shelf)
-    assert (await shelf.store.uids_of("dataflowpipelines"))[Key(shelf.namespace, "orders")] == pipeline.uid
-    assert (await shelf.store.uids_of("dataflowruns"))[Key(shelf.namespace, "orders-1")] == run.uid
+    assert (await shelf.store.listed("dataflowpipelines"))[Key(shelf.namespace, "orders")].uid == pipeline.uid
+    assert (await shelf.store.listed("dataflowruns"))[Key(shelf.namespace, "orders-1")] == Version(run.uid, run.resource_version)
     assert await shelf.store.is_served("dataflowruns")
 
 
@@ -335,7 +335,7 @@ def a_page(name: str, following: str = "") -> tuple[int, dict[str, Any]]:
 async def test_a_list_whose_continue_token_expires_is_begun_anew(stub: tuple[Stub, Store]) -> None:
     server, store = stub
     server.answers = [a_page("a", "next"), (410, {"message": "too old"}), a_page("b", "next"), a_page("c")]
-    assert set((await store.uids_of("dataflowruns")).values()) == {"uid-b", "uid-c"}
+    assert {version.uid for version in (await store.listed("dataflowruns")).values()} == {"uid-b", "uid-c"}
 
 
 async def test_a_kind_without_a_definition_is_not_served(stub: tuple[Stub, Store]) -> None:
@@ -348,7 +348,7 @@ async def test_a_list_that_expires_again_and_again_is_given_up_for_now(stub: tup
     server, store = stub
     server.answers = [(410, {"message": "too old"})] * 10
     with pytest.raises(UnavailableError):
-        await store.uids_of("dataflowruns")
+        await store.listed("dataflowruns")
     assert len(server.seen) == 5
 
 

@@ -21,6 +21,7 @@ def some_vitals(*, due: float = 0.0, since_pass: float = 0.0, since_relist: floa
         list_ages=lambda: [("acme", "europe-west1", 4.0), ("acme", "us-central1", None)],
         objects=lambda: {"DataflowPipeline": 2},
         is_ready=lambda: ready,
+        leads=lambda: True,
         relist_seconds=300.0,
     )
 

@@ -827,3 +827,16 @@ async def test_the_pause_before_an_attempt_survives_a_restart(town: Town) -> Non
     await town.settle()
     assert town.due == due
     assert len(town.dataflow.orders) == 1
+
+
+async def test_a_first_job_that_calls_itself_incompatible_is_retried_with_a_pause(town: Town) -> None:
+    """Nothing was updated, so nothing else runs: a new run without a pause would follow for ever."""
+    town.store.apply(a_spec())
+    await town.settle()
+    town.dataflow.failures[JobId("job-1")] = a_failure(Reason.UPDATE_FAILED, FailureClass.UPDATE_INCOMPATIBLE, retryable=False)
+    await town.job_becomes("job-1", JobState.FAILED)
+    await town.after(1)
+    assert len(town.dataflow.orders) == 1
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert town.clock.seconds >= 30
+    assert town.dataflow.orders[1].ownership.run_number == 1

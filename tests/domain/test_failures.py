@@ -62,6 +62,14 @@ SECOND_HAND = "A work item was attempted 4 times without success. Each time the 
         ),
         (SECOND_HAND, Reason.WORKERS_LOST),
         ("Workflow failed. Causes: Internal Issue (b728f225c9d413d5): 82159483:17", Reason.SERVICE_FAILED),
+        ("Root cause: SDK harness sdk-0-1 disconnected", Reason.WORKERS_LOST),
+        (
+            "The job failed because a work item has failed 4 times. Root cause: Timed out waiting for an update from the worker. See https://cloud.google.com/dataflow/docs/guides/specifying-networks#subnetwork",
+            Reason.WORKERS_LOST,
+        ),
+        ("Workflow failed. Causes: Unable to bring up enough workers: minimum 1, actual 0.", Reason.WORKERS_NOT_STARTED),
+        ("Some Cloud APIs need to be enabled for your project in order for Cloud Dataflow to run this job.", Reason.API_DISABLED),
+        ("Traceback (most recent call last):\nTypeError: int64 is not compatible with string", Reason.USER_CODE_FAILED),
         ("Something else", Reason.JOB_FAILED),
     ],
 )

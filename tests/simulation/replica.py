@@ -22,7 +22,7 @@ from dataflow_operator.adapters.dataflow.joblist import Pace, SharedJobLists
 from dataflow_operator.app import Feed
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.loop import Loop
-from dataflow_operator.controller.ports import Key, Place
+from dataflow_operator.controller.ports import Key, Place, Version
 from dataflow_operator.controller.queue import Queue
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import Failure, OutsideError
@@ -296,11 +296,20 @@ class Replica:
     def _source(self, wire: Wire) -> Source:
         server = self._server
 
-        async def uids_of(kind: str) -> Mapping[Key, str]:
-            listed = server.uids_of_pipelines if kind == Kind.PIPELINES else server.uids_of_runs
-            return await wire.read("list uids", Outside.KUBERNETES, listed)
+        async def listed(kind: str) -> Mapping[Key, Version]:
+            rows = server.listed_pipelines if kind == Kind.PIPELINES else server.listed_runs
+            return await wire.read("list uids", Outside.KUBERNETES, rows)
 
-        return Source(server="", new_session=_no_session, pipeline_of=_nothing, run_of=_nothing, uids_of=uids_of)
+        store = WiredStore(wire, server)
+        return Source(
+            server="",
+            new_session=_no_session,
+            pipeline_of=_nothing,
+            run_of=_nothing,
+            listed=listed,
+            read_pipeline=store.read_pipeline,
+            read_run=store.read_run,
+        )
 
 
 class SpinsError(Exception):

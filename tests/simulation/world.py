@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from tests.simulation.story import Story
 
-from dataflow_operator.controller.ports import Key
+from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.errors import Reason, StaleError, UnavailableError
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus
@@ -235,13 +235,13 @@ class ApiServer:
         self.writes += 1
         self.remove_run(known)
 
-    def uids_of_pipelines(self) -> Mapping[Key, str]:
-        """Return the uids of all pipelines."""
-        return {key: row.uid for key, row in self.pipelines.items()}
+    def listed_pipelines(self) -> Mapping[Key, Version]:
+        """Return which pipelines there are."""
+        return {key: Version(row.uid, row.resource_version) for key, row in self.pipelines.items()}
 
-    def uids_of_runs(self) -> Mapping[Key, str]:
-        """Return the uids of all runs."""
-        return {key: row.uid for key, row in self.runs.items()}
+    def listed_runs(self) -> Mapping[Key, Version]:
+        """Return which runs there are."""
+        return {key: Version(row.uid, row.resource_version) for key, row in self.runs.items()}
 
     # within
 

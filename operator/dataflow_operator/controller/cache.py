@@ -39,19 +39,28 @@ class Cache:
         """Return all runs."""
         return tuple(run for runs in self._runs.values() for run in runs.values())
 
-    def put_pipeline(self, pipeline: Pipeline) -> bool:
-        """Take a pipeline as seen; return whether it was news."""
+    def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> bool:
+        """Take a pipeline as seen; return whether it was news.
+
+        A read that began when *instead_of* was known, and is older, tells of an API server that was restored: it counts.
+        """
         key = Key(pipeline.namespace, pipeline.name)
         known = self._pipelines.get(key)
+        if known is not None and instead_of == known.resource_version != pipeline.resource_version:
+            self._pipelines[key] = pipeline
+            return True
         if known is not None and known.uid == pipeline.uid and not _is_newer(pipeline.resource_version, known.resource_version):
             return False
         self._pipelines[key] = pipeline
         return True
 
-    def put_run(self, run: Run) -> bool:
-        """Take a run as seen; return whether it was news."""
+    def put_run(self, run: Run, *, instead_of: str | None = None) -> bool:
+        """Take a run as seen; return whether it was news. *instead_of* as for a pipeline."""
         runs = self._runs[Key(run.namespace, run.pipeline)]
         known = runs.get(run.name)
+        if known is not None and instead_of == known.resource_version != run.resource_version:
+            runs[run.name] = run
+            return True
         if known is not None and known.uid == run.uid and not _is_newer(run.resource_version, known.resource_version):
             return False
         runs[run.name] = run

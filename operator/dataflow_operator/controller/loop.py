@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final, Protocol
 
+from dataflow_operator.controller.lease import Alone, Turn
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.controller.queue import Queue
 from dataflow_operator.domain.errors import OutsideError, UnavailableError
@@ -37,12 +38,14 @@ class Loop:
         time: Callable[[], float],
         workers: int,
         gauge: Gauge,
+        turn: Turn | None = None,
     ) -> None:
         self._queue = queue
         self._reconcile = reconcile
         self._time = time
         self._workers = workers
         self._gauge = gauge
+        self._turn = turn or Alone()
         self._passes: set[asyncio.Task[None]] = set()
         self.last_pass: float = time()
         """When a pass was last finished, on the loop's clock."""
@@ -61,7 +64,11 @@ class Loop:
 
     async def _work(self) -> None:
         while True:
+            await self._turn.mine()
             key = await self._queue.take()
+            if not self._turn.is_mine:
+                self._queue.done(key, 0.0)
+                continue
             task = asyncio.create_task(self._pass(key), name="/".join(key))
             self._passes.add(task)
             task.add_done_callback(self._passes.discard)

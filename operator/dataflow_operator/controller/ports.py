@@ -24,6 +24,18 @@ class Key(NamedTuple):
     name: str
 
 
+class Version(NamedTuple):
+    """Which object of a name it is, and in which state."""
+
+    uid: str
+    resource_version: str
+
+    def is_older_than(self, other: Version) -> bool:
+        """Whether both are numbers, as resourceVersions are since Kubernetes 1.35, and this one is the smaller."""
+        mine, theirs = self.resource_version, other.resource_version
+        return mine.isdecimal() and theirs.isdecimal() and int(mine) < int(theirs)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where jobs run: one job list each."""

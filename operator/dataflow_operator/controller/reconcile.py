@@ -198,7 +198,7 @@ class Reconciler:
         known = self._cache.pipeline(key)
         fresh = await self._store.read_pipeline(key)
         if fresh is not None:
-            self._cache.put_pipeline(fresh)
+            self._cache.put_pipeline(fresh, instead_of=known.resource_version if known is not None else None)
         elif known is not None:
             self._cache.drop_pipeline(key, known.uid)
 
@@ -285,9 +285,10 @@ class Reconciler:
 
     async def _refresh_run(self, key: Key, name: str, uid: str) -> None:
         """Read a run anew of which the cache turned out to be old."""
+        known = next((run for run in self._cache.runs_of(key) if run.uid == uid), None)
         fresh = await self._store.read_run(key.namespace, name)
         if fresh is not None:
-            self._cache.put_run(fresh)
+            self._cache.put_run(fresh, instead_of=known.resource_version if known is not None else None)
         else:
             self._cache.drop_run(key.namespace, name, uid)
 

@@ -15,6 +15,10 @@ MESSAGE_CHARACTERS: Final = 1024
 """Longest reason that is kept: a run keeps 32 attempts of them, and a pipeline several runs. Source: chosen."""
 
 
+NEWEST: Final = 20
+"""Error messages that are weighed, the newest ones: what a stream complained of days before its end explains nothing. Source: chosen."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """What a reason means, and what is done about it."""
@@ -161,7 +165,7 @@ class Sign:
 _DOCS: Final = "Dataflow's documentation, troubleshooting"
 
 SIGNS: Final = (
-    Sign(words=("not compatible with",), reason=Reason.UPDATE_FAILED, source="apache/beam#30357, spotify/scio#4780"),
+    Sign(words=("the new job is not compatible with",), reason=Reason.UPDATE_FAILED, source="apache/beam#30357, spotify/scio#4780"),
     Sign(
         words=("resource_pool_exhausted", "does not have enough resources available", "stockout"),
         reason=Reason.RESOURCES_EXHAUSTED,
@@ -189,12 +193,21 @@ SIGNS: Final = (
         source="GoogleCloudPlatform/python-docs-samples#6245",
     ),
     Sign(
-        words=("has not been used in project", "service_disabled", "api is not enabled"),
+        words=("has not been used in project", "service_disabled", "api is not enabled", "apis need to be enabled"),
         reason=Reason.API_DISABLED,
         source="recorded answers of Google's APIs",
     ),
-    Sign(words=("out of memory", "outofmemory", "oom killed", "java heap space", "memoryerror"), reason=Reason.OUT_OF_MEMORY, source=_DOCS),
+    Sign(
+        words=("out of memory", "outofmemory", "oom killed", "java heap space", "memoryerror", "gc thrashing"),
+        reason=Reason.OUT_OF_MEMORY,
+        source=_DOCS,
+    ),
     Sign(words=("traceback", "\tat ", "exception: ", "userexception"), reason=Reason.USER_CODE_FAILED, source="what the SDKs print"),
+    Sign(
+        words=("lost contact with the service", "timed out waiting for an update from the worker", "sdk harness sdk-"),
+        reason=Reason.WORKERS_LOST,
+        source="apache/beam#30482, #25273; googlegenomics/gcp-variant-transforms#466",
+    ),
     Sign(
         words=(
             "does not have permission",
@@ -209,8 +222,11 @@ SIGNS: Final = (
         source=_DOCS + "; hashicorp/terraform-provider-google#7126",
     ),
     Sign(words=("subnetwork", "network interface must specify", "private google access"), reason=Reason.NETWORK_INVALID, source=_DOCS),
-    Sign(words=("failed to bring up any of the desired", "startup of the worker pool"), reason=Reason.WORKERS_NOT_STARTED, source=_DOCS),
-    Sign(words=("lost contact with the service",), reason=Reason.WORKERS_LOST, source="recorded answers in public issues"),
+    Sign(
+        words=("failed to bring up any of the desired", "startup of the worker pool", "unable to bring up enough workers"),
+        reason=Reason.WORKERS_NOT_STARTED,
+        source="GoogleCloudPlatform/pontem#236; GoogleCloudPlatform/cloudml-samples#54",
+    ),
     Sign(words=("appears to be stuck",), reason=Reason.JOB_STUCK, source="recorded answers in public issues"),
     Sign(words=("internal error", "internal issue"), reason=Reason.SERVICE_FAILED, source=_DOCS),
 )
@@ -233,10 +249,10 @@ def failure_of_answer(error: OutsideError) -> Failure:
 
 def failure_of_messages(errors: Sequence[str]) -> Failure | None:
     """Return the failure that a job's error messages, oldest first, tell; None: nothing is said yet."""
-    said = [message.strip() for message in errors if calm(message)]
+    said = [message.strip() for message in errors if calm(message)][-NEWEST:]
     if not said:
         return None
-    told = next((text for text in reversed(said) if "not compatible with" in text), None) or max(
+    told = next((text for text in reversed(said) if "new job is not compatible with" in text), None) or max(
         reversed(said), key=lambda text: ("Traceback" in text, _SECOND_HAND not in text.lower())
     )
     return failure(reason_of(told), calm(_shortened(_last_line_first(told))))

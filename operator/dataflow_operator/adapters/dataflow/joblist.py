@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from dataflow_operator.controller.lease import Alone, Turn
 from dataflow_operator.controller.ports import Clock, Interest, Key, Place
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.job import Job, JobId
@@ -63,11 +64,12 @@ class _Board:
 class SharedJobLists:
     """Fulfils ``controller.ports.JobLists``; `run` polls for as long as it runs."""
 
-    def __init__(self, *, wake: Callable[[Key], None], clock: Clock, list_jobs: ListJobs, pace: Pace) -> None:
+    def __init__(self, *, wake: Callable[[Key], None], clock: Clock, list_jobs: ListJobs, pace: Pace, turn: Turn | None = None) -> None:
         self._wake = wake
         self._clock = clock
         self._list_jobs = list_jobs
         self._pace = pace
+        self._turn = turn or Alone()
         self._boards: dict[Place, _Board] = {}
         self._interests: dict[Key, Interest] = {}
         self._places_changed = asyncio.Event()
@@ -145,6 +147,7 @@ class SharedJobLists:
     async def _poll(self, place: Place, board: _Board) -> None:
         failures = 0
         while True:
+            await self._turn.mine()
             sent_at = self._clock.monotonic()
             try:
                 jobs = await self._list_jobs(place)

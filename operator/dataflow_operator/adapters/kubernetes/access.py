@@ -85,6 +85,16 @@ def in_cluster(environment: Mapping[str, str] = os.environ) -> Access:
     return Access(server=server, tls=tls, token_file=IN_CLUSTER / "token")
 
 
+def own_namespace() -> str:
+    """Return the namespace of the pod."""
+    try:
+        return (IN_CLUSTER / "namespace").read_text().strip()
+    except OSError as error:
+        raise AccessError(
+            "this is no pod, so the Lease has no namespace: give --lease-namespace, or leave --leader-election out"
+        ) from error
+
+
 def from_kubeconfig(path: Path) -> Access:
     """Return the access that the current context of a kubeconfig describes: a token, a token file or a client certificate."""
     try:

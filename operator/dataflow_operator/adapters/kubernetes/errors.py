@@ -16,6 +16,9 @@ from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason
 _BEFORE_EFFECT: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 """Codes with which the API server turns a request away before anything is done."""
 
+LONGEST_PAUSE_SECONDS: Final = 300
+"""The longest pause that an API server is obeyed in: an outage is to be noticed when it ends. Source: chosen."""
+
 _STALE: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.GONE})
 """Codes that say that what was read is old: an object that has changed, a list that can no longer be continued."""
 
@@ -38,7 +41,7 @@ def refusal_of(status: int, body: bytes, retry_after: str | None, *, is_write: b
     if status == HTTPStatus.NOT_FOUND and is_write:
         return StaleError(Reason.NOT_FOUND, message)
     if status in _BEFORE_EFFECT:
-        after = timedelta(seconds=int(retry_after)) if retry_after and retry_after.isdecimal() else None
+        after = timedelta(seconds=min(int(retry_after[:9]), LONGEST_PAUSE_SECONDS)) if retry_after and retry_after.isdecimal() else None
         return UnavailableError(Reason.UNAVAILABLE, message, after)
     if status == HTTPStatus.UNAUTHORIZED:
         return UnavailableError(Reason.UNAUTHENTICATED, message)

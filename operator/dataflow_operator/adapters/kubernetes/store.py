@@ -16,7 +16,7 @@ from dataflow_operator.adapters.kubernetes.status import (
     run_status_json,
 )
 from dataflow_operator.adapters.kubernetes.wire import API_VERSION, PIPELINES, RUNS, finalizers_of, pipeline_of, run_of
-from dataflow_operator.controller.ports import Key
+from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.errors import Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.ledger import Cause
 from dataflow_operator.domain.names import FINALIZER
@@ -169,8 +169,8 @@ class Store:
         """Return whether the API server serves a kind of ours, by its plural."""
         return await self._api.read(f"/apis/{API_VERSION}/{kind}", limit="1") is not None
 
-    async def uids_of(self, kind: str) -> Mapping[Key, str]:
-        """Return the uids of all objects of a kind, page by page; a list whose continue token expires is begun anew."""
+    async def listed(self, kind: str) -> Mapping[Key, Version]:
+        """Return which objects of a kind there are, page by page; a list whose continue token expires is begun anew."""
         for _ in range(RESTARTS):
             try:
                 return await self._listed(kind)
@@ -178,8 +178,8 @@ class Store:
                 continue
         raise UnavailableError(Reason.UNAVAILABLE, f"the list of {kind} changed faster than it could be read")
 
-    async def _listed(self, kind: str) -> Mapping[Key, str]:
-        found: dict[Key, str] = {}
+    async def _listed(self, kind: str) -> Mapping[Key, Version]:
+        found: dict[Key, Version] = {}
         query = {"limit": str(PAGE)}
         for _ in range(PAGES):
             raw = await self._api.read(f"/apis/{API_VERSION}/{kind}", accept=METADATA_ONLY, **query)
@@ -187,7 +187,8 @@ class Store:
                 raise UnavailableError(Reason.NOT_FOUND, f"the API server does not serve {kind}")
             for item in objects(raw.get("items")):
                 metadata = mapping(item.get("metadata"))
-                found[Key(str(metadata.get("namespace")), str(metadata.get("name")))] = str(metadata.get("uid"))
+                key = Key(str(metadata.get("namespace")), str(metadata.get("name")))
+                found[key] = Version(uid=str(metadata.get("uid")), resource_version=str(metadata.get("resourceVersion")))
             token = text(mapping(raw.get("metadata")).get("continue"))
             if token is None:
                 return found

@@ -169,7 +169,9 @@ def _explained(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
         return attempt
     look = seen.memory.failures.get(attempt.job_id)
     if look is not None and look.failure is not None:
-        return replace(attempt, failure=look.failure)
+        # A job that updates nothing cannot be incompatible; taken for that, its stream would be started again without a pause.
+        is_alone = look.failure.reason is Reason.UPDATE_FAILED and attempt.base_job_id is None
+        return replace(attempt, failure=failure(Reason.JOB_FAILED, look.failure.message) if is_alone else look.failure)
     if attempt.end_time and seen.now - attempt.end_time < seen.limits.late_reason:
         return attempt
     return replace(attempt, failure=failure(Reason.JOB_FAILED, "The job failed and Dataflow gives no reason"))
