@@ -259,6 +259,7 @@ class Referee:
         yield not spec.is_batch and spec.strategy is not Strategy.UPDATE
         yield not any(made.has_run and made.is_active for made in self._jobs_of(pipeline.uid, entry))
         yield spec.is_batch and any(attempt.end is JobState.DONE for attempt in entry.attempts)
+        yield any(made.state is State.CANCELLING for made in self._jobs_of(pipeline.uid, entry))
 
     def run_drawn(self, before: Run, after: Run) -> None:
         """A result stays, comes when the jobs are over, and says how they ended."""
