@@ -31,6 +31,11 @@ from dataflow_operator.domain.job import PipelineType
 CALM_SECONDS: Final = 9000.0
 """How long after the last fault everything must be at rest: the longest wait of the engine and a clock that was an hour ahead, twice."""
 
+REPLICAS: Final = (1, 1, 1, 1, 1, 1, 2, 2, 3)
+TWO_PIPELINES: Final = 0.1
+ACTS_OF_A_LIFE: Final = (0, 1, 1, 1, 2, 2, 3, 6)
+"""The mix of lives: many short ones find more, in the same time, than few long ones; a third has two or three replicas."""
+
 LOOK_SECONDS: Final = 15.0
 """How often rest is looked for."""
 
@@ -89,7 +94,7 @@ class Life:
             lag=SETTINGS.list_lag_seconds,
         )
         self.referee.watch(self.server, self.cloud)
-        self.replicas = [self._replica(number) for number in range(replicas or self.chance.choice([1, 1, 2, 3]))]
+        self.replicas = [self._replica(number) for number in range(replicas or self.chance.choice(REPLICAS))]
 
     def run(self) -> Ending:
         """Live it."""
@@ -114,10 +119,10 @@ class Life:
 
     async def live(self) -> None:
         """Let owners act and things go wrong."""
-        names = ["orders", "sales"] if self.chance.random() < 0.2 else ["orders"]
+        names = ["orders", "sales"] if self.chance.random() < TWO_PIPELINES else ["orders"]
         owners = [self.owner(name) for name in names]
         trouble = asyncio.ensure_future(self._troubles())
-        await asyncio.gather(*(owner.live(self.chance.choice([1, 2, 4, 8])) for owner in owners))
+        await asyncio.gather(*(owner.live(self.chance.choice(ACTS_OF_A_LIFE)) for owner in owners))
         await asyncio.sleep(self.chance.random() * 60)
         trouble.cancel()
 

@@ -37,9 +37,11 @@ def merged(old: Iterable[Condition], new: Iterable[Condition], *, generation: in
 
     def stamped(condition: Condition) -> Condition:
         known = before.get(condition.type)
-        same = known is not None and known.status is condition.status
-        since = known.last_transition_time if same and known else None
-        return replace(condition, observed_generation=generation, last_transition_time=since or now)
+        if known is None or known.status is not condition.status:
+            return replace(condition, observed_generation=generation, last_transition_time=now)
+        if (known.reason, known.message, known.observed_generation) == (condition.reason, condition.message, generation):
+            return known
+        return replace(condition, observed_generation=generation, last_transition_time=known.last_transition_time or now)
 
     return tuple(sorted(map(stamped, new), key=lambda condition: condition.type))
 

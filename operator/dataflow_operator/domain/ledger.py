@@ -6,10 +6,11 @@ Entries and attempts are values; each function returns a new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import is_
 from typing import Final
 
 from dataflow_operator.domain.errors import Failure, Reason
@@ -228,6 +229,9 @@ def followed(attempt: Attempt, job: Job, knowledge: Knowledge, at: datetime) -> 
         begun = job.state_time or at
     known_by = attempt.known_by if attempt.job_id == job.id and attempt.known_by else knowledge
     since = job.state_time if state.has_begun or state.is_stopping or state.is_terminal else None
+    now = (job.id, known_by, state, since, begun)
+    if now == (attempt.job_id, attempt.known_by, attempt.job_state, attempt.job_state_time, attempt.start_time) and not state.is_terminal:
+        return attempt
     seen = replace(attempt, job_id=job.id, known_by=known_by, job_state=state, job_state_time=since, start_time=begun)
     return ended(seen, state, min(job.state_time or at, at)) if state.is_terminal else seen
 
@@ -239,6 +243,12 @@ def _rank(state: JobState) -> int:
     if state.is_stopping:
         return 3
     return 2 if state.has_begun else 1 if state is JobState.PENDING else 0
+
+
+def with_each(entry: Entry, step: Callable[[Attempt], Attempt]) -> Entry:
+    """Return *entry* after *step* for each attempt; the very same where none changed, which most passes find."""
+    attempts = tuple(map(step, entry.attempts))
+    return entry if all(map(is_, attempts, entry.attempts)) else replace(entry, attempts=attempts)
 
 
 def entry_of(ledger: Iterable[Entry], number: int) -> Entry | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from dataflow_operator.domain.errors import Failure, Reason
@@ -26,6 +27,7 @@ from dataflow_operator.domain.ledger import (
     followed,
     job_ids_of,
     result_of,
+    with_each,
     with_entry,
 )
 from dataflow_operator.domain.names import run_name
@@ -85,7 +87,7 @@ def follow_jobs(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger
             attempt = ended(attempt, End.GONE, seen.now, _gone(spec, attempt.job_id))
         return _explained(seen, spec, entry, attempt)
 
-    return tuple(replace(entry, attempts=tuple(step(entry, attempt) for attempt in entry.attempts)) for entry in ledger)
+    return tuple(with_each(entry, partial(step, entry)) for entry in ledger)
 
 
 def _recovered(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt, known: Iterable[JobId]) -> Attempt:
@@ -331,7 +333,7 @@ def check_types(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger
         )
         return replace(attempt, failure=failure(Reason.JOB_TYPE_MISMATCH, text))
 
-    return tuple(replace(entry, attempts=tuple(map(step, entry.attempts))) for entry in ledger)
+    return tuple(with_each(entry, step) for entry in ledger)
 
 
 def hold_to_deadlines(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
@@ -343,7 +345,7 @@ def hold_to_deadlines(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> 
         is_late = attempt.failure is not None and attempt.failure.reason in TIMED_OUT
         return replace(attempt, failure=None) if is_late and spec.is_batch and attempt.end is JobState.DONE else attempt
 
-    return tuple(entry if entry.stop is not None else replace(entry, attempts=tuple(map(step, entry.attempts))) for entry in ledger)
+    return tuple(entry if entry.stop is not None else with_each(entry, step) for entry in ledger)
 
 
 def heed_retry_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
