@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from tests.simulation.outside import Cloud
 
 from dataflow_operator.adapters.dataflow.joblist import SharedJobLists
 from dataflow_operator.controller.reconcile import Reconciler
@@ -18,8 +19,9 @@ from dataflow_operator.domain.ledger import Entry, Knowledge, StopMode, followed
 from dataflow_operator.domain.pipeline import decide as decisions
 from dataflow_operator.domain.pipeline import learn
 from dataflow_operator.domain.pipeline.observation import Observation
-from dataflow_operator.domain.pipeline.plan import Launch, RemoveFinalizer, StopJob
+from dataflow_operator.domain.pipeline.plan import SOON, Launch, RemoveFinalizer, StopJob
 from dataflow_operator.domain.pipeline.policies import finish, keep, start
+from dataflow_operator.domain.pipeline.policies import launch as launching
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 Patch = pytest.MonkeyPatch
@@ -223,6 +225,79 @@ def unfinished_batches(patch: Patch) -> None:
     patch.setattr(finish, "_is_told", lambda _world, _over: True)
 
 
+def long_lived_credential(patch: Patch) -> None:
+    """A launch that the network delivers late finds its credential alive."""
+    launch: Any = Cloud.launch
+    patch.setattr(Cloud, "launch", lambda self, order, _until: launch(self, order, float("inf")))
+
+
+def no_finalizer(patch: Patch) -> None:
+    """Nothing holds a pipeline whose job runs."""
+    patch.setattr(decisions, "POLICIES", tuple(policy for policy in decisions.POLICIES if policy is not keep.hold_before_use))
+
+
+def lost_write_believed(patch: Patch) -> None:
+    """A status write without an answer counts as written."""
+    report: Any = Reconciler._report
+
+    async def hopeful(self: Any, key: Any, pipeline: Any, plan: Any) -> Any:
+        store, self._store = self._store, _Hopeful(self._store)
+        try:
+            return await report(self, key, pipeline, plan)
+        finally:
+            self._store = store
+
+    patch.setattr(Reconciler, "_report", hopeful)
+
+
+class _Hopeful:
+    """A store whose lost answers are taken for good ones."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def write_status(self, pipeline: Any, status: Any) -> Any:
+        try:
+            return await self._store.write_status(pipeline, status)
+        except AmbiguousError:
+            return replace(pipeline, status=status)
+
+
+def early_rest(patch: Patch) -> None:
+    """A suspended pipeline says that nothing runs as soon as it was told to."""
+    rest: Any = start.rest_while_suspended
+
+    def hasty(world: World) -> Choice | None:
+        choice: Choice | None = rest(world)
+        return replace(choice, is_at_rest=True) if choice is not None and not world.spec.is_batch else choice
+
+    patch.setattr(decisions, "POLICIES", tuple(hasty if policy is rest else policy for policy in decisions.POLICIES))
+
+
+def any_attempt_is_ours(patch: Patch) -> None:
+    """A job with the pipeline's label is taken for that of whatever attempt waits for an answer."""
+    patch.setattr(learn, "is_of", lambda seen, _entry, job: job.ownership is not None and job.ownership.pipeline_uid == seen.pipeline.uid)
+
+
+def falling_marks(patch: Patch) -> None:
+    """A mark to stop goes when its reason does."""
+    marked: Any = learn._marked
+
+    def anew(seen: Observation, spec: Any, ledger: Any, entry: Entry) -> Entry:
+        fresh: Entry = marked(seen, spec, ledger, replace(entry, stop=None, stop_reason=None, stop_time=None))
+        return fresh
+
+    patch.setattr(learn, "_marked", anew)
+
+
+def no_pause(patch: Patch) -> None:
+    """A failed attempt is followed by the next at once."""
+    patch.setattr(launching, "retry_in", lambda _world, _entry: SOON)
+
+
 BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     no_claim,
     no_settle,
@@ -243,5 +318,12 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     forced_writes,
     ambiguous_is_refused,
     unfinished_batches,
+    long_lived_credential,
+    no_finalizer,
+    lost_write_believed,
+    early_rest,
+    any_attempt_is_ours,
+    falling_marks,
+    no_pause,
 )
 """Each takes one rule of the protocol away."""

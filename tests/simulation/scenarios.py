@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -10,7 +11,7 @@ from tests.simulation.life import Life
 from tests.simulation.owner import Owner
 
 from dataflow_emulator.jobs import JobState as State
-from dataflow_operator.domain.job import PipelineType
+from dataflow_operator.domain.job import JobId, PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
 from dataflow_operator.domain.pipeline.model import Timeouts
 
@@ -63,6 +64,16 @@ async def _batch_run(life: Life) -> None:
     await life.until(lambda: _states(life) == [State.DONE])
 
 
+async def _retry(life: Life) -> None:
+    owner = _owner(life)
+    await life.until(lambda: State.RUNNING in _states(life))
+    first = next(iter(life.cloud.jobs.values()))
+    while first.is_active:  # a job that is too young is not cancelled, and says so
+        life.cloud.cancel_by_hand(JobId(first.form.id))
+        await asyncio.sleep(20)
+    await life.until(lambda: _states(life) == [State.CANCELLED, State.RUNNING] and _is_ready(owner))
+
+
 async def _replacement(life: Life) -> None:
     await _change(life, Strategy.UPDATE)
 
@@ -102,6 +113,7 @@ async def _rerun(life: Life) -> None:
 SCENARIOS: Final = (
     Scenario(name="first launch", plot=_first_launch, jobs=1),
     Scenario(name="batch run", plot=_batch_run, jobs=1),
+    Scenario(name="retry", plot=_retry, jobs=2),
     Scenario(name="replacement", plot=_replacement, jobs=2),
     Scenario(name="drain and relaunch", plot=_drain_and_relaunch, jobs=2),
     Scenario(name="suspension", plot=_suspension, jobs=1),

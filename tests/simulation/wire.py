@@ -19,8 +19,8 @@ TO_SECONDS: Final = 0.2
 FRO_SECONDS: Final = 0.1
 """How long a request and its answer are under way at most where nothing is wrong. Source: chosen."""
 
-LATE_SECONDS: Final = 60.0
-"""How late a request that the network held back may arrive. Source: chosen; longer than any credential of a life lives."""
+LATE_SECONDS: Final = 240.0
+"""How late a request may still arrive: three times what a claim takes to settle."""
 
 
 class Outside(Enum):
