@@ -1,0 +1,139 @@
+"""What Dataflow is known to do, and what comes of it: each test is named after the fact that the engine survives."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders import a_batch, a_failure, a_spec
+from tests.controller.fakes import Town
+
+from dataflow_operator.domain.errors import FailureClass, Reason, UnavailableError
+from dataflow_operator.domain.job import JobId, JobState
+from dataflow_operator.domain.ledger import StopMode
+from dataflow_operator.domain.pipeline.model import PipelineSpec
+
+ONE = JobId("job-1")
+
+
+@pytest.fixture
+def town() -> Town:
+    return Town()
+
+
+def why(town: Town) -> Reason | None:
+    """Return why the first attempt failed."""
+    failure = town.pipeline.status.ledger[0].attempts[0].failure
+    return failure.reason if failure is not None else None
+
+
+async def running(town: Town, spec: PipelineSpec) -> None:
+    town.store.apply(spec)
+    await town.settle()
+    await town.job_becomes(ONE, JobState.RUNNING)
+
+
+async def test_a_live_job_that_answers_404_for_a_while_is_not_gone(town: Town) -> None:
+    await running(town, a_spec())
+    hidden = town.dataflow.jobs.pop(ONE)
+    for _ in range(9):
+        await town.after(10)
+    assert town.condition("Available") == ("True", "JobRunning")
+    town.dataflow.jobs[ONE] = hidden
+    await town.after(600)
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Ready") == ("True", "JobRunning")
+
+
+async def test_a_job_that_stays_unknown_past_the_settle_time_is_gone_and_a_stream_is_launched_again(town: Town) -> None:
+    await running(town, a_spec())
+    del town.dataflow.jobs[ONE]
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert town.clock.seconds >= 100
+
+
+async def test_a_finished_run_whose_job_is_purged_stays_finished(town: Town) -> None:
+    await running(town, a_batch())
+    await town.job_becomes(ONE, JobState.DONE)
+    del town.dataflow.jobs[ONE]
+    for _ in range(3):
+        town.restart()
+        await town.after(86_400)
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Succeeded") == ("True", "Succeeded")
+
+
+async def test_a_batch_job_that_is_purged_before_its_end_was_seen_is_not_run_again(town: Town) -> None:
+    await running(town, a_batch())
+    del town.dataflow.jobs[ONE]
+    await town.until(lambda: town.results() == {"orders-1": "Failed"})
+    await town.after(86_400)
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Stalled") == ("True", "JobGone")
+
+
+async def test_a_reason_that_comes_fifty_seconds_after_the_failure_is_waited_for(town: Town) -> None:
+    await running(town, a_spec())
+    await town.job_becomes(ONE, JobState.FAILED)
+    for _ in range(5):
+        await town.after(9)
+    assert len(town.dataflow.orders) == 1
+    town.dataflow.failures[ONE] = a_failure(Reason.WORKER_QUOTA_EXCEEDED, FailureClass.QUOTA)
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert why(town) is Reason.WORKER_QUOTA_EXCEEDED
+
+
+async def test_a_reason_that_never_comes_is_done_without_after_a_minute(town: Town) -> None:
+    await running(town, a_spec())
+    await town.job_becomes(ONE, JobState.FAILED)
+    failed = town.clock.seconds
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert 55 <= town.clock.seconds - failed <= 75
+    assert why(town) is Reason.JOB_FAILED
+    assert town.dataflow.calls["read failure"] <= 15
+
+
+async def test_a_cancel_that_comes_too_early_is_asked_for_again(town: Town) -> None:
+    await running(town, a_batch())
+    town.dataflow.stops_turned_away = UnavailableError(Reason.NOT_READY_FOR_CANCELING, "not yet ready for canceling")
+    town.store.delete()
+    await town.settle()
+    assert town.dataflow.calls["stop Cancel"] == 1
+    town.dataflow.stops_turned_away = None
+    await town.until(lambda: town.dataflow.calls["stop Cancel"] == 2)
+    assert town.clock.seconds <= 15
+    await town.job_becomes(ONE, JobState.CANCELLED)
+    assert town.store.pipelines == {}
+
+
+async def test_a_job_that_ended_before_the_cancel_reached_it_counts_as_stopped(town: Town) -> None:
+    await running(town, a_spec())
+    town.store.apply(a_spec(suspend=True, stop_policy=StopMode.CANCEL))
+    town.dataflow.become(ONE, JobState.CANCELLED)
+    await town.after(1)
+    assert town.condition("Suspended") == ("True", "Suspended")
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_an_update_that_is_accepted_and_fails_as_a_job_leaves_the_old_job_alone(town: Town) -> None:
+    await running(town, a_spec(content="A"))
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    town.dataflow.failures[JobId("job-2")] = a_failure(Reason.UPDATE_FAILED, FailureClass.UPDATE_INCOMPATIBLE, retryable=False)
+    await town.job_becomes("job-2", JobState.FAILED)
+    await town.after(100_000)
+    assert len(town.dataflow.orders) == 2
+    assert town.dataflow.jobs[ONE].state is JobState.RUNNING
+    assert not [name for name in town.dataflow.calls if name.startswith("stop")]
+    assert town.condition("Ready") == ("False", "UpdateFailed")
+    assert town.condition("Available") == ("True", "JobRunning")
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if not state.is_terminal])
+async def test_no_state_that_is_not_an_end_is_a_failure(town: Town, state: JobState) -> None:
+    """A state whose number this version does not know comes as UNKNOWN."""
+    await running(town, a_spec())
+    await town.job_becomes(ONE, state)
+    await town.after(100_000)
+    assert len(town.dataflow.orders) == 1
+    (attempt,) = town.pipeline.status.ledger[0].attempts
+    assert attempt.is_open
+    assert attempt.failure is None
