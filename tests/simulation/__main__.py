@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import traceback
@@ -84,11 +85,18 @@ def _live(seeds: range) -> int:
         if time.monotonic() - shown > PROGRESS_SECONDS:
             shown = time.monotonic()
             rate = total.cases / (shown - began)
-            sys.stdout.write(f"  {total.cases} of {len(seeds)} lives, {rate:.0f} a second, {total.harms.total()} with findings\n")
+            left = (len(seeds) - total.cases) / rate
+            sys.stdout.write(
+                f"  {total.cases} of {len(seeds)} lives, {rate:.0f} a second, {left:.0f} s to go, {total.harms.total()} with findings\n"
+            )
             sys.stdout.flush()
     for fault, count in sorted(total.faults.items()):
         sys.stdout.write(f"  {count:9} {fault}\n")
-    sys.stdout.write(f"  {total.launches:9} launches, in {time.monotonic() - began:.0f} s\n")
+    spent = time.monotonic() - began
+    rate = total.cases / spent
+    sys.stdout.write(
+        f"  {total.launches:9} launches; {spent:.0f} s, {rate:.0f} lives a second, {rate / min(cores, len(seeds)):.0f} a core\n"
+    )
     for kind, found in sorted(total.seeds.items()):
         sys.stdout.write(f"FOUND in {len(found)} lives: {kind}; replay with SEED={found[0]} TRACE=1 (also {found[1:SEEDS_SHOWN]})\n")
     sys.stdout.write(f"{total.line()}\n")
@@ -101,7 +109,7 @@ def _endings(seeds: range, cores: int) -> Iterator[Ending]:
         yield from map(_one, seeds)
         return
     context = multiprocessing.get_context("fork")
-    with context.Pool(cores) as pool:
+    with context.Pool(cores, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
         yield from pool.imap_unordered(_one, seeds, chunksize=8)
 
 
@@ -121,4 +129,7 @@ def _kind_of(finding: Finding) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("stopped before the end: nothing is shown by lives that were not lived")
