@@ -75,6 +75,11 @@ TABLE = [
         RemoveFinalizer,
     ),
     (
+        "a deleted pipeline that never ran waits where jobs could be listed before",
+        a_world(deleting=True, list_age=300, list_failed="503"),
+        None,
+    ),
+    (
         "a deleted pipeline that ran stays while no list can be had",
         a_world(deleting=True, run_number=3, list_age=math.inf, list_failed="403"),
         None,

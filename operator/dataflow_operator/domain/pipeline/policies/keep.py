@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.pipeline.plan import AddFinalizer, RemoveFinalizer
 from dataflow_operator.domain.pipeline.policies.picture import redraw_runs
@@ -42,6 +44,12 @@ def let_go(world: World) -> Choice | None:
 
 
 def _cannot_know_better(world: World) -> bool:
-    """Whether no run was ever started, as far as the status knows (it may be restored from a backup), and the jobs cannot be listed."""
-    jobs = world.seen.jobs
-    return world.status.run_number == 0 and jobs is not None and jobs.failed is not None and not world.seen.list_is_fresh
+    """Whether nothing says that a run was ever started, and the jobs could never be listed.
+
+    The status may be restored from a backup, so that it alone proves nothing: a run object of ours, or a place that could be listed before,
+    is reason to wait.
+    """
+    jobs, uid = world.seen.jobs, world.pipeline.uid
+    if world.status.run_number or any(uid in {run.owner_uid, run.status.pipeline_uid} for run in world.seen.runs):
+        return False
+    return jobs is not None and jobs.failed is not None and not math.isfinite(jobs.sent_at)
