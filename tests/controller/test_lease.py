@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -204,3 +205,29 @@ def test_a_lease_that_is_given_back_is_taken_at_the_next_look() -> None:
         assert loop.time() - released <= 2.1
 
     told(story)
+
+
+def test_a_holder_whose_lease_was_taken_early_stops_at_the_next_looks() -> None:
+    async def story(leases: Leases, one: Elector, two: Elector) -> None:
+        await one.mine()
+        assert leases.record is not None
+        leases.record = replace(leases.record, holder="a third", version="taken")
+        await asyncio.sleep(2 * 2 + 0.1)
+        assert not one.is_mine
+        await first_of(one, two)
+
+    told(story)
+
+
+def test_what_keeps_the_lease_out_of_reach_is_said_once_and_again_after_it_was_well(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(leases: Leases, one: Elector, two: Elector) -> None:
+        for _ in range(2):
+            await first_of(one, two)
+            leases.cut_off.add("one")
+            await asyncio.sleep(60)
+            leases.cut_off.clear()
+            await asyncio.sleep(10)
+
+    with caplog.at_level(logging.WARNING, logger="dataflow_operator.controller.lease"):
+        told(story)
+    assert [record.message for record in caplog.records] == ["lease out of reach"] * 2

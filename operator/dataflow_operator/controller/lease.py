@@ -11,12 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
 
 from dataflow_operator.controller.ports import Clock
 from dataflow_operator.domain.errors import OutsideError, StaleError
 
 logger = logging.getLogger(__name__)
+
+
+RELEASE_SECONDS: Final = 0.9
+"""The longest that giving the Lease back may take: a stop takes five seconds in all. Source: chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +120,8 @@ class Elector:
         self._seen: Sighting | None = None
         self._until = float("-inf")
         self._begun = asyncio.Event()
+        self._said: str | None = None
+        """What was last said to be wrong; None: nothing is."""
 
     @property
     def is_mine(self) -> bool:
@@ -136,12 +142,13 @@ class Elector:
 
     async def release(self) -> None:
         """Give the Lease back, so that another replica need not wait for its end."""
-        if self._seen is None or self._seen.record.holder != self._me:
-            return
         self._until = float("-inf")
         try:
-            async with asyncio.timeout(self._terms.retry_period.total_seconds()):
-                await self._leases.write(replace(self._seen.record, holder="", renewed=self._clock.now()))
+            async with asyncio.timeout(RELEASE_SECONDS):
+                # A renewal that the stop cut off may have been written: what is stored decides.
+                record = await self._leases.read()
+                if record is not None and record.holder == self._me:
+                    await self._leases.write(replace(record, holder="", renewed=self._clock.now()))
         except (OutsideError, TimeoutError) as error:
             logger.warning("lease not released", extra={"error": str(error)})
 
@@ -153,7 +160,9 @@ class Elector:
         except StaleError:
             self._seen = None
         except (OutsideError, TimeoutError) as error:
-            logger.debug("lease not renewed", extra={"error": str(error)})
+            self._say(str(error) or type(error).__name__)
+        else:
+            self._said = None
         if self.is_mine:
             self._begun.set()
         if was_mine != self.is_mine:
@@ -165,9 +174,17 @@ class Elector:
         sent_at = self._clock.monotonic()
         wish = wish_of(self._seen, self._me, sent_at)
         if wish is Wish.WAIT:
+            # Taken early, by a hand or by a restored API server: it is not ours, however young our last renewal.
+            self._until = float("-inf")
             return
         self._look(await self._leases.write(self._mine(wish)))
         self._until = sent_at + self._terms.renew_deadline.total_seconds()
+
+    def _say(self, problem: str) -> None:
+        """Say what is wrong, once: a right that is missing would else look like a replica that stands by."""
+        if problem != self._said:
+            logger.warning("lease out of reach", extra={"error": problem})
+            self._said = problem
 
     def _look(self, record: Record | None) -> None:
         """Take note of the record; one that has not changed is as old as it was."""

@@ -67,7 +67,7 @@ class Loop:
             await self._turn.mine()
             key = await self._queue.take()
             if not self._turn.is_mine:
-                self._queue.done(key, 0.0)
+                self._queue.put_back(key)
                 continue
             task = asyncio.create_task(self._pass(key), name="/".join(key))
             self._passes.add(task)

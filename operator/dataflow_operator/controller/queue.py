@@ -80,6 +80,10 @@ class Queue(Generic[K]):
         self._failures.pop(key, None)
         self._finish(key, again_after_seconds)
 
+    def put_back(self, key: K) -> None:
+        """Hand back a key that was taken and not worked on."""
+        self._finish(key, 0.0)
+
     def failed(self, key: K, at_least_seconds: float = 0.0) -> float:
         """End the work on *key* and back off; return the pause. An event does not shorten it."""
         count = self._failures.get(key, 0)
