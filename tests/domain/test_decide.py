@@ -324,6 +324,13 @@ def test_a_spec_that_cannot_be_read_stalls_and_nothing_is_done() -> None:
     assert plan.status.ledger == (RUNS,)
 
 
+@pytest.mark.parametrize(("run_number", "effect"), [(0, RemoveFinalizer), (1, type(None))])
+def test_a_deleted_pipeline_whose_spec_cannot_be_read_goes_if_nothing_ever_ran(run_number: int, effect: type) -> None:
+    world = a_world(deleting=True, run_number=run_number)
+    plan = decide(replace(world, pipeline=replace(world.pipeline, spec=Broken(reason=Reason.SPEC_UNREADABLE, message="`type` is odd"))))
+    assert type(plan.effect) is effect
+
+
 def test_an_ended_stranger_does_not_hide_an_active_job_that_may_be_ours() -> None:
     base = an_entry(1, an_attempt(), sealed=True)
     claimed = an_entry(2, an_attempt(job=None, base="j1"), spec=a_spec(content="B"))

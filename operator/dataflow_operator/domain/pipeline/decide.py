@@ -13,10 +13,10 @@ from dataflow_operator.domain.pipeline.learn import learnt
 from dataflow_operator.domain.pipeline.model import Broken
 from dataflow_operator.domain.pipeline.narrate import Obstacle, Scene, status_of
 from dataflow_operator.domain.pipeline.observation import Observation
-from dataflow_operator.domain.pipeline.plan import SOON, Plan
+from dataflow_operator.domain.pipeline.plan import SOON, Plan, RemoveFinalizer
 from dataflow_operator.domain.pipeline.policies.due import due_in
 from dataflow_operator.domain.pipeline.policies.finish import finish_what_is_over, without_finished
-from dataflow_operator.domain.pipeline.policies.keep import hold_before_use, leave_the_released, let_go, let_orphans_go
+from dataflow_operator.domain.pipeline.policies.keep import has_run, hold_before_use, leave_the_released, let_go, let_orphans_go
 from dataflow_operator.domain.pipeline.policies.launch import launch
 from dataflow_operator.domain.pipeline.policies.look import look_for_what_is_missing
 from dataflow_operator.domain.pipeline.policies.people import heed_people
@@ -33,6 +33,8 @@ def decide(seen: Observation) -> Plan:
     """Choose what to report and the one thing to do next."""
     pipeline = seen.pipeline
     if isinstance(pipeline.spec, Broken):
+        if pipeline.is_deleting and pipeline.has_finalizer and not has_run(seen):
+            return Plan(status=pipeline.status, effect=RemoveFinalizer())
         obstacle = Obstacle(reason=pipeline.spec.reason, message=pipeline.spec.message, is_final=True)
         return Plan(status=status_of(Scene(seen=seen, spec=None, status=pipeline.status, obstacle=obstacle)))
     ledger = learnt(seen, pipeline.spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from dataflow_operator.domain.ledger import StopMode
+from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import AddFinalizer, RemoveFinalizer
 from dataflow_operator.domain.pipeline.policies.picture import redraw_runs
 from dataflow_operator.domain.pipeline.world import Choice, World, nothing_runs
@@ -43,13 +44,14 @@ def let_go(world: World) -> Choice | None:
     return redraw_runs(world) or Choice(world=world)
 
 
-def _cannot_know_better(world: World) -> bool:
-    """Whether nothing says that a run was ever started, and the jobs could never be listed.
+def has_run(seen: Observation) -> bool:
+    """Whether anything says that a run of the pipeline was ever started. The status may be restored from a backup: it alone proves nothing."""
+    pipeline = seen.pipeline
+    mine = any(pipeline.uid in {run.owner_uid, run.status.pipeline_uid} for run in seen.runs)
+    return mine or pipeline.status.run_number > 0 or bool(pipeline.status.ledger)
 
-    The status may be restored from a backup, so that it alone proves nothing: a run object of ours, or a place that could be listed before,
-    is reason to wait.
-    """
-    jobs, uid = world.seen.jobs, world.pipeline.uid
-    if world.status.run_number or any(uid in {run.owner_uid, run.status.pipeline_uid} for run in world.seen.runs):
-        return False
-    return jobs is not None and jobs.failed is not None and not math.isfinite(jobs.sent_at)
+
+def _cannot_know_better(world: World) -> bool:
+    """Whether nothing says that a run was ever started, and the jobs could never be listed."""
+    jobs = world.seen.jobs
+    return not has_run(world.seen) and jobs is not None and jobs.failed is not None and not math.isfinite(jobs.sent_at)
