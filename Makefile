@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: help env demo up down test check simulate bench generate lock
+.PHONY: help env demo up down test check simulate crash bench generate lock
 help:           ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 env:            ## install what is missing into .venv
@@ -20,6 +20,8 @@ check: env      ## format, lint, types, imports, generated files
 	@$(PY) -m dataflow_local.check
 simulate: env   ## CASES lives of the engine from SEED on, with every fault; or with TRACE=1 the story of one
 	@$(PY) -m tests.simulation CASES=$(CASES) SEED=$(SEED) TRACE=$(TRACE)
+crash: env      ## KILLS deaths of real operators by SIGKILL, with a second replica, cut wires and stand-stills
+	@$(PY) -m tests.crash KILLS=$(KILLS) SEED=$(SEED)
 bench: env      ## what the operator costs, with none and with 200 pipelines
 	@$(PY) -m dataflow_local.bench
 generate: env   ## write crds/ and docs/errors.md anew

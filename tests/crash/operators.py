@@ -14,6 +14,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from dataflow_operator.__main__ import main
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -30,14 +32,18 @@ def prepare() -> None:
     _processes.set_forkserver_preload(["tests.crash.operators", "dataflow_operator.app"])
 
 
-def operate(arguments: list[str], log: str) -> None:
-    """Be an operator: the production program, with its words in a file."""
+def operate(arguments: list[str], log: str, bug: str) -> None:
+    """Be an operator: the production program, with its words in a file; with the name of a seeded bug, one that has it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     words = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(words, 1)
     os.dup2(words, 2)
     os.write(words, f"--- process {os.getpid()}\n".encode())
+    if bug:
+        from tests.simulation.bugs import BUGS  # noqa: PLC0415 # only those who break it need the means
+
+        next(known for known in BUGS if known.__name__ == bug)(pytest.MonkeyPatch())
     sys.argv = ["dataflow-operator", "run", *arguments]
     sys.exit(main())
 
@@ -58,6 +64,8 @@ class Operator:
         """The namespace that it knows."""
         self.log = folder / f"operator-{name}.log"
         self.arguments: list[str] = []
+        self.bug = ""
+        """Name of a seeded bug of the simulation; empty: none."""
         self.began = asyncio.Event()
         """Set by the first request of the one that runs."""
         self.lives = 0
@@ -70,12 +78,17 @@ class Operator:
         """Whether one runs there."""
         return self._process is not None and self._process.is_alive()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last one ended, and nobody killed it."""
+        return self._process is not None and not self._process.is_alive()
+
     def start(self) -> None:
         """Start one."""
         self.began.clear()
         self.lives += 1
         self.is_frozen = False
-        self._process = _processes.Process(target=operate, args=(self.arguments, str(self.log)), daemon=True)
+        self._process = _processes.Process(target=operate, args=(self.arguments, str(self.log), self.bug), daemon=True)
         self._process.start()
 
     def kill(self) -> bool:

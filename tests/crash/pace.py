@@ -37,6 +37,14 @@ FLAGS: Final[Mapping[str, object]] = {
 }
 """What an operator of a crash run is started with, beside where the API server and Dataflow are."""
 
+LEASE_FLAGS: Final[Mapping[str, object]] = {
+    "leader-election": "true",
+    "lease-duration-seconds": 3,
+    "renew-deadline-seconds": 2,
+    "retry-period-seconds": 0.5,
+}
+"""What is added where one of two operators leads: the other takes over three seconds after the last sign of life."""
+
 SPEED: Final = 43_200.0
 """How many times faster than life the emulator's long times pass: what is over is purged after a minute instead of thirty days."""
 
@@ -52,17 +60,18 @@ FREEZE_SECONDS: Final = (SETTLE_SECONDS + 0.5, SETTLE_SECONDS + 3.0)
 CUT_SECONDS: Final = (0.5, SETTLE_SECONDS + 2.0)
 """How long an operator is cut off."""
 
-POINT_SECONDS: Final = 4.0
-"""How long a death at a named point is waited for before it comes at random."""
+POINT_SECONDS: Final = 1.6
+"""How long a named point is waited for; then as long for any write; then death comes at random."""
 
-SHORT_LIFE_SECONDS: Final = (0.2, 2.0)
+SHORT_LIFE_SECONDS: Final = (0.3, 3.0)
 LONG_LIFE_SECONDS: Final = (SETTLE_SECONDS + 1.0, SETTLE_SECONDS + 4.0)
 """How long an operator lives that dies at random: a claim without an answer is settled only by one that lives longer than it takes."""
 
+DEAD_ODDS: Final = 0.3
 DEAD_SECONDS: Final = 2.0
-"""How long a place stays empty at most after a death; every other time it is filled at once."""
+"""How often a place stays empty after a death, and how long at most; else it is filled at once."""
 
-PAUSE_SECONDS: Final = (0.3, 5.0)
+PAUSE_SECONDS: Final = (0.1, 2.5)
 """How long an owner waits between two acts."""
 
 ROUND_KILLS: Final = 100

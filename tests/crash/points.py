@@ -58,10 +58,11 @@ class Point(StrEnum):
 
 
 NAMED: Final[tuple[Point, ...]] = (
-    *(Point.CLAIM, Point.LAUNCH, Point.RECORD) * 4,
-    *(Point.LAUNCH_UPDATE, Point.ALLOCATE, Point.MARK, Point.FINISH, Point.STOP) * 2,
+    *(Point.CLAIM, Point.RECORD) * 3,
+    *(Point.LAUNCH, Point.LAUNCH, Point.LAUNCH_UPDATE) * 4,
+    *(Point.ALLOCATE, Point.MARK, Point.FINISH, Point.STOP) * 2,
     *(Point.CREATE_RUN, Point.DRAW_RUN, Point.TELL_RESULT, Point.REMOVE_FINALIZER) * 2,
-    *(Point.STATUS, Point.ADD_FINALIZER, Point.DELETE_RUN, Point.READ, Point.LIST_JOBS, Point.LOOK, Point.DRY_RUN),
+    *(Point.LEASE, Point.STATUS, Point.ADD_FINALIZER, Point.DELETE_RUN, Point.READ, Point.LIST_JOBS, Point.LOOK, Point.DRY_RUN),
 )
 """The points at which operators are made to die; those that stand here more often are chosen more often."""
 
@@ -84,7 +85,7 @@ class Reader:
 
     def point_of(self, verb: str, path: str, query: str, body: bytes) -> Point:
         """Return what a request does."""
-        if "/leases" in path:
+        if "/leases" in path and verb != "GET":
             return Point.LEASE
         if path.startswith("/apis/events.k8s.io/"):
             return Point.EVENT
@@ -93,20 +94,21 @@ class Reader:
             return Point.READ if verb == "GET" else Point.OTHER
         if verb == "GET":
             return Point.WATCH if "watch=" in query else Point.READ if found["name"] else Point.LIST
-        raw: Any = json.loads(body) if body else {}
+        raw: Any = json.loads(body or b"{}")
         if found["kind"] == "dataflowruns":
             return _of_run(verb, raw)
         return self._of_status(path, raw) if found["status"] else _of_finalizer(raw)
 
     def _of_status(self, path: str, raw: Any) -> Point:
-        status = raw.get("status") or {}
-        ledger: list[Any] | None = status.get("ledger")
-        if ledger is None and "ledger" not in status:
+        status = _member(raw, "status")
+        if "ledger" not in status:
             return Point.STATUS
-        ledger = ledger or []
-        attempts = [attempt for entry in ledger for attempt in entry.get("attempts") or []]
-        nonces = {attempt["claim"].get("nonce") for attempt in attempts if not attempt.get("jobId") and not attempt.get("end")}
-        numbers = {entry["number"] for entry in ledger}
+        ledger = _items(status, "ledger")
+        attempts = [attempt for entry in ledger for attempt in _items(entry, "attempts")]
+        nonces = {
+            str(_member(attempt, "claim").get("nonce")) for attempt in attempts if not attempt.get("jobId") and not attempt.get("end")
+        }
+        numbers = {int(entry["number"]) for entry in ledger}
         known, self._entries[path] = self._entries[path], numbers
         if fresh := nonces - self._nonces:
             self._nonces |= fresh
@@ -115,9 +117,17 @@ class Reader:
             return Point.ALLOCATE
         if known - numbers:
             return Point.FINISH
-        if any(entry.get("stop") and any(not attempt.get("end") for attempt in entry.get("attempts") or []) for entry in ledger):
+        if any(entry.get("stop") and any(not attempt.get("end") for attempt in _items(entry, "attempts")) for entry in ledger):
             return Point.MARK
         return Point.RECORD if any(attempt.get("jobId") for attempt in attempts) else Point.STATUS
+
+
+def _member(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    return raw.get(name) or {}
+
+
+def _items(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return raw.get(name) or []
 
 
 def _of_run(verb: str, raw: Any) -> Point:
@@ -125,11 +135,11 @@ def _of_run(verb: str, raw: Any) -> Point:
         return Point.CREATE_RUN
     if verb == "DELETE":
         return Point.DELETE_RUN
-    return Point.TELL_RESULT if (raw.get("status") or {}).get("result") else Point.DRAW_RUN
+    return Point.TELL_RESULT if _member(raw, "status").get("result") else Point.DRAW_RUN
 
 
 def _of_finalizer(raw: Any) -> Point:
-    return Point.ADD_FINALIZER if FINALIZER in ((raw.get("metadata") or {}).get("finalizers") or []) else Point.REMOVE_FINALIZER
+    return Point.ADD_FINALIZER if FINALIZER in str(_member(raw, "metadata").get("finalizers")) else Point.REMOVE_FINALIZER
 
 
 _METHODS: Final = {

@@ -149,15 +149,17 @@ class DataflowWire:
     async def answer(self, method: str, request: bytes, context: Any) -> bytes:
         """Answer a call with what the emulator says, if fate lets it."""
         point = point_of_method(method, request)
-        metadata = tuple((key, value) for key, value in context.invocation_metadata() if key == "authorization" or key.startswith("x-goog-"))
+        metadata = tuple(
+            (key, value) for key, value in context.invocation_metadata() if key == "authorization" or key.startswith("x-goog-")
+        )
         send = self._call(method)
 
-        async def carried() -> bytes | grpc.aio.AioRpcError:
+        async def carried() -> Any:
             # What is on its way arrives, also when its caller has died meanwhile.
             try:
                 return await asyncio.shield(asyncio.ensure_future(_one(send, request, metadata)))
-            except grpc.aio.AioRpcError as error:
-                return error
+            except _grpc.aio.AioRpcError as error:
+                return error  # it is the answer, and handed on as it is
 
         answer = await self._trouble.carry(self._operator, Side.DATAFLOW, point, carried)
         if isinstance(answer, bytes):
@@ -189,7 +191,7 @@ async def _one(send: Any, request: bytes, metadata: Any) -> bytes:
     return answer
 
 
-class _Handlers(grpc.GenericRpcHandler):
+class _Handlers:
     """Takes every method there is."""
 
     def __init__(self, wire: DataflowWire) -> None:
