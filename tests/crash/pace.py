@@ -60,7 +60,7 @@ FREEZE_SECONDS: Final = (SETTLE_SECONDS + 0.5, SETTLE_SECONDS + 3.0)
 CUT_SECONDS: Final = (0.5, SETTLE_SECONDS + 2.0)
 """How long an operator is cut off."""
 
-POINT_SECONDS: Final = 1.6
+POINT_SECONDS: Final = 2.5
 """How long a named point is waited for; then as long for any write; then death comes at random."""
 
 SHORT_LIFE_SECONDS: Final = (0.3, 3.0)

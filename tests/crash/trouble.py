@@ -81,8 +81,8 @@ STEP_SECONDS: Final = 0.02
 
 FATES: Final = {
     Fate.POINT: 55,
-    Fate.RANDOM: 14,
-    Fate.LONG: 9,
+    Fate.RANDOM: 8,
+    Fate.LONG: 15,
     Fate.FREEZE: 10,
     Fate.FREEZE_NOW: 2,
     Fate.CUT_KUBERNETES: 5,
