@@ -199,6 +199,7 @@ class Cloud:
             self._request(self.jobs[job_id], State.CANCELLED)
         except GoogleAPICallError:
             return
+        self._trouble.tally[Fault.STOPPED_OUTSIDE] += 1
         self._story.tell("somebody", "cancels", job_id)
 
     def heal(self, orphaned: Collection[str]) -> None:
