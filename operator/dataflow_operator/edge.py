@@ -12,8 +12,10 @@ import logging
 import random
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -29,6 +31,25 @@ logger = logging.getLogger(__name__)
 
 GROUP: Final = "dataflow-operator.io"
 VERSION: Final = "v1beta1"
+
+
+INACTIVITY_SECONDS: Final = 70.0
+"""How long a silent watch is trusted: the API server sends a bookmark every 60 s. Source: kopf's default, kept on purpose."""
+
+LONGEST_PAUSE_SECONDS: Final = 1.5
+"""Pause between two attempts of an outage, before its spread: with one attempt per kind and pause a storm is impossible. Source: chosen."""
+
+LONGEST_HEEDED_SECONDS: Final = 3.0
+"""The longest Retry-After that the watch obeys; the API server asks for 1 s when it is busy and 5 s when it ends. Source: chosen."""
+
+WATCH_ANSWER_SECONDS: Final = 3.0
+"""The longest that the beginning of a watch may take: the API server sends the headers at once, before any event. Source: chosen."""
+
+RELIST_FLOOR_SECONDS: Final = 3.0
+"""The least between two re-lists that succeeded, whatever trouble the watch has. Source: chosen."""
+
+CALM_SECONDS: Final = 60.0
+"""A watch that lived this long failed by itself, and not for what failed the one before. Source: chosen."""
 
 
 class Kind(StrEnum):
@@ -63,8 +84,8 @@ class Source:
     """The API server, as far as the edge needs it."""
 
     server: str
-    new_session: Callable[[], aiohttp.ClientSession]
-    """Makes a session that says who we are; kopf closes the one it has."""
+    new_session: Callable[[aiohttp.ClientMiddlewareType], aiohttp.ClientSession]
+    """Makes a session that says who we are, with a middleware around each request; kopf closes the one it has."""
     pipeline_of: Callable[[Mapping[str, object]], Pipeline]
     run_of: Callable[[Mapping[str, object]], Run]
     listed: Callable[[str], Awaitable[Mapping[Key, Version]]]
@@ -78,8 +99,26 @@ class Backoffs:
     """Pauses between attempts to reach the API server: without end, for an outage is no reason to end; spread, so that replicas do not march."""
 
     def __iter__(self) -> Iterator[float]:
-        pauses = itertools.chain((0.5, 1.0, 2.0, 4.0, 8.0), itertools.repeat(10.0))
+        pauses = itertools.chain((0.5, 1.0), itertools.repeat(LONGEST_PAUSE_SECONDS))
         return (pause * random.uniform(0.8, 1.2) for pause in pauses)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Return when *event* is set, or after *seconds*."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+async def _set_after(end: asyncio.Event, *causes: asyncio.Event) -> None:
+    """Set *end* when one of *causes* is set."""
+    waits = [asyncio.create_task(cause.wait()) for cause in causes]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        end.set()
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 class Everything(frozenset[Any]):
@@ -93,7 +132,16 @@ class Everything(frozenset[Any]):
 class Edge:
     """Watches both kinds and feeds the sink."""
 
-    def __init__(self, *, source: Source, sink: Sink, relist_seconds: float, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        source: Source,
+        sink: Sink,
+        relist_seconds: float,
+        monotonic: Callable[[], float],
+        inactivity_seconds: float = INACTIVITY_SECONDS,
+    ) -> None:
+        self._inactivity_seconds = inactivity_seconds
         self._source = source
         self._sink = sink
         self._relist_seconds = relist_seconds
@@ -105,6 +153,10 @@ class Edge:
         self._awaited: set[tuple[Kind, Key, str]] | None = None
         self._unseen: dict[tuple[Kind, Key], Version] = {}
         """What the last re-list found and the watch had not told by then."""
+        self._trouble = asyncio.Event()
+        """Set when a request of the watch fails or kopf lists anew: what was deleted meanwhile may never be told."""
+        self._blind = asyncio.Event()
+        """Set when the watch cannot be trusted: of an API server with an older state it waits for versions that are long to come."""
 
     @property
     def has_synced(self) -> bool:
@@ -115,29 +167,84 @@ class Edge:
         return self._awaited is not None and not self._awaited
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Watch until *stop* is set. Raises when a watcher fails for good."""
-        tasks = await kopf.spawn_tasks(
-            registry=self._registry(), settings=_kopf_settings(), standalone=True, clusterwide=True, stop_flag=stop
-        )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # kopf has just taken them: take them back.
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await kopf.run_tasks(tasks, ignored=Everything())
+        """Watch until *stop* is set, anew whenever kopf gives up: it does after an expired continue token, and after any other 4xx."""
+        pauses, said = iter(Backoffs()), ""
+        while not stop.is_set():
+            self._blind.clear()
+            began = self._monotonic()
+            try:
+                await self._watch_once(stop)
+            except Exception as error:  # noqa: BLE001 # whatever ended kopf's tasks, only a new watch shows what happens
+                if (problem := str(error) or type(error).__name__) != said:
+                    logger.warning("watch begun anew", extra={"error": problem})
+                    said = problem
+                self._trouble.set()
+                if self._monotonic() - began > CALM_SECONDS:
+                    pauses, said = iter(Backoffs()), ""
+                await _wait(stop, next(pauses))
+
+    async def _watch_once(self, stop: asyncio.Event) -> None:
+        """Watch until *stop* is set or the watch is blind. Raises when a watcher fails for good."""
+        end = asyncio.Event()
+        ending = asyncio.create_task(_set_after(end, stop, self._blind))
+        try:
+            tasks = await kopf.spawn_tasks(
+                registry=self._registry(),
+                settings=_kopf_settings(self._inactivity_seconds),
+                standalone=True,
+                clusterwide=True,
+                stop_flag=end,
+            )
+            for number in (signal.SIGTERM, signal.SIGINT):
+                # kopf has just taken them: take them back.
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            await kopf.run_tasks(tasks, ignored=Everything())
+        finally:
+            ending.cancel()
+
+    async def _ask(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        """Send a request of kopf's; take note of trouble, and let the API server ask for no longer pause than we grant."""
+        query = request.url.query
+        is_watch = "watch" in query
+        if self.has_synced and not is_watch and "limit" in query and "continue" not in query:
+            self._trouble.set()
+        try:
+            async with asyncio.timeout(WATCH_ANSWER_SECONDS if is_watch else None):
+                response = await handler(request)
+        except (aiohttp.ClientError, TimeoutError):
+            self._trouble.set()
+            raise
+        if response.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+            # kopf would obey any Retry-After, and dies of one that is a date.
+            self._trouble.set()
+            after = response.headers.get("Retry-After", "")
+            response.close()
+            await asyncio.sleep(min(float(after[:9]), LONGEST_HEEDED_SECONDS) if after.isdecimal() else 0.0)
+            raise aiohttp.ClientConnectionError(f"HTTP {response.status}")
+        return response
 
     async def relist(self) -> None:
-        """Find what the watch lost, now and then, until cancelled: kopf loses deletions whenever its watch is answered with 410."""
+        """Find what the watch lost, now and then and after trouble, until cancelled: kopf loses deletions whenever its watch is answered with 410."""
         self.last_relist = self._monotonic()
+        pauses, said = iter(Backoffs()), ""
         while True:
+            self._trouble.clear()
             try:
                 listed = {(kind, key, version.uid) for kind in Kind for key, version in (await self._relist_kind(kind)).items()}
             except OutsideError as error:
-                logger.warning("re-list failed", extra={"error": error.message, "reason": error.reason})
-            else:
-                if not self.has_synced:
-                    self._awaited = listed
+                if error.message != said:
+                    logger.warning("re-list failed", extra={"error": error.message, "reason": error.reason})
+                    said = error.message
+                self.last_relist = self._monotonic()
+                await asyncio.sleep(next(pauses))
+                continue
+            if not self.has_synced:
+                self._awaited = listed
             self.last_relist = self._monotonic()
+            pauses, said = iter(Backoffs()), ""
+            await asyncio.sleep(min(RELIST_FLOOR_SECONDS, self._relist_seconds) * random.uniform(0.8, 1.0))
             pause = self._relist_seconds if self.has_synced else min(self._relist_seconds, FIRST_RELISTS_SECONDS)
-            await asyncio.sleep(pause * random.uniform(0.8, 1.0))
+            await _wait(self._trouble, max(0.0, (pause - RELIST_FLOOR_SECONDS) * random.uniform(0.8, 1.0)))
 
     async def _relist_kind(self, kind: Kind) -> Mapping[Key, Version]:
         """Drop what was known before the list was read and is not in it, read what the watch does not tell; return what is listed."""
@@ -158,6 +265,8 @@ class Edge:
         untold = {key: version for key, version in listed.items() if version != now.get(key) and now.get(key) == before.get(key)}
         restored = [key for key, version in untold.items() if (known := before.get(key)) is not None and version.is_older_than(known)]
         late = [key for key, version in untold.items() if self._unseen.get((kind, key)) == version]
+        if restored or (late and self.has_synced):
+            self._blind.set()
         self._unseen = {place: version for place, version in self._unseen.items() if place[0] is not kind}
         self._unseen |= {(kind, key): version for key, version in untold.items()}
         return [*dict.fromkeys((*restored, *late))][:LOST_READS]
@@ -177,7 +286,7 @@ class Edge:
 
         @kopf.on.login(registry=registry)
         async def log_in(**_: Any) -> kopf.AiohttpSession:
-            return kopf.AiohttpSession(server=self._source.server, aiohttp_session=self._source.new_session())
+            return kopf.AiohttpSession(server=self._source.server, aiohttp_session=self._source.new_session(self._ask))
 
         @kopf.on.event(GROUP, VERSION, Kind.PIPELINES.value, registry=registry)
         async def see_pipeline(event: Any, **_: Any) -> None:
@@ -206,10 +315,7 @@ FIRST_RELISTS_SECONDS: Final = 5.0
 LOST_READS: Final = 200
 """Objects of a kind that one re-list reads anew at most: a watch that comes back tells the rest. Source: chosen."""
 
-INACTIVITY_SECONDS: Final = 70.0
-"""How long a silent watch is trusted: the API server sends a bookmark every 60 s. Source: kopf's default, kept on purpose."""
-
-REQUEST_SECONDS: Final = 60.0
+REQUEST_SECONDS: Final = 20.0
 """The longest that one page of a first list may take; kopf's own is 300 s. Source: chosen."""
 
 
@@ -223,13 +329,13 @@ LOGGERS: Final[Mapping[str, int]] = {
 """The least that kopf's loggers say: else one ERROR line per kind and retry of an outage, and one INFO line per event and login."""
 
 
-def _kopf_settings() -> kopf.OperatorSettings:
+def _kopf_settings(inactivity_seconds: float) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     # Scanning asks for CRDs and namespaces, which need rights, and logs an error every few seconds for ever without.
     settings.scanning.disabled = True
     settings.networking.error_backoffs = Backoffs()
     settings.networking.request_timeout = REQUEST_SECONDS
-    settings.watching.inactivity_timeout = INACTIVITY_SECONDS
+    settings.watching.inactivity_timeout = inactivity_seconds
     # Both or neither: 10,000 objects then need a quarter of the memory, for one chunk of bodies lives at a time.
     settings.watching.chunk_size = 200
     settings.queueing.idle_timeout = 0.05

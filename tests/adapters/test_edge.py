@@ -22,7 +22,7 @@ from dataflow_operator.adapters.kubernetes.events import Events
 from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
 from dataflow_operator.controller.ports import Key, Version
-from dataflow_operator.edge import Edge, Kind, Source
+from dataflow_operator.edge import INACTIVITY_SECONDS, Edge, Kind, Source
 
 if TYPE_CHECKING:
     from dataflow_operator.domain.pipeline.model import Pipeline
@@ -75,9 +75,16 @@ class Rows:
 
 
 @asynccontextmanager
-async def watching(server: ApiServer, sink: Rows, *, relist_seconds: float = 300.0) -> AsyncGenerator[Edge, None]:
+async def watching(
+    server: ApiServer,
+    sink: Rows,
+    *,
+    relist_seconds: float = 300.0,
+    kubeconfig: Path | None = None,
+    inactivity_seconds: float = INACTIVITY_SECONDS,
+) -> AsyncGenerator[Edge, None]:
     """An edge that watches as the operator's own user."""
-    access = from_kubeconfig(server.kubeconfig(User.OPERATOR))
+    access = from_kubeconfig(kubeconfig or server.kubeconfig(User.OPERATOR))
     api = Api(access.server, access.session())
     store = Store(api, Events(api, monotonic=time.monotonic, dropped=lambda: None))
     source = Source(
@@ -89,7 +96,8 @@ async def watching(server: ApiServer, sink: Rows, *, relist_seconds: float = 300
         read_pipeline=store.read_pipeline,
         read_run=store.read_run,
     )
-    edge, stop = Edge(source=source, sink=sink, relist_seconds=relist_seconds, monotonic=time.monotonic), asyncio.Event()
+    edge = Edge(source=source, sink=sink, relist_seconds=relist_seconds, monotonic=time.monotonic, inactivity_seconds=inactivity_seconds)
+    stop = asyncio.Event()
     watch, relist = asyncio.create_task(edge.watch(stop)), asyncio.create_task(edge.relist())
     try:
         yield edge

@@ -63,7 +63,7 @@ class Town:
 def lived(story: Callable[[Town, Feed], Awaitable[None]]) -> Town:
     town = Town()
 
-    def no_session() -> aiohttp.ClientSession:
+    def no_session(_middleware: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         raise AssertionError("nothing here speaks HTTP")
 
     def nothing(_raw: Mapping[str, object]) -> Pipeline:

@@ -18,15 +18,27 @@ LATE: Final = 0.2
 """Share of callbacks that a loop out of order runs a turn late. Source: chosen; more hides orders that need two in a row."""
 
 
+LONGEST_TURNS: Final = 2_000_000
+"""Turns that a loop may make: a hundred times what a life needs. One that spins without time passing is a finding, and no hang."""
+
+
+class TurnsError(Exception):
+    """A loop spins."""
+
+
 class _Skip:
     """Stands where a loop has its selector, and lets the time pass at once."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.turns = 0
+        self.longest = LONGEST_TURNS
 
     def select(self, timeout: float | None) -> tuple[()]:
         self.turns += 1
+        if self.turns > self.longest:
+            self.longest *= 2  # the loop is still needed to end what is under way
+            raise TurnsError(f"{self.turns} turns, {self.now:.0f} s")
         if timeout is None:
             raise AssertionError("everybody waits for ever")
         self.now += timeout

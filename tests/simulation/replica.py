@@ -316,7 +316,7 @@ class SpinsError(Exception):
     """A pass was made too often."""
 
 
-def _no_session() -> aiohttp.ClientSession:
+def _no_session(_middleware: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
     raise AssertionError("nothing here speaks HTTP")
 
 

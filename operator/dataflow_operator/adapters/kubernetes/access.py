@@ -47,10 +47,10 @@ class Access:
     """A file whose content is the token now."""
     token_every_seconds: float = TOKEN_EVERY_SECONDS
 
-    def session(self) -> aiohttp.ClientSession:
-        """Return a session of its own: kopf closes the one it is given."""
+    def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+        """Return a session of its own, with *middlewares* around every request: kopf closes the one it is given."""
         return aiohttp.ClientSession(
-            middlewares=(Bearer(token=self.token, path=self.token_file, every_seconds=self.token_every_seconds),),
+            middlewares=(*middlewares, Bearer(token=self.token, path=self.token_file, every_seconds=self.token_every_seconds)),
             read_bufsize=BUFFER_BYTES,
             connector=aiohttp.TCPConnector(ssl=self.tls or False, limit=CONNECTIONS),
         )

@@ -243,7 +243,8 @@ def _stray(seen: Observation, spec: PipelineSpec, ledger: Ledger, job: Job) -> E
         revision=seen.pipeline.status.started_revision,
         cause=Cause.RECOVERY,
         sealed=True,
-        run_uid=owner.run_uid if owner else None,
+        # A run object that is not there was not deleted by a person: what forgot the entry may have forgotten the run.
+        run_uid=owner.run_uid if owner and any(run.uid == owner.run_uid for run in seen.runs) else None,
     )
     entry = _reopened(entry, job, seen)
     others = any(known.is_open and known.stop is None for known in ledger)
