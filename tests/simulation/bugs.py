@@ -19,8 +19,9 @@ from dataflow_operator.domain.ledger import Entry, Knowledge, StopMode, followed
 from dataflow_operator.domain.pipeline import decide as decisions
 from dataflow_operator.domain.pipeline import learn
 from dataflow_operator.domain.pipeline.observation import Observation
-from dataflow_operator.domain.pipeline.plan import Launch, RemoveFinalizer, StopJob
+from dataflow_operator.domain.pipeline.plan import SOON, Launch, RemoveFinalizer, StopJob
 from dataflow_operator.domain.pipeline.policies import finish, keep, start
+from dataflow_operator.domain.pipeline.policies import launch as launching
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 Patch = pytest.MonkeyPatch
@@ -292,6 +293,16 @@ def falling_marks(patch: Patch) -> None:
     patch.setattr(learn, "_marked", anew)
 
 
+def no_pause(patch: Patch) -> None:
+    """A failed attempt is followed by the next at once."""
+    patch.setattr(launching, "retry_in", lambda _world, _entry: SOON)
+
+
+def forgotten_failures(patch: Patch) -> None:
+    """Every pause is the first, as if a restart had lost the count."""
+    patch.setattr(launching, "failures_in_a_row", lambda _entry, _stable: 1)
+
+
 BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     no_claim,
     no_settle,
@@ -318,5 +329,7 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     early_rest,
     any_attempt_is_ours,
     falling_marks,
+    no_pause,
+    forgotten_failures,
 )
 """Each takes one rule of the protocol away."""

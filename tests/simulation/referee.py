@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from tests.simulation.outside import Cloud, Made
@@ -15,7 +16,7 @@ from typing_extensions import override
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.job import JobId, JobState, PipelineType
-from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Knowledge, Result, StopMode, Strategy, entry_of
+from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Knowledge, Result, StopMode, Strategy, entry_of, failures_in_a_row
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec
 from dataflow_operator.domain.run import Run
 
@@ -225,13 +226,15 @@ class Referee:
         if entry.stop is None and kept.stop is not None and not any(self._reasons(pipeline, kept)):
             self.find(Harm.COSTLY, "G6", f"entry {kept.number} is marked without a reason: {kept.stop_reason}")
         numbers = {attempt.number for attempt in entry.attempts}
-        for attempt in kept.attempts:
+        for place, attempt in enumerate(kept.attempts):
             if attempt.number in numbers or attempt.claim.nonce.startswith("found-"):
                 continue
             if not kept.may_launch or any(other.is_open for other in kept.attempts if other is not attempt):
                 self.find(Harm.DUPLICATE, "G1", f"entry {entry.number} claims attempt {attempt.number} and must not")
             if any(attempt.number <= number for number in numbers):
                 self.find(Harm.DUPLICATE, "G1", f"attempt number {entry.number}/{attempt.number} is no news")
+            if attempt.claim.time < _earliest_after(pipeline, replace(kept, attempts=kept.attempts[:place])):
+                self.find(Harm.DUPLICATE, "G1", f"attempt {entry.number}/{attempt.number} is claimed before the pause of its retry is over")
 
     def _told_truly(self, entry: Entry) -> None:
         """What an attempt says of its job is what the job is."""
@@ -315,6 +318,15 @@ class Referee:
             and made.order.ownership.pipeline_uid == pipeline_uid
             and (made.id in known or (entry.run_uid is not None and made.order.ownership.run_uid == entry.run_uid))
         ]
+
+
+def _earliest_after(pipeline: Pipeline, entry: Entry) -> datetime:
+    """Return when the next attempt may be claimed at the earliest: by the record alone, so that no restart shortens a pause."""
+    last = entry.last_attempt
+    if last is None or last.end_time is None or last.end is JobState.UPDATED:
+        return datetime.min.replace(tzinfo=UTC)
+    policy = spec_of(pipeline).retry_policy
+    return last.end_time + policy.interval_after(failures_in_a_row(entry, policy.stable))
 
 
 def _brief(entry: Entry) -> str:

@@ -37,17 +37,21 @@ def draw_new_runs(world: World) -> Choice | None:
             continue
         spec = spec_of_asked(world, run) if entry.asked else resolved(world.spec, {})
         if spec is None:
-            return Choice(world=world, effect=LookAtRun(name=run.rerun_of or run.name), unreported=True)
+            name = run.rerun_of or run.name
+            look = world.seen.memory.runs.get(name)
+            if look is None or not world.seen.is_fresh(look.at, world.seen.limits.look_again):
+                return Choice(world=world, effect=LookAtRun(name=name), unreported=True)
+            return _moved_on(world, entry, f"run {name}, which it repeats, is gone")
         if digest_of(spec) != entry.digest:
-            return _moved_on(world, entry)
+            return _moved_on(world, entry, "the spec moved on before the run began")
         drawn = replace(picture_of(world.seen, world.spec, world.ledger, entry, run, None), resolved_spec=spec)
         return Choice(world=world, effect=draw_effect(run, drawn), unreported=True)
     return None
 
 
-def _moved_on(world: World, entry: Entry) -> Choice:
-    """The spec changed before the run had its own: it never launches. A batch pipeline's memory goes back to what it last ran."""
-    over = replace(entry.marked(StopMode.CANCEL, "the spec moved on before the run began", world.seen.now), sealed=True)
+def _moved_on(world: World, entry: Entry, why: str) -> Choice:
+    """What the run was to run changed or went before the run had its own: it never launches. A batch pipeline's memory goes back to what it last ran."""
+    over = replace(entry.marked(StopMode.CANCEL, why, world.seen.now), sealed=True)
     status, last = world.status, world.status.last_run
     if world.spec.is_batch and entry.cause is Cause.CHANGE:
         status = replace(status, started_digest=last.digest if last is not None else None)
