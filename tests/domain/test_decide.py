@@ -375,6 +375,18 @@ def test_a_stale_hand_does_not_refuse_a_run_that_was_drawn_from_an_entry() -> No
     assert not isinstance(decide(a_world(BATCH, runs=(run,), started=BATCH)).effect, DrawRun)
 
 
+def test_a_rerun_whose_base_went_before_it_was_drawn_is_sealed_and_reads_it_no_more() -> None:
+    asked = an_entry(1, asked=True, cause=Cause.ROLLBACK)
+    rerun = a_run(asked, drawn=False, rerun_of="orders-0")
+    unread = a_world(entries=(asked,), runs=(rerun,), memory=Memory())
+    assert decide(unread).effect == LookAtRun(name="orders-0")
+    plan = decide(a_world(entries=(asked,), runs=(rerun,), memory=Memory(runs={"orders-0": RunLook(run=None, at=999.0)})))
+    assert plan.effect is None
+    (kept,) = plan.status.ledger
+    assert kept.sealed
+    assert kept.stop_reason == "run orders-0, which it was to repeat, went before it began"
+
+
 def test_a_stream_in_a_state_that_is_not_known_is_drained_not_cancelled() -> None:
     entry = an_entry(1, an_attempt(), stop=StopMode.DRAIN)
     plan = decide(a_world(entries=(entry,), jobs=(a_job(of=entry, state=JobState.UNKNOWN),)))

@@ -37,21 +37,26 @@ def draw_new_runs(world: World) -> Choice | None:
             continue
         spec = spec_of_asked(world, run) if entry.asked else resolved(world.spec, {})
         if spec is None:
-            name = run.rerun_of or run.name
-            look = world.seen.memory.runs.get(name)
-            if look is None or not world.seen.is_fresh(look.at, world.seen.limits.look_again):
-                return Choice(world=world, effect=LookAtRun(name=name), unreported=True)
-            return _moved_on(world, entry, f"run {name}, which it repeats, is gone")
+            return _without_a_base(world, entry, run.rerun_of or run.name)
         if digest_of(spec) != entry.digest:
-            return _moved_on(world, entry, "the spec moved on before the run began")
+            return _never(world, entry, "the spec moved on before the run began")
         drawn = replace(picture_of(world.seen, world.spec, world.ledger, entry, run, None), resolved_spec=spec)
         return Choice(world=world, effect=draw_effect(run, drawn), unreported=True)
     return None
 
 
-def _moved_on(world: World, entry: Entry, why: str) -> Choice:
-    """What the run was to run changed or went before the run had its own: it never launches. A batch pipeline's memory goes back to what it last ran."""
-    over = replace(entry.marked(StopMode.CANCEL, why, world.seen.now), sealed=True)
+def _without_a_base(world: World, entry: Entry, base: str) -> Choice:
+    """The run that is to be repeated is read; where a fresh read finds nothing to repeat, what was to repeat it never launches."""
+    seen = world.seen
+    look = seen.memory.runs.get(base)
+    if look is None or not seen.is_fresh(look.at, seen.limits.look_again):
+        return Choice(world=world, effect=LookAtRun(name=base), unreported=True)
+    return _never(world, entry, f"run {base}, which it was to repeat, went before it began")
+
+
+def _never(world: World, entry: Entry, reason: str) -> Choice:
+    """The run never had a spec of its own, and never launches. A batch pipeline's memory goes back to what it last ran."""
+    over = replace(entry.marked(StopMode.CANCEL, reason, world.seen.now), sealed=True)
     status, last = world.status, world.status.last_run
     if world.spec.is_batch and entry.cause is Cause.CHANGE:
         status = replace(status, started_digest=last.digest if last is not None else None)
