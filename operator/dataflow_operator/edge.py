@@ -206,7 +206,7 @@ class Edge:
         """Send a request of kopf's; take note of trouble, and let the API server ask for no longer pause than we grant."""
         query = request.url.query
         is_watch = "watch" in query
-        if self.has_synced and not is_watch and "limit" in query and "continue" not in query:
+        if not is_watch and "limit" in query and "continue" not in query and self.has_synced:
             self._trouble.set()
         try:
             async with asyncio.timeout(WATCH_ANSWER_SECONDS if is_watch else None):

@@ -40,16 +40,9 @@ class Cache:
         return tuple(run for runs in self._runs.values() for run in runs.values())
 
     def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> bool:
-        """Take a pipeline as seen; return whether it was news.
-
-        A read that began when *instead_of* was known, and is older, tells of an API server that was restored: it counts.
-        """
+        """Take a pipeline as seen, perhaps by a read that began when version *instead_of* was known; return whether it was news."""
         key = Key(pipeline.namespace, pipeline.name)
-        known = self._pipelines.get(key)
-        if known is not None and instead_of == known.resource_version != pipeline.resource_version:
-            self._pipelines[key] = pipeline
-            return True
-        if known is not None and known.uid == pipeline.uid and not _is_newer(pipeline.resource_version, known.resource_version):
+        if not _is_news(pipeline, self._pipelines.get(key), instead_of):
             return False
         self._pipelines[key] = pipeline
         return True
@@ -57,11 +50,7 @@ class Cache:
     def put_run(self, run: Run, *, instead_of: str | None = None) -> bool:
         """Take a run as seen; return whether it was news. *instead_of* as for a pipeline."""
         runs = self._runs[Key(run.namespace, run.pipeline)]
-        known = runs.get(run.name)
-        if known is not None and instead_of == known.resource_version != run.resource_version:
-            runs[run.name] = run
-            return True
-        if known is not None and known.uid == run.uid and not _is_newer(run.resource_version, known.resource_version):
+        if not _is_news(run, runs.get(run.name), instead_of):
             return False
         runs[run.name] = run
         return True
@@ -83,6 +72,18 @@ class Cache:
                     del self._runs[key]
                 return key
         return None
+
+
+def _is_news(row: Pipeline | Run, known: Pipeline | Run | None, instead_of: str | None) -> bool:
+    """Whether *row* takes the place of what is *known*: another object, a newer version, or what was read instead of that very version.
+
+    A read that began when a version was known, and is older, tells of an API server that was restored: it counts.
+    """
+    if known is None or known.uid != row.uid:
+        return True
+    if instead_of == known.resource_version:
+        return row.resource_version != known.resource_version
+    return _is_newer(row.resource_version, known.resource_version)
 
 
 def _is_newer(version: str, known: str) -> bool:

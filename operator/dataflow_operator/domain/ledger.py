@@ -193,6 +193,10 @@ class Entry:
         """Whether a job of this run is being cancelled because the attempt has failed already."""
         return any(attempt.is_open and attempt.failure is not None for attempt in self.attempts)
 
+    def ends(self, attempt: Attempt) -> bool:
+        """Whether the job of *attempt*, one of this run's, is to be stopped: the run is marked, or the attempt has failed already."""
+        return self.stop is not None or attempt.failure is not None
+
     @property
     def may_launch(self) -> bool:
         """Whether this run may make another attempt once its turn comes."""

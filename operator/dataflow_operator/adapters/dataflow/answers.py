@@ -140,15 +140,7 @@ _READS: Final = (
 )
 """Rows of every read that come before what is said of a 404."""
 
-_READS_AFTER: Final = (
-    Row(
-        codes=(StatusCode.PERMISSION_DENIED,),
-        meaning=Meaning.REFUSED,
-        blames_caller=True,
-        why="The caller may not read here, or the API is switched off in the project: somebody has to allow it.",
-        source="google.rpc.Code; text of a project without the API from a recorded answer in cloud-custodian",
-    ),
-    Row(codes=_BAD, meaning=Meaning.REFUSED, why="The question is wrong, and stays so.", source="google.rpc.Code"),
+_REPEATABLE: Final = (
     _DEAD_CREDENTIAL,
     _OVER_QUOTA,
     _NEVER_SENT,
@@ -160,6 +152,19 @@ _READS_AFTER: Final = (
         source="google.rpc.Code",
     ),
     Row(meaning=Meaning.UNAVAILABLE, why="Anything else (500, 503, a lost connection): a read can be repeated.", source="google.rpc.Code"),
+)
+"""What is left of the answers to a call that changes nothing once all refusals are told."""
+
+_READS_AFTER: Final = (
+    Row(
+        codes=(StatusCode.PERMISSION_DENIED,),
+        meaning=Meaning.REFUSED,
+        blames_caller=True,
+        why="The caller may not read here, or the API is switched off in the project: somebody has to allow it.",
+        source="google.rpc.Code; text of a project without the API from a recorded answer in cloud-custodian",
+    ),
+    Row(codes=_BAD, meaning=Meaning.REFUSED, why="The question is wrong, and stays so.", source="google.rpc.Code"),
+    *_REPEATABLE,
 )
 
 LISTS: Final = (
@@ -360,6 +365,6 @@ DRY_RUNS: Final = (
         source="hashicorp/terraform-provider-google#14290, #14679",
     ),
     _REQUEST_TOO_LARGE,
-    *_READS_AFTER[2:],
+    *_REPEATABLE,
 )
 """A launch that is only tried out: it changes nothing, so all that is not refused can be repeated."""

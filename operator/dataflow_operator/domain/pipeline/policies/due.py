@@ -83,7 +83,7 @@ def _changes(world: World, entry: Entry) -> Iterator[timedelta]:
         if len(world.ledger) > 1 and attempt.is_running and attempt.start_time:
             yield attempt.start_time + world.spec.retry_policy.stable - world.seen.now
         call = world.seen.memory.stops.get(attempt.job_id) if attempt.job_id else None
-        if attempt.is_open and (entry.stop is not None or attempt.failure is not None) and call is not None:
+        if attempt.is_open and entry.ends(attempt) and call is not None:
             yield _left(world.seen, call.at, pause_after(world, call))
 
 

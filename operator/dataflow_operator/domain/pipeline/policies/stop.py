@@ -19,8 +19,7 @@ def stop_what_is_marked(world: World) -> Choice | None:
         if entry.stop is StopMode.ORPHAN:
             continue
         for attempt in entry.attempts:
-            is_wanted = entry.stop is None and attempt.failure is None
-            if is_wanted or not attempt.may_be_stopped or attempt.job_id is None:
+            if not entry.ends(attempt) or not attempt.may_be_stopped or attempt.job_id is None:
                 continue
             job = job_of(world.seen, attempt.job_id)
             if job is not None and (call := _call_for(world, entry, attempt, job)) is not None:
