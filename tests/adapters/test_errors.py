@@ -251,15 +251,6 @@ async def test_a_launch_is_ambiguous_if_the_connection_is_reset_after_it_was_sen
     await eventually_async(has_job, seconds=20)
 
 
-async def test_a_launch_that_finds_no_connection_has_launched_nothing() -> None:
-    channel = insecure_channel("127.0.0.1:1")
-    calls = Calls(clients=clients_on(channel), caller=Nobody(launch_life=LIFE), launch_seconds=5.0)
-    with pytest.raises(UnavailableError) as caught:
-        await calls.launch(an_order())
-    assert caught.value.reason is Reason.CONNECTION_LOST
-    await channel.close(None)
-
-
 async def test_a_launch_that_is_too_large_to_be_sent_is_refused_and_one_whose_answer_is_too_large_is_ambiguous(door: Door) -> None:
     large = replace(STREAM, parameters={**STREAM.parameters, "simulate.message": "x" * 10_000})
     for option, error in (("send", RefusedError), ("receive", AmbiguousError)):

@@ -204,18 +204,22 @@ def ambiguous_is_refused(patch: Patch) -> None:
     patch.setattr(Reconciler, "_launch", certain)
 
 
-class _Certain:
-    """A Dataflow whose every failure is taken for a no."""
+class _Around:
+    """Something of the outside, with one of its answers taken otherwise than it is meant."""
 
-    def __init__(self, dataflow: Any) -> None:
-        self._dataflow = dataflow
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._dataflow, name)
+        return getattr(self._inner, name)
+
+
+class _Certain(_Around):
+    """A Dataflow whose every failure is taken for a no."""
 
     async def launch(self, order: Launch) -> Any:
         try:
-            return await self._dataflow.launch(order)
+            return await self._inner.launch(order)
         except AmbiguousError as error:
             raise UnavailableError(error.reason, error.message) from error
 
@@ -250,18 +254,12 @@ def lost_write_believed(patch: Patch) -> None:
     patch.setattr(Reconciler, "_report", hopeful)
 
 
-class _Hopeful:
+class _Hopeful(_Around):
     """A store whose lost answers are taken for good ones."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     async def write_status(self, pipeline: Any, status: Any) -> Any:
         try:
-            return await self._store.write_status(pipeline, status)
+            return await self._inner.write_status(pipeline, status)
         except AmbiguousError:
             return replace(pipeline, status=status)
 

@@ -97,25 +97,35 @@ class Life:
         self.replicas = [self._replica(number) for number in range(replicas or self.chance.choice(REPLICAS))]
 
     def run(self) -> Ending:
-        """Live it."""
+        """Live it; log nothing of it."""
         random.seed(self.seed)
+        logging.disable(logging.CRITICAL)
+        # Lives are short and make much: collecting within them costs a tenth of the time and frees nothing.
+        gc.disable()
         try:
             self.loop.run_until_complete(self._bounded())
         finally:
             for replica in self.replicas:
                 replica.stop()
             _end_tasks(self.loop)
+            gc.enable()
+            logging.disable(logging.NOTSET)
         return Ending(
             seed=self.seed,
             findings=tuple(self.referee.findings),
             faults=self.trouble.tally,
             turns=self.loop.turns,
             launches=self.cloud.launches,
-            passes=sum(replica.passes.count for replica in self.replicas),
+            passes=self.passes,
             seconds=self.loop.time(),
             digest=self.story.digest() if self.story.is_kept else "",
             lines=tuple(self.story.lines),
         )
+
+    @property
+    def passes(self) -> int:
+        """Passes of all replicas so far."""
+        return sum(replica.passes.count for replica in self.replicas)
 
     async def live(self) -> None:
         """Let owners act and things go wrong."""
@@ -180,7 +190,7 @@ class Life:
             self.referee.find(Harm.STUCK, "G5", "the life does not end")
 
     def _traces(self) -> tuple[int, int, int]:
-        return self.server.writes, self.cloud.launches, sum(replica.passes.count for replica in self.replicas)
+        return self.server.writes, self.cloud.launches, self.passes
 
     async def _troubles(self) -> None:
         """Let clocks step and whole services be away."""
@@ -233,12 +243,5 @@ def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def live(seed: int, *, is_told: bool = False) -> Ending:
-    """Live one life; log nothing of it."""
-    logging.disable(logging.CRITICAL)
-    # Lives are short and make much: collecting within them costs a tenth of the time and frees nothing.
-    gc.disable()
-    try:
-        return Life(seed, is_told=is_told).run()
-    finally:
-        gc.enable()
-        logging.disable(logging.NOTSET)
+    """Live one life."""
+    return Life(seed, is_told=is_told).run()

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 from tests.simulation.faults import Fault, NoTrouble, OneDeath
 from tests.simulation.life import Ending, Life
 from tests.simulation.scenarios import SCENARIOS, Scenario
 
 SEED = 5
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def _calls_of(scenario: Scenario) -> list[str]:
