@@ -124,7 +124,9 @@ def test_the_next_effect_is(world: Observation, effect: type[object] | None) -> 
     ],
 )
 def test_a_job_is_asked_to_stop_as_its_state_allows(state: JobState, policy: StopMode, mode: StopMode | None) -> None:
-    world = a_world(a_spec(suspend=True, stop_policy=policy), entries=(RUNS,), jobs=(a_job(state=state, of=RUNS),))
+    has_begun = state not in {JobState.QUEUED, JobState.PENDING}
+    known = RUNS if has_begun else an_entry(1, replace(an_attempt(state=state), start_time=None))
+    world = a_world(a_spec(suspend=True, stop_policy=policy), entries=(known,), jobs=(a_job(state=state, of=known),))
     effect = decide(world).effect
     assert (effect.mode if isinstance(effect, StopJob) else None) == mode
 
@@ -385,6 +387,21 @@ def test_a_rerun_whose_base_went_before_it_was_drawn_is_sealed_and_reads_it_no_m
     (kept,) = plan.status.ledger
     assert kept.sealed
     assert kept.stop_reason == "run orders-0, which it was to repeat, went before it began"
+
+
+def test_a_stream_that_is_on_record_as_running_is_drained_whatever_an_old_list_says() -> None:
+    running = an_entry(1, an_attempt(), stop=StopMode.DRAIN)
+    world = a_world(entries=(running,), jobs=(a_job(state=JobState.PENDING, of=running),))
+    assert decide(world).effect == StopJob(job_id=JobId("j1"), mode=StopMode.DRAIN)
+
+
+@pytest.mark.parametrize(("read", "word"), [(JobState.CANCELLED, Reason.SUSPENDED), (JobState.UPDATED, Reason.CANCELLING)])
+def test_an_end_that_was_read_since_is_believed_over_the_list_but_for_an_update(read: JobState, word: Reason) -> None:
+    old = an_entry(1, an_attempt())
+    memory = Memory(jobs={JobId("j1"): JobLook(job=a_job(state=read, of=old), at=999.5)})
+    spec = replace(STREAM, suspend=True)
+    plan = decide(a_world(spec, run_number=1, started=STREAM, jobs=(a_job(of=old),), memory=memory))
+    assert next(told.reason for told in plan.status.conditions if told.type == "Ready") is word
 
 
 def test_a_stream_in_a_state_that_is_not_known_is_drained_not_cancelled() -> None:

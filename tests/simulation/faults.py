@@ -168,8 +168,8 @@ class Chances:
         self._ended = True
 
 
-class OneDeath:
-    """One crash, before or after one call, and nothing else."""
+class OneFault:
+    """One fault of one call, and nothing else."""
 
     def __init__(self, at: int, fault: Fault) -> None:
         self.tally: Counter[Fault] = Counter()
@@ -180,7 +180,7 @@ class OneDeath:
         self._fault = fault
 
     def of_call(self, name: str) -> Fault | None:
-        """Return the crash if this is its call."""
+        """Return the fault if this is its call."""
         if self._ended:
             return None
         self.calls.append(name)
@@ -199,7 +199,7 @@ class OneDeath:
         self._ended = True
 
 
-class NoTrouble(OneDeath):
+class NoTrouble(OneFault):
     """Nothing goes wrong."""
 
     def __init__(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry
 from dataflow_operator.domain.names import batch_job_name, run_name, stream_job_name
+from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.observation import Observation
@@ -68,9 +69,16 @@ def nothing_runs(world: World) -> bool:
         return False
     names = {stream_name(world)}
     return not any(
-        job.is_active and ((job.ownership and job.ownership.pipeline_uid == seen.pipeline.uid) or (job.is_unlabelled and job.name in names))
+        _may_run(seen, job)
+        and ((job.ownership and job.ownership.pipeline_uid == seen.pipeline.uid) or (job.is_unlabelled and job.name in names))
         for job in seen.jobs.jobs
     )
+
+
+def _may_run(seen: Observation, job: Job) -> bool:
+    """Whether a listed job is active; an end that was read since counts, but not that of an updated job: the list may lack its successor."""
+    newest = job_of(seen, job.id) or job
+    return job.is_active and (newest.is_active or newest.state is JobState.UPDATED)
 
 
 def job_name_of(world: World, entry: Entry, spec: ResolvedSpec) -> str:

@@ -29,7 +29,7 @@ def stop_what_is_marked(world: World) -> Choice | None:
 
 def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob | None:
     """Return how to ask *job* to stop now, or None while it is over, stopping as it should, or was asked a moment ago."""
-    has_begun = job.state.has_begun or (job.state is JobState.UNKNOWN and attempt.start_time is not None)
+    has_begun = job.state.has_begun or attempt.start_time is not None  # what is on record outlives a list that is behind
     drains = entry.stop is StopMode.DRAIN and attempt.failure is None and not world.spec.is_batch and has_begun
     mode = StopMode.DRAIN if drains else StopMode.CANCEL
     if job.state.is_terminal or (job.state is JobState.DRAINING and drains):
