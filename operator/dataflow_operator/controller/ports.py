@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -12,7 +12,7 @@ from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.notices import Notice
-from dataflow_operator.domain.pipeline.observation import JobsView
+from dataflow_operator.domain.pipeline.observation import JobsView, Progress
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun, Launch
 from dataflow_operator.domain.run import Run
 
@@ -131,6 +131,14 @@ class Dataflow(Protocol):
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
         """Read one job; None: the service does not know it."""
+        ...
+
+    async def update_in_place(self, place: Place, job_id: JobId, options: Mapping[str, int]) -> None:
+        """Change options of a running job. RefusedError: the job cannot change so; AmbiguousError, UnavailableError: ask again."""
+        ...
+
+    async def read_progress(self, place: Place, job_id: JobId, since: datetime) -> Progress:
+        """Read a running job's error messages from *since* on, and its metrics."""
         ...
 
     async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -101,6 +102,8 @@ class Job:
     state_time: datetime | None = None
     replaces: JobId | None = None
     replaced_by: JobId | None = None
+    options: Mapping[str, int] | None = None
+    """What can change while the job runs, by the names of `reach.IN_PLACE`; None: not shown."""
 
     @property
     def is_active(self) -> bool:

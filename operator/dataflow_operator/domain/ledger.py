@@ -6,8 +6,8 @@ Entries and attempts are values; each function returns a new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import is_
@@ -43,6 +43,8 @@ class Strategy(StrEnum):
     UPDATE = "Update"
     DRAIN = "Drain"
     CANCEL = "Cancel"
+    PARALLEL = "Parallel"
+    """Beside it for a while, under a name of its own; the old job is drained once the new one has earned its place."""
 
 
 class StopMode(StrEnum):
@@ -119,6 +121,8 @@ class Attempt:
     end_time: datetime | None = None
     end: End | JobState | None = None
     """None: open."""
+    options: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What the job was last told of what can change while it runs, by the names of `reach.IN_PLACE`."""
     failure: Failure | None = None
     """Why the attempt failed, or, while it is open, why its job is being cancelled."""
 
@@ -166,6 +170,10 @@ class Entry:
     """True: a person made the run object."""
     has_overrides: bool = False
     """True: a person's run with parameters of its own; it says nothing about the pipeline's success."""
+    repeats: str | None = None
+    """The run whose resolved spec this one, which the operator made, runs again: a rollback."""
+    stable: bool = False
+    """True: a job of this run has earned its place."""
     attempts: tuple[Attempt, ...] = ()
 
     @property

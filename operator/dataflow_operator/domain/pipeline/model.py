@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final, TypeAlias
 
 from dataflow_operator.domain.conditions import Condition
@@ -75,6 +76,32 @@ class Timeouts:
     """Present: a cancel that takes longer is forced, as soon as Dataflow lets it."""
 
 
+class DriftPolicy(StrEnum):
+    """What is done about a job that differs from its pipeline."""
+
+    CORRECT = "Correct"
+    REPORT = "Report"
+    IGNORE = "Ignore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One thing in which what runs differs from what is wanted, though nobody changed the wish."""
+
+    field: str
+    desired: str
+    observed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """A job that ran before its pipeline was there, and that the owner hands over."""
+
+    job_id: JobId | None = None
+    job_name: str | None = None
+    """Exactly one of the two is set."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSpec:
     """What the owner wrote, with the documented defaults applied where they decide anything."""
@@ -95,6 +122,12 @@ class PipelineSpec:
     timeouts: Timeouts = field(default_factory=Timeouts)
     strategy: Strategy = Strategy.UPDATE
     transform_name_mapping: Mapping[str, str] = field(default_factory=dict[str, str])
+    overlap: timedelta = timedelta(seconds=300)
+    """With Parallel: how long both jobs run, from the new one's start."""
+    rolls_back: bool = False
+    """Whether the last stable revision comes back when a new one fails."""
+    drift_policy: DriftPolicy = DriftPolicy.CORRECT
+    adopt: Adoption | None = None
     successful_runs_kept: int = 3
     failed_runs_kept: int = 5
 
@@ -156,6 +189,9 @@ class PipelineStatus:
     job_name: str | None = None
     job_state: str | None = None
     console_url: str | None = None
+    stable_run: str | None = None
+    """The newest run of the pipeline's own whose job has earned its place: what a rollback brings back."""
+    drift: tuple[Drift, ...] = ()
     last_run: LastRun | None = None
     last_handled_reconcile_at: str | None = None
 

@@ -120,6 +120,42 @@ class StopCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OptionsCall:
+    """The last call that changed options of a running job."""
+
+    options: Mapping[str, int]
+    at: float
+    """When it was made; as much later as the service asked to wait beyond the usual."""
+    refused: str | None = None
+    """What the service said instead of doing it."""
+    is_final: bool = False
+    """True: it says no for good, and is not asked again before the wish changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How a running job gets on, as its messages and metrics say."""
+
+    errors: int = 0
+    """Error messages since the time that was asked about."""
+    last_error: str = ""
+    elements: int | None = None
+    """Elements that all its steps have put out together; None: not told."""
+    watermark: float | None = None
+    """The data watermark that is furthest behind, in seconds since the epoch; None: not told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressLook:
+    """Two reads of a job's progress: the first one, and the newest."""
+
+    first: Progress
+    first_at: float
+    newest: Progress
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLook:
     """Whether the Kubernetes ServiceAccount that the pipeline names exists."""
 
@@ -145,6 +181,8 @@ class Memory:
     validations: Mapping[str, Validation] = field(default_factory=dict[str, Validation])
     """By the key that `policies.validation_key` makes."""
     stops: Mapping[JobId, StopCall] = field(default_factory=dict[JobId, StopCall])
+    options: Mapping[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
+    progress: Mapping[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     account: AccountLook | None = None
     hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()

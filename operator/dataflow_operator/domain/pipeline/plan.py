@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from dataflow_operator.domain.job import JobId, Ownership
@@ -84,6 +85,24 @@ class StopJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateInPlace:
+    """Change what can change while a job runs. Asking twice does no harm."""
+
+    job_id: JobId
+    options: Mapping[str, int]
+    """By the names of `reach.IN_PLACE`: only what is to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtProgress:
+    """Read how a running job gets on: its errors, and whether anything moves."""
+
+    job_id: JobId
+    since: datetime
+    """Errors before it do not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtJob:
     """Read one job."""
 
@@ -120,6 +139,8 @@ Effect: TypeAlias = (
     | Launch
     | Validate
     | StopJob
+    | UpdateInPlace
+    | LookAtProgress
     | LookAtJob
     | LookForReason
     | LookAtRun

@@ -10,25 +10,40 @@ from typing import Final
 
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.pipeline.model import BeamYamlTemplate, ClassicTemplate, FlexTemplate, PipelineSpec, ResolvedSpec, Template
+from dataflow_operator.domain.pipeline.reach import in_place
 
-FORM: Final = "v1"
-"""Version of the digest's form. A later form keeps the code of this one, so that the digest in an old status can be computed again."""
+FORM: Final = "v2"
+"""Version of the digest's form: v2 leaves out what changes in place. A later form keeps the code of this one, so that the digest in an old
+status can be computed again."""
+
+FIRST_FORM: Final = "v1"
 
 _LENGTH: Final = 40
 """Hex digits kept of the SHA-256: 160 bits, and short enough for a label value (63 characters)."""
 
 
-def digest_of(spec: PipelineSpec | ResolvedSpec) -> str:
+def digest_of(spec: PipelineSpec | ResolvedSpec, form: str = FORM) -> str:
     """Return the digest of what *spec* runs.
 
-    Batch: template and parameters. Streaming: environment and jobLabels, too. Key order, empty values and defaults do not count.
+    Batch: template and parameters. Streaming: jobLabels, too, and environment without what changes in place. Key order, empty values and
+    defaults do not count.
     """
     parts: list[tuple[str, Mapping[str, object]]] = [("template", _plain(spec.template)), ("parameters", spec.parameters)]
     if spec.type is PipelineType.STREAMING:
-        parts += [("environment", spec.environment), ("jobLabels", spec.job_labels)]
+        environment = (
+            spec.environment
+            if form == FIRST_FORM
+            else {name: value for name, value in spec.environment.items() if name not in in_place(spec)}
+        )
+        parts += [("environment", environment), ("jobLabels", spec.job_labels)]
     content = {name: {key: value for key, value in part.items() if value not in _EMPTY} for name, part in parts}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return f"{FORM}-{hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]}"
+    return f"{form}-{hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]}"
+
+
+def is_wanted(digest: str | None, spec: PipelineSpec | ResolvedSpec) -> bool:
+    """Whether *digest*, of whatever form, is that of *spec*."""
+    return digest is not None and digest == digest_of(spec, FIRST_FORM if digest.startswith(f"{FIRST_FORM}-") else FORM)
 
 
 _EMPTY: Final[tuple[object, ...]] = ("", (), {}, None)
