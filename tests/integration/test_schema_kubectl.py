@@ -111,9 +111,12 @@ REFUSED = {
             "must not have the keys 'true' and 'false': quote y, n, yes, no, on, off: YAML reads them as booleans\n"
         ),
     ),
-    "a field that is not supported yet": (
-        HEAD + "  driftPolicy: Report\n",
-        'The DataflowPipeline "orders" is invalid: spec.driftPolicy: Forbidden: `driftPolicy` is not supported yet: remove it\n',
+    "two jobs to adopt": (
+        HEAD + "  adopt: {jobName: orders, jobId: 2026-01-31_12_00_00-1}\n",
+        (
+            'The DataflowPipeline "orders" is invalid: spec.adopt: Invalid value: '
+            "`adopt` must have exactly one of `jobId` and `jobName`: add one, or remove the other\n"
+        ),
     ),
     "a type that does not exist": (
         HEAD.replace("Streaming", "Stream"),

@@ -30,6 +30,7 @@ ATTEMPT: Json = {
     "startTime": NOW,
     "endTime": NOW,
     "end": "Failed",
+    "options": {"maxWorkers": 10, "minWorkers": 2, "workerUtilizationPercent": 80},
     "failure": {"reason": "WorkerQuotaExceeded", "class": "Quota", "message": "x" * 2048, "retryable": True},
 }
 
@@ -65,6 +66,8 @@ PIPELINE: Json = {
             "stopTime": NOW,
             "asked": True,
             "hasOverrides": True,
+            "repeats": "orders-5",
+            "stable": True,
             "result": "Stopped",
             "attempts": [ATTEMPT],
         },
@@ -75,6 +78,7 @@ PIPELINE: Json = {
     "jobName": "orders",
     "jobState": "JOB_STATE_RUNNING",
     "consoleURL": "https://console.cloud.google.com/dataflow/jobs/europe-west1/2026-01-31_12_00_00-1?project=acme-prod",
+    "stableRun": "orders-6",
     "drift": [{"field": "maxWorkers", "desired": "10", "observed": "4"}],
     "lastRun": {"name": "orders-5", "result": "Succeeded", "startTime": NOW, "completionTime": NOW, "number": 5},
     "lastHandledReconcileAt": "monday",

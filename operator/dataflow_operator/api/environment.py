@@ -102,6 +102,13 @@ class Environment(Wire):
         None,
         description="Workers that a stream keeps at least. Streaming only. Default: Dataflow's choice. Changed in place on a Streaming Engine job. Example: 2.",
     )
+    worker_utilization_percent: Annotated[int, Field(ge=10, le=90)] | None = Field(
+        None,
+        description=(
+            "How busy autoscaling aims to keep the workers' CPUs, in whole per cent from 10 to 90; fewer workers with more, shorter delays "
+            "with less. Streaming only. Default: Dataflow's own. Changed in place on a Streaming Engine job. Example: 80."
+        ),
+    )
     temp_location: Folder | None = Field(
         None, description="Folder for temporary files. Default: Dataflow's own bucket. Example: 'gs://acme-temp/orders'."
     )

@@ -12,6 +12,9 @@ ATTEMPTS_LIMIT = 32
 ENTRIES_LIMIT = 64
 """Runs of one pipeline that may be under way at once; more would bring the object near etcd's 1.5 MiB."""
 
+OPTIONS_LIMIT = 8
+"""Options of a running job that can be changed; Dataflow has fewer."""
+
 
 class Claim(Wire):
     """The record, written first, that an attempt is about to launch."""
@@ -43,6 +46,11 @@ class Attempt(Wire):
     start_time: Time | None = Field(None, description="When the attempt began.")
     end_time: Time | None = Field(None, description="When the attempt was over.")
     end: Word | None = Field(None, description="How the attempt ended.")
+    options: dict[str, Annotated[int, Field(ge=0)]] | None = Field(
+        None,
+        max_length=OPTIONS_LIMIT,
+        description="What the job was last told of the fields of environment that change while it runs, such as maxWorkers.",
+    )
     failure: Failure | None = Field(None, description="Why the attempt failed; absent if it did not.")
 
 
@@ -66,6 +74,8 @@ class Entry(Wire):
     stop_time: Time | None = Field(None, description="Since when the run is to stop.")
     asked: bool | None = Field(None, description="Whether a person asked for the run.")
     has_overrides: bool | None = Field(None, description="Whether the run has parameters of its own.")
+    repeats: Word | None = Field(None, description="Name of the run that this one, which the operator made, runs again: a rollback.")
+    stable: bool | None = Field(None, description="Whether a job of the run has earned its place.")
     result: Word | None = Field(None, description="How the run ended: Succeeded, Failed, Stopped, Replaced or Refused.")
     attempts: Attempts | None = Field(None, description="The run's attempts at launching a job, newest last.")
 

@@ -9,7 +9,7 @@ from .conditions import Conditions
 from .environment import Environment
 from .ledger import Ledger
 from .policies import DeletionPolicy, DriftPolicy, RetryPolicy, RunHistory, StopPolicy, Timeouts, UpdatePolicy
-from .rules import BY_TEMPLATE, BY_TYPE, CLASHES, JOB_NAME_STAYS, NOT_YET, PARAMETERS
+from .rules import BY_TEMPLATE, BY_TYPE, CLASHES, JOB_NAME_STAYS, PARAMETERS
 from .template import QUOTED_KEYS, SHORT_KEYS, Template
 from .wire import Count, Message, Reason, Rule, Time, Wire, Word, list_map, ruled
 
@@ -28,6 +28,16 @@ SERVICE_ACCOUNT = Rule(
 JOB_NAME = Rule(
     rule="self.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",
     message="`jobName` must be 1 to 63 lower-case letters, digits and dashes, beginning with a letter and not ending with a dash",
+)
+
+ADOPTED_ID = Rule(
+    rule="self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}_[0-9]{2}_[0-9]{2}-[0-9]{1,20}$')",
+    message="`adopt.jobId` must be the id of a Dataflow job, such as '2026-01-31_12_00_00-1234567890123456789' (a job's name belongs in `adopt.jobName`)",
+)
+
+ADOPTED_NAME = Rule(
+    rule="self.matches('^[a-z]([-a-z0-9]{0,254}[a-z0-9])?$')",
+    message="`adopt.jobName` must be 1 to 256 lower-case letters, digits and dashes, beginning with a letter and not ending with a dash",
 )
 
 LABEL_KEYS = Rule(
@@ -67,10 +77,30 @@ Parameters = Annotated[dict[str, Annotated[str, Field(max_length=16384)]], Field
 """Parameters of a template, byte for byte as they were written."""
 
 
+class Adopt(Wire):
+    """A job that ran before its pipeline was there."""
+
+    model_config = ruled(
+        Rule(
+            rule="has(self.jobId) != has(self.jobName)",
+            message="`adopt` must have exactly one of `jobId` and `jobName`: add one, or remove the other",
+        ),
+    )
+
+    job_id: Annotated[str, Field(max_length=256), ADOPTED_ID] | None = Field(
+        None,
+        description="Id of the job in Dataflow. Default: none; jobName says which job it is. Example: '2026-01-31_12_00_00-1234567890123456789'.",
+    )
+    job_name: Annotated[str, Field(max_length=256), ADOPTED_NAME] | None = Field(
+        None,
+        description="Name of the job in Dataflow, of which at most one is active in a region. Default: none; jobId says which job it is. Example: 'orders'.",
+    )
+
+
 class PipelineSpec(Wire):
     """What should run. What is absent has the default that its description says, and stays absent."""
 
-    model_config = ruled(*BY_TYPE, *BY_TEMPLATE, *CLASHES, JOB_NAME_STAYS, *(part.rule() for part in NOT_YET))
+    model_config = ruled(*BY_TYPE, *BY_TEMPLATE, *CLASHES, JOB_NAME_STAYS)
 
     type: Annotated[PipelineType, stays("type")] = Field(
         description="Batch, a job that ends by itself and runs once per change; or Streaming, a job that is kept running. Required, immutable.",
@@ -147,7 +177,19 @@ class PipelineSpec(Wire):
     )
     drift_policy: DriftPolicy | None = Field(
         None,
-        description="What is done about a job that differs from its pipeline: Correct, Report or Ignore. Streaming only. Not supported yet. Default: none.",
+        description=(
+            "What is done about a job that differs from its pipeline though nobody changed the pipeline: Correct makes it as the pipeline "
+            "says, Report only says so, Ignore does not look. For Batch, Correct means that a run which somebody cancelled is run again. "
+            "Default: Correct for Streaming, Report for Batch."
+        ),
+    )
+    adopt: Adopt | None = Field(
+        None,
+        description=(
+            "A job that runs already and becomes this pipeline's without being touched, named by exactly one of jobId and jobName. "
+            "Only read while no run of this pipeline was ever started. Default: none; a first job is launched. "
+            "Example: {jobName: orders}."
+        ),
     )
     run_history: RunHistory | None = Field(None, description="How many finished runs are kept. Default: that of each field.")
 
@@ -200,6 +242,9 @@ class PipelineStatus(Wire):
         None,
         alias="consoleURL",
         description="Address of the current run's job in the Google Cloud console.",
+    )
+    stable_run: Word | None = Field(
+        None, description="Name of the newest run whose job has earned its place: what a rollback brings back."
     )
     drift: Annotated[list[Drift], Field(max_length=64, json_schema_extra=list_map("field"))] | None = Field(
         None,

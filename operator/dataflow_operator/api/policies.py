@@ -121,11 +121,11 @@ class Timeouts(Wire):
 
 
 class Parallel(Wire):
-    """How two jobs run side by side. Not supported yet."""
+    """How two jobs run side by side."""
 
     overlap_seconds: Limit | None = Field(
         None,
-        description="Seconds that the old job runs on beside the new one before it is drained. Default: 300.",
+        description="Seconds that both jobs run side by side, from the new one's start on, before the old one is drained. Default: 300. Example: 900.",
     )
 
 
@@ -149,7 +149,8 @@ class UpdatePolicy(Wire):
         None,
         description=(
             "Update replaces the running job and keeps its state; Drain and Cancel end the old job first and then start the new one; "
-            "Parallel runs both side by side for a while (not supported yet). Default: Update."
+            "Parallel starts the new job beside the old one, under another name, and drains the old one once the new one has earned "
+            "its place: both process what arrives meanwhile. Default: Update."
         ),
     )
     transform_name_mapping: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], QUOTED_KEYS, SHORT_KEYS] | None = Field(
@@ -158,11 +159,14 @@ class UpdatePolicy(Wire):
         description="Old names of transforms and their new ones, so that state finds its place. Only with Update. Default: none. Example: {Parse: ParseOrder}.",
     )
     parallel: Parallel | None = Field(
-        None, description="How two jobs run side by side. Only with Parallel. Not supported yet. Default: none."
+        None, description="How two jobs run side by side. Only with Parallel. Default: that of each field. Example: {overlapSeconds: 900}."
     )
     rollback: Rollback | None = Field(
         None,
-        description="OnFailure or Never: whether the last stable revision comes back when a new one fails. Not supported yet. Default: none.",
+        description=(
+            "OnFailure brings the last stable revision back when a new one fails before it is stable; Never leaves that to the owner. "
+            "Default: Never."
+        ),
     )
 
 
