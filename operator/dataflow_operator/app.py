@@ -214,10 +214,12 @@ def _gates(settings: Settings, clock: WallClock) -> Gates:
     """Return the gates of all calls to Dataflow. One identity makes them all, so its room has no bound: there is no other to protect."""
     writes = settings.rate(settings.launches_per_minute, GOOGLE_WRITES_PER_MINUTE)
     reads = settings.rate(settings.reads_per_minute, GOOGLE_READS_PER_MINUTE)
+    stops = settings.rate(settings.stops_per_minute, GOOGLE_WRITES_PER_MINUTE)
     per_minute = {
         CallKind.LAUNCH: writes,
         CallKind.DRY_RUN: writes,
-        CallKind.STOP: settings.rate(settings.stops_per_minute, GOOGLE_WRITES_PER_MINUTE),
+        CallKind.STOP: stops,
+        CallKind.CHANGE: stops,
         CallKind.LIST: reads / 2,
         CallKind.LOOK: reads / 2,
     }

@@ -113,7 +113,7 @@ class Settings:
     project's own quota of job creations and template requests stands on its quota page."""
 
     stops_per_minute: float | None = None
-    """Calls to stop a job that are sent for one project in any minute. Absent: 60 with Google, and no limit with an emulator. Source: chosen, as for launches."""
+    """Calls to stop a job, and as many to change one in place, that are sent for one project in any minute. Absent: 60 with Google, and no limit with an emulator. Source: chosen, as for launches."""
 
     reads_per_minute: float | None = None
     """Job lists, and single reads, that are sent for one project in any minute, half of them each. Absent: 15000 with Google, which counts monitoring requests so for each caller, and no limit with an emulator. Source: Dataflow's quota page."""

@@ -22,7 +22,7 @@ from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.faults import Fault
 from dataflow_emulator.refusals import Code
 from dataflow_emulator.settings import Settings
-from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LISTS, LOOKS, STOPS, UPDATES, Row
+from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, INPLACE, LAUNCHES, LISTS, LOOKS, STOPS, UPDATES, Row
 from dataflow_operator.adapters.dataflow.calls import Calls
 from dataflow_operator.adapters.dataflow.channel import Clients, clients_on, insecure_channel
 from dataflow_operator.adapters.dataflow.errors import LONGEST_WISH, judged
@@ -117,6 +117,21 @@ LAUNCHED = [
 
 UPDATED = [Case(Code.NOT_FOUND, NO_BASE, UnavailableError, Reason.NOT_FOUND), *LAUNCHED]
 
+CHANGED = [
+    Case(Code.PERMISSION_DENIED, "Permission 'dataflow.jobs.updateContents' denied", RefusedError, Reason.PERMISSION_DENIED),
+    Case(Code.FAILED_PRECONDITION, NOT_READY, UnavailableError, Reason.FAILED_PRECONDITION, 5.0),
+    Case(Code.FAILED_PRECONDITION, TERMINATED, RefusedError, Reason.FAILED_PRECONDITION),
+    Case(Code.INVALID_ARGUMENT, "bad", RefusedError, Reason.INVALID_ARGUMENT),
+    Case(Code.NOT_FOUND, UNKNOWN_JOB, UnavailableError, Reason.NOT_FOUND),
+    Case(Code.UNAUTHENTICATED, TOKEN, UnavailableError, Reason.UNAUTHENTICATED),
+    Case(Code.RESOURCE_EXHAUSTED, TOO_LARGE, AmbiguousError, Reason.UNKNOWN),
+    Case(Code.RESOURCE_EXHAUSTED, RATE, UnavailableError, Reason.QUOTA_EXCEEDED, 60.0),
+    Case(Code.UNAVAILABLE, REFUSED_CONNECTION, UnavailableError, Reason.CONNECTION_LOST),
+    Case(Code.DEADLINE_EXCEEDED, "Deadline Exceeded", AmbiguousError, Reason.TIMED_OUT),
+    Case(Code.ABORTED, "try again", AmbiguousError, Reason.UNKNOWN),
+    Case(Code.INTERNAL, "Internal error encountered.", AmbiguousError, Reason.UNKNOWN),
+]
+
 STOPPED = [
     Case(Code.FAILED_PRECONDITION, TERMINATED, None),
     Case(Code.FAILED_PRECONDITION, NOT_READY, UnavailableError, Reason.NOT_READY_FOR_CANCELING, 5.0),
@@ -172,6 +187,9 @@ class Door:
     async def stop(self) -> None:
         await self.calls.stop(PLACE, JOB, StopMode.CANCEL)
 
+    async def change(self) -> None:
+        await self.calls.update_in_place(PLACE, JOB, {"maxWorkers": 3})
+
     async def try_out(self) -> None:
         await self.calls.validate(STREAM, "orders")
 
@@ -196,6 +214,7 @@ KINDS: tuple[tuple[Callable[[Door], Awaitable[object]], str, Sequence[Case], Seq
     (Door.launch, "LaunchFlexTemplate", LAUNCHED, LAUNCHES),
     (Door.update, "LaunchFlexTemplate", UPDATED, UPDATES),
     (Door.stop, "UpdateJob", STOPPED, STOPS),
+    (Door.change, "UpdateJob", CHANGED, INPLACE),
     (Door.try_out, "LaunchFlexTemplate", TRIED, DRY_RUNS),
 )
 

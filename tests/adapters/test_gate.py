@@ -97,7 +97,7 @@ def test_an_open_circuit_says_what_failed_last_and_when_to_come_again() -> None:
     assert said.after <= timedelta(seconds=FIRST_PAUSE_SECONDS)
 
 
-@pytest.mark.parametrize("change", [{"identity": "team-b/orders"}, {"project": "other"}, {"kind": Kind.STOP}])
+@pytest.mark.parametrize("change", [{"identity": "team-b/orders"}, {"project": "other"}, {"kind": Kind.STOP}, {"kind": Kind.CHANGE}])
 def test_another_identity_project_or_kind_of_call_is_not_touched(change: dict[str, str]) -> None:
     gates = some_gates(Time())
     for _ in range(TRIP):

@@ -20,9 +20,9 @@ from dataflow_operator.adapters.kubernetes.status import (
 )
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Cause, Result, StopMode, Strategy
-from dataflow_operator.domain.pipeline.model import Broken, PipelineSpec, PipelineStatus
+from dataflow_operator.domain.pipeline.model import Adoption, Broken, DriftPolicy, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.run import RunStatus
 
 MINIMAL: Json = {
@@ -94,7 +94,11 @@ def test_whatever_is_stored_becomes_a_row(metadata: object, spec: object, status
     assert run_of(raw).is_deleting in {True, False}
 
 
-@given(st.dictionaries(st.sampled_from([*MINIMAL, "environment", "parameters", "updatePolicy", "deletionPolicy", "retryPolicy"]), anything))
+@given(
+    st.dictionaries(
+        st.sampled_from([*MINIMAL, "environment", "updatePolicy", "deletionPolicy", "retryPolicy", "driftPolicy", "adopt"]), anything
+    )
+)
 def test_a_spec_is_read_or_broken_and_never_raises(changes: Json) -> None:
     assert isinstance(spec_of({**MINIMAL, **changes}), PipelineSpec | Broken)
 
@@ -104,11 +108,28 @@ def test_what_a_stream_does_not_say_is_as_documented() -> None:
     assert (spec.deletion_policy, spec.stop_policy, spec.strategy, spec.suspend) == (StopMode.DRAIN, StopMode.DRAIN, Strategy.UPDATE, False)
     assert spec.retry_policy.maximum_attempts == 0
     assert (spec.successful_runs_kept, spec.failed_runs_kept) == (3, 5)
+    assert (spec.overlap, spec.rolls_back, spec.drift_policy, spec.adopt) == (timedelta(minutes=5), False, DriftPolicy.CORRECT, None)
 
 
 def test_what_a_batch_pipeline_does_not_say_is_as_documented() -> None:
     spec = a_spec(type="Batch")
     assert (spec.deletion_policy, spec.retry_policy.maximum_attempts) == (StopMode.CANCEL, 3)
+    assert spec.drift_policy is DriftPolicy.REPORT
+
+
+def test_how_a_stream_changes_is_read_as_its_owner_wrote_it() -> None:
+    update = {"strategy": "Parallel", "parallel": {"overlapSeconds": 900}, "rollback": "OnFailure"}
+    spec = a_spec(updatePolicy=update, driftPolicy="Ignore", adopt={"jobName": "orders"})
+    assert (spec.strategy, spec.overlap, spec.rolls_back) == (Strategy.PARALLEL, timedelta(minutes=15), True)
+    assert (spec.drift_policy, spec.adopt) == (DriftPolicy.IGNORE, Adoption(job_name="orders"))
+    assert a_spec(adopt={"jobId": "2026-01-31_12_00_00-1"}).adopt == Adoption(job_id=JobId("2026-01-31_12_00_00-1"))
+
+
+@pytest.mark.parametrize("said", [None, {"true": "x"}, True, "True", "yes", "true"])
+def test_jobs_are_let_go_of_only_where_the_annotation_says_so_in_one_word(said: object) -> None:
+    annotations = {"dataflow-operator.io/orphan-jobs": said}
+    assert pipeline_of({"metadata": {"annotations": annotations}}).orphans_jobs is (said == "true")
+    assert not pipeline_of({"metadata": {"annotations": said}}).orphans_jobs
 
 
 def test_a_retry_policy_is_read_in_seconds() -> None:
@@ -121,7 +142,16 @@ def test_zero_attempts_is_not_absent() -> None:
     assert a_spec(type="Batch", retryPolicy={"maximumAttempts": 0}).retry_policy.maximum_attempts == 0
 
 
-@pytest.mark.parametrize("empty", [{"environment": {"additionalExperiments": [], "network": ""}}, {"parameters": {}}, {"jobName": ""}])
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"environment": {"additionalExperiments": [], "network": ""}},
+        {"parameters": {}},
+        {"jobName": ""},
+        {"adopt": {}},
+        {"updatePolicy": {"rollback": "", "parallel": {}}},
+    ],
+)
 def test_empty_and_absent_are_equal(empty: Json) -> None:
     assert a_spec(**empty) == a_spec()
 
@@ -135,7 +165,12 @@ def test_a_parameter_keeps_every_byte() -> None:
     [
         ({"type": "Micro"}, "type"),
         ({"deletionPolicy": "Explode"}, "deletionPolicy"),
-        ({"updatePolicy": {"strategy": "Parallel"}}, "updatePolicy.strategy"),
+        ({"updatePolicy": {"strategy": "Sideways"}}, "updatePolicy.strategy"),
+        ({"updatePolicy": {"rollback": "Sometimes"}}, "updatePolicy.rollback"),
+        ({"updatePolicy": {"rollback": True}}, "updatePolicy.rollback"),
+        ({"driftPolicy": "Correct it"}, "driftPolicy"),
+        ({"adopt": {"jobId": "a", "jobName": "b"}}, "adopt"),
+        ({"adopt": {"jobName": 7}}, "adopt.jobName"),
         ({"template": {}}, "template"),
         ({"template": {"flex": {}, "classic": {}}}, "template"),
         ({"parameters": {"n": 7}}, "parameters.n"),

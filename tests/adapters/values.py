@@ -13,6 +13,7 @@ from dataflow_operator.domain.ledger import Attempt, Cause, Claim, End, Entry, K
 from dataflow_operator.domain.pipeline.model import (
     BeamYamlTemplate,
     ClassicTemplate,
+    Drift,
     FlexTemplate,
     LastRun,
     PipelineStatus,
@@ -48,6 +49,7 @@ attempts = st.builds(
     start_time=st.none() | times,
     end_time=st.none() | times,
     end=st.none() | st.sampled_from(End) | st.sampled_from(JobState),
+    options=st.dictionaries(words, st.integers(min_value=0, max_value=1000), max_size=3),
     failure=st.none() | failures,
 )
 some_attempts = st.lists(attempts, max_size=3).map(tuple)
@@ -66,6 +68,8 @@ entries = st.builds(
     stop_time=st.none() | times,
     asked=st.booleans(),
     has_overrides=st.booleans(),
+    repeats=st.none() | words,
+    stable=st.booleans(),
     attempts=some_attempts,
 )
 conditions = st.lists(
@@ -108,6 +112,8 @@ pipeline_statuses = st.builds(
     job_name=st.none() | words,
     job_state=st.none() | words,
     console_url=st.none() | words,
+    stable_run=st.none() | words,
+    drift=st.lists(st.builds(Drift, field=words, desired=st.text(max_size=20), observed=st.text(max_size=20)), max_size=3).map(tuple),
     last_run=st.none() | last_runs,
     last_handled_reconcile_at=st.none() | words,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from grpc import StatusCode
 
 from dataflow_local.cache import ROOT
-from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
+from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, INPLACE, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
 
 PAGE = ROOT / "docs" / "errors.md"
 
@@ -27,10 +27,11 @@ HTTP = {
 
 TABLES: tuple[tuple[str, str, Sequence[Row]], ...] = (
     ("Lists of jobs", "A list that failed says of no job that it is absent.", LISTS),
-    ("Reads of one job", "The job itself, or its messages.", LOOKS),
+    ("Reads of one job", "The job itself, its messages, or its metrics.", LOOKS),
     ("Dry runs", "A launch that is only tried out changes nothing.", DRY_RUNS),
     ("Launches", "Ambiguous is all that may have left a job behind.", LAUNCHES),
     ("Updates", "A launch that is to replace a running job.", UPDATES),
+    ("Changes in place", "New options for a running job. Asking for the same again is harmless.", INPLACE),
     ("Stops", "A drain or a cancel. Asking again is harmless, so that little depends on the answer.", STOPS),
 )
 

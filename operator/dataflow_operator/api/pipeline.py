@@ -243,9 +243,7 @@ class PipelineStatus(Wire):
         alias="consoleURL",
         description="Address of the current run's job in the Google Cloud console.",
     )
-    stable_run: Word | None = Field(
-        None, description="Name of the newest run whose job has earned its place: what a rollback brings back."
-    )
+    stable_run: Word | None = Field(None, description="Name of the newest run whose job has earned its place: what a rollback brings back.")
     drift: Annotated[list[Drift], Field(max_length=64, json_schema_extra=list_map("field"))] | None = Field(
         None,
         description="Fields in which the job differs from the pipeline.",

@@ -15,6 +15,9 @@ FINALIZER: Final = "dataflow-operator.io/finalizer"
 RECONCILE_REQUEST: Final = "dataflow-operator.io/reconcile-requested-at"
 """Annotation with which a person asks for a fresh look; echoed in status.lastHandledReconcileAt."""
 
+ORPHAN_JOBS: Final = "dataflow-operator.io/orphan-jobs"
+"""Annotation with which a person lets go of all jobs of a pipeline: `"true"`, and nothing else."""
+
 NAME_LIMIT: Final = 63
 """Longest job name that is made here, in characters. Dataflow allows 1,024, but worker names and labels derive from it."""
 

@@ -189,7 +189,7 @@ LOOKS: Final = (
     ),
     *_READS_AFTER,
 )
-"""A read of one job or of its messages."""
+"""A read of one job, of its messages or of its metrics."""
 
 _TAKEN: Final = Row(
     codes=(StatusCode.ALREADY_EXISTS,),
@@ -267,6 +267,33 @@ UPDATES: Final = (
 )
 """A launch that updates a running job."""
 
+_HARMLESS: Final = (
+    _DEAD_CREDENTIAL,
+    Row(
+        codes=(StatusCode.RESOURCE_EXHAUSTED,),
+        words=(_OWN_LIMIT,),
+        meaning=Meaning.AMBIGUOUS,
+        reason=Reason.UNKNOWN,
+        why="The answer was larger than our own limit, so there was one.",
+        source="measured with grpcio",
+    ),
+    _OVER_QUOTA,
+    _NEVER_SENT,
+    Row(
+        codes=(StatusCode.DEADLINE_EXCEEDED,),
+        meaning=Meaning.AMBIGUOUS,
+        blames_caller=True,
+        why="No answer in time. Asking for the same again is harmless.",
+        source="google.rpc.Code",
+    ),
+    Row(
+        meaning=Meaning.AMBIGUOUS,
+        why="Anything else (409, 500, 503, a lost connection): it may have been done. Asking for the same again is harmless.",
+        source="google.rpc.Code",
+    ),
+)
+"""What is left of the answers to a call that may be made twice once all refusals are told."""
+
 STOPS: Final = (
     Row(
         words=("has terminated",),
@@ -295,31 +322,41 @@ STOPS: Final = (
         why="The job cannot be stopped so, such as a batch job that is to drain, or is not known; nothing was changed.",
         source="google.rpc.Code",
     ),
-    _DEAD_CREDENTIAL,
-    Row(
-        codes=(StatusCode.RESOURCE_EXHAUSTED,),
-        words=(_OWN_LIMIT,),
-        meaning=Meaning.AMBIGUOUS,
-        reason=Reason.UNKNOWN,
-        why="The answer was larger than our own limit, so there was one.",
-        source="measured with grpcio",
-    ),
-    _OVER_QUOTA,
-    _NEVER_SENT,
-    Row(
-        codes=(StatusCode.DEADLINE_EXCEEDED,),
-        meaning=Meaning.AMBIGUOUS,
-        blames_caller=True,
-        why="No answer in time. Asking a job again to stop is harmless.",
-        source="google.rpc.Code",
-    ),
-    Row(
-        meaning=Meaning.AMBIGUOUS,
-        why="Anything else (409, 500, 503, a lost connection): the job may be stopping. Asking it again is harmless.",
-        source="google.rpc.Code",
-    ),
+    *_HARMLESS,
 )
 """A drain or a cancel."""
+
+INPLACE: Final = (
+    Row(
+        codes=(StatusCode.PERMISSION_DENIED,),
+        meaning=Meaning.REFUSED,
+        blames_caller=True,
+        why="The caller may not change jobs in this project (dataflow.jobs.updateContents): somebody has to allow it.",
+        source="Dataflow's page on access control",
+    ),
+    Row(
+        codes=_BAD,
+        words=("not yet ready",),
+        meaning=Meaning.UNAVAILABLE,
+        after=CANCEL_PAUSE,
+        why="The job is too young to be changed.",
+        source="chosen: as the same words mean for a stop",
+    ),
+    Row(
+        codes=_BAD,
+        meaning=Meaning.REFUSED,
+        why="The job cannot change so: it is no running stream of Streaming Engine, is over, or the values do not fit; nothing was changed.",
+        source="Dataflow's page on updating a pipeline",
+    ),
+    Row(
+        codes=(StatusCode.NOT_FOUND,),
+        meaning=Meaning.UNAVAILABLE,
+        why="The service does not know the job at this moment. Whether it is gone is for the reads to say.",
+        source="live jobs that answered so: googlegenomics/gcp-variant-transforms#503",
+    ),
+    *_HARMLESS,
+)
+"""A change of options of a running job."""
 
 DRY_RUNS: Final = (
     Row(

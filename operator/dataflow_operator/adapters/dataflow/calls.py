@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from google.api_core.exceptions import GoogleAPICallError
 from grpc import StatusCode
 
-from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LOOKS, STOPS, UPDATES, Row
+from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, INPLACE, LAUNCHES, LOOKS, STOPS, UPDATES, Row
 from dataflow_operator.adapters.dataflow.channel import Clients
-from dataflow_operator.adapters.dataflow.errors import blame_of, code_of, dry_run_error, launch_error, look_error, stop_error
+from dataflow_operator.adapters.dataflow.errors import blame_of, code_of, dry_run_error, inplace_error, launch_error, look_error, stop_error
 from dataflow_operator.adapters.dataflow.gate import Gates, Kind, Line, open_gates
 from dataflow_operator.adapters.dataflow.jobs import job_of
 from dataflow_operator.adapters.dataflow.launching import YAML_TEMPLATE, Sending, classic_request, flex_request
 from dataflow_operator.adapters.dataflow.listing import READ_SECONDS, Bearer
 from dataflow_operator.adapters.dataflow.messages import messages
+from dataflow_operator.adapters.dataflow.options import update_of
+from dataflow_operator.adapters.dataflow.progress import progress_of
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, UnavailableError
@@ -27,13 +30,14 @@ from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.names import labels_of
 from dataflow_operator.domain.pipeline.model import ClassicTemplate, ResolvedSpec
+from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.plan import Launch
 
 STOP_SECONDS: Final = 30.0
-"""The longest that a call to stop a job may take. Source: chosen, as for a launch."""
+"""The longest that a call to stop or to change a job may take. Source: chosen, as for a launch."""
 
 MESSAGE_PAGES: Final = 10
-"""Pages of error messages that are read to find a reason: the newest come last, and few jobs fill more than one. Source: chosen."""
+"""Pages of error messages that are read at once: the newest come last, and few jobs fill more than one. Source: chosen."""
 
 _STATES: Final = {
     StopMode.DRAIN: messages.JobState.JOB_STATE_DRAINED,
@@ -129,13 +133,24 @@ class Calls:
         request = messages.UpdateJobRequest(project_id=place.project, location=place.region, job_id=job_id, job=wish)
         try:
             with self._passing(Kind.STOP, place.project, job_id, STOPS):
-                metadata = await self._caller.metadata()
-                await self._counted(
-                    "UpdateJob", self._clients.jobs.update_job(request, retry=None, timeout=STOP_SECONDS, metadata=metadata)
-                )
+                await self._update(request)
         except GoogleAPICallError as error:
             if (said := stop_error(error)) is not None:
                 raise said from error
+
+    async def update_in_place(self, place: Place, job_id: JobId, options: Mapping[str, int]) -> None:
+        """Change options of a running job, by the owner's names of them. Nothing but what is given changes."""
+        job, mask = update_of(options)
+        request = messages.UpdateJobRequest(project_id=place.project, location=place.region, job_id=job_id, job=job, update_mask=mask)
+        try:
+            with self._passing(Kind.CHANGE, place.project, job_id, INPLACE):
+                await self._update(request)
+        except GoogleAPICallError as error:
+            raise inplace_error(error) from error
+
+    async def _update(self, request: Any) -> None:
+        metadata = await self._caller.metadata()
+        await self._counted("UpdateJob", self._clients.jobs.update_job(request, retry=None, timeout=STOP_SECONDS, metadata=metadata))
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
         """Read one job; None: the service does not know it."""
@@ -156,22 +171,41 @@ class Calls:
 
     async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
         """Return why a failed job failed, from its error messages; None: nothing is said yet."""
-        request = messages.ListJobMessagesRequest(
-            project_id=place.project,
-            location=place.region,
-            job_id=job_id,
-            minimum_importance=messages.JobMessageImportance.JOB_MESSAGE_ERROR,
-        )
         try:
             with self._passing(Kind.LOOK, place.project, job_id, LOOKS):
-                return failure_of_messages(await self._errors(request))
+                return failure_of_messages(await self._errors(place, job_id))
         except GoogleAPICallError as error:
             if (said := look_error(error)) is not None:
                 raise said from error
             return None
 
-    async def _errors(self, request: Any) -> list[str]:
-        """Return the texts of a job's error messages, oldest first."""
+    async def read_progress(self, place: Place, job_id: JobId, since: datetime) -> Progress:
+        """Read a running job's error messages from *since* on, and its metrics; of a job that is not known, nothing is told."""
+        request = messages.GetJobMetricsRequest(project_id=place.project, location=place.region, job_id=job_id)
+        try:
+            with self._passing(Kind.LOOK, place.project, job_id, LOOKS):
+                errors = await self._errors(place, job_id, since)
+                metadata = await self._caller.metadata()
+                found = await self._counted(
+                    "GetJobMetrics",
+                    self._clients.metrics.get_job_metrics(request, retry=None, timeout=READ_SECONDS, metadata=metadata),
+                )
+        except GoogleAPICallError as error:
+            if (said := look_error(error)) is not None:
+                raise said from error
+            return Progress()
+        plain: Any = messages.JobMetrics.pb(found)
+        return progress_of(errors, plain.metrics)
+
+    async def _errors(self, place: Place, job_id: JobId, since: datetime | None = None) -> list[str]:
+        """Return the texts of a job's error messages, oldest first; what is more than so many pages is left."""
+        request = messages.ListJobMessagesRequest(
+            project_id=place.project,
+            location=place.region,
+            job_id=job_id,
+            minimum_importance=messages.JobMessageImportance.JOB_MESSAGE_ERROR,
+            start_time=since,
+        )
         metadata = await self._caller.metadata()
         pager = await self._counted(
             "ListJobMessages",

@@ -13,6 +13,8 @@ from google.cloud.dataflow_v1beta3.services.jobs_v1_beta3 import JobsV1Beta3Asyn
 from google.cloud.dataflow_v1beta3.services.jobs_v1_beta3.transports import JobsV1Beta3GrpcAsyncIOTransport
 from google.cloud.dataflow_v1beta3.services.messages_v1_beta3 import MessagesV1Beta3AsyncClient
 from google.cloud.dataflow_v1beta3.services.messages_v1_beta3.transports import MessagesV1Beta3GrpcAsyncIOTransport
+from google.cloud.dataflow_v1beta3.services.metrics_v1_beta3 import MetricsV1Beta3AsyncClient
+from google.cloud.dataflow_v1beta3.services.metrics_v1_beta3.transports import MetricsV1Beta3GrpcAsyncIOTransport
 from google.cloud.dataflow_v1beta3.services.templates_service import TemplatesServiceAsyncClient
 from google.cloud.dataflow_v1beta3.services.templates_service.transports import TemplatesServiceGrpcAsyncIOTransport
 
@@ -53,6 +55,7 @@ class Clients:
     flex: Any
     classic: Any
     messages: Any
+    metrics: Any
 
 
 def clients_on(channel: grpc.aio.Channel) -> Clients:
@@ -62,4 +65,5 @@ def clients_on(channel: grpc.aio.Channel) -> Clients:
         flex=FlexTemplatesServiceAsyncClient(transport=FlexTemplatesServiceGrpcAsyncIOTransport(channel=channel)),
         classic=TemplatesServiceAsyncClient(transport=TemplatesServiceGrpcAsyncIOTransport(channel=channel)),
         messages=MessagesV1Beta3AsyncClient(transport=MessagesV1Beta3GrpcAsyncIOTransport(channel=channel)),
+        metrics=MetricsV1Beta3AsyncClient(transport=MetricsV1Beta3GrpcAsyncIOTransport(channel=channel)),
     )

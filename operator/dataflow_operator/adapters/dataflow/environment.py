@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dataflow_operator.adapters.dataflow.messages import messages
+from dataflow_operator.adapters.dataflow.options import FIELDS, written
 from dataflow_operator.domain.errors import Reason, RefusedError
 from dataflow_operator.domain.pipeline.model import Environment, EnvironmentValue
 
@@ -30,8 +31,9 @@ WORDS: Final[Mapping[str, Mapping[str, int]]] = {
 }
 """What the words of an owner are in Dataflow."""
 
-MIN_WORKERS: Final = "minWorkers"
-"""The one field that neither message has: it is the service option `min_num_workers`, which templates take as an experiment."""
+SERVICE_OPTIONS: Final = ("minWorkers", "workerUtilizationPercent")
+"""Fields that neither message has: they are the service options `min_num_workers` and `worker_utilization_hint`, which templates take as
+experiments."""
 
 
 def flex_environment(environment: Environment, labels: Mapping[str, str]) -> Any:
@@ -48,15 +50,21 @@ def _fields(environment: Environment, labels: Mapping[str, str], kind: Any) -> d
     known = {field.name for field in kind.pb().DESCRIPTOR.fields}
     found: dict[str, Any] = {"additional_user_labels": dict(labels)}
     for name, value in environment.items():
-        if name == MIN_WORKERS:
+        if name in SERVICE_OPTIONS:
             continue
         field = _snake(name)
         if field not in known:
             raise RefusedError(Reason.INVALID_ARGUMENT, f"`environment.{name}` is not a field of this kind of template: remove it")
         found[field] = _value(name, value)
-    if MIN_WORKERS in environment:
-        found["additional_experiments"] = [*found.get("additional_experiments", ()), f"min_num_workers={environment[MIN_WORKERS]}"]
+    if said := [_service_option(name, environment[name]) for name in SERVICE_OPTIONS if name in environment]:
+        found["additional_experiments"] = [*found.get("additional_experiments", ()), *said]
     return found
+
+
+def _service_option(name: str, value: EnvironmentValue) -> str:
+    if not isinstance(value, int):
+        raise RefusedError(Reason.INVALID_ARGUMENT, f"`environment.{name}` must be a whole number")
+    return f"{FIELDS[name]}={written(name, value)}"
 
 
 def _value(name: str, value: EnvironmentValue) -> object:

@@ -13,7 +13,7 @@ from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]  # ge
 )
 from grpc import StatusCode
 
-from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
+from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, INPLACE, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
 from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
 
@@ -75,6 +75,11 @@ def launch_error(error: GoogleAPICallError, *, is_update: bool) -> OutsideError:
 def stop_error(error: GoogleAPICallError) -> OutsideError | None:
     """Return what a failed stop is; None: the job is over, which is what was wanted."""
     return judged(error, STOPS).error
+
+
+def inplace_error(error: GoogleAPICallError) -> OutsideError:
+    """Return what a failed change of a running job's options is."""
+    return _certain(judged(error, INPLACE), error)
 
 
 def dry_run_error(error: GoogleAPICallError) -> OutsideError | None:

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     LAUNCH = "launch"
     DRY_RUN = "dry run"
     STOP = "stop"
+    CHANGE = "change"
+    """Of options of a running job. It needs another right than a stop, so that its failures hold up no stop."""
     LOOK = "look"
     LIST = "list"
     """Made by pollers and not by workers, so that it holds none."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from dataflow_operator.adapters.dataflow.messages import messages
+from dataflow_operator.adapters.dataflow.options import options_of
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType, state_of
 from dataflow_operator.domain.names import ownership_of
 
@@ -31,6 +32,7 @@ def job_of(message: Any) -> Job:
         state_time=_time_of(message.current_state_time),
         replaces=JobId(message.replace_job_id) if message.replace_job_id else None,
         replaced_by=JobId(message.replaced_by_job_id) if message.replaced_by_job_id else None,
+        options=options_of(message),
     )
 
 

@@ -45,6 +45,11 @@ def texts(value: object) -> dict[str, str]:
     return {key: item for key, item in mapping(value).items() if isinstance(item, str)}
 
 
+def counts(value: object) -> dict[str, int]:
+    """Return a map from text to whole number, without what is no number."""
+    return {key: number for key, item in mapping(value).items() if (number := count(item)) is not None}
+
+
 def count(value: object) -> int | None:
     """Return a whole number; JSON's true and false are none."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None

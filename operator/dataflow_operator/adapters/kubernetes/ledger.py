@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from dataflow_operator.adapters.kubernetes.fields import Json, count, mapping, moment, objects, present, stamp, text, word, words_of
+from dataflow_operator.adapters.kubernetes.fields import Json, count, counts, mapping, moment, objects, present, stamp, text, word, words_of
 from dataflow_operator.domain.errors import Failure, FailureClass, Reason
 from dataflow_operator.domain.job import JobId, JobState, state_of
 from dataflow_operator.domain.ledger import Attempt, Cause, Claim, End, Entry, Knowledge, StopMode, Strategy
@@ -45,6 +45,8 @@ def entry_of(raw: Json) -> Entry | None:
         stop_time=moment(raw.get("stopTime")),
         asked=raw.get("asked") is True,
         has_overrides=raw.get("hasOverrides") is True,
+        repeats=text(raw.get("repeats")),
+        stable=raw.get("stable") is True,
         attempts=attempts_of(raw.get("attempts")),
     )
 
@@ -65,6 +67,8 @@ def entry_json(entry: Entry) -> dict[str, object]:
             ("stopTime", stamp(entry.stop_time)),
             ("asked", entry.asked or None),
             ("hasOverrides", entry.has_overrides or None),
+            ("repeats", entry.repeats),
+            ("stable", entry.stable or None),
             ("attempts", [attempt_json(attempt) for attempt in entry.attempts]),
         )
     )
@@ -92,6 +96,7 @@ def _attempt_of(raw: Json) -> Attempt | None:
         start_time=moment(raw.get("startTime")),
         end_time=moment(raw.get("endTime")),
         end=_end_of(raw.get("end")),
+        options=counts(raw.get("options")),
         failure=_failure_of(raw.get("failure")),
     )
 
@@ -116,6 +121,7 @@ def attempt_json(attempt: Attempt) -> dict[str, object]:
             ("startTime", stamp(attempt.start_time)),
             ("endTime", stamp(attempt.end_time)),
             ("end", attempt.end and attempt.end.value),
+            ("options", dict(attempt.options)),
             ("failure", _failure_json(attempt.failure)),
         )
     )

@@ -12,13 +12,15 @@ from typing import Final
 from dataflow_operator.adapters.kubernetes.fields import Json, W, count, items, mapping, present, text, word, words_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import NON_RETRYABLE
-from dataflow_operator.domain.job import PipelineType
+from dataflow_operator.domain.job import JobId, PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
 from dataflow_operator.domain.pipeline.model import (
     DEFAULT_MAXIMUM_ATTEMPTS,
+    Adoption,
     BeamYamlTemplate,
     Broken,
     ClassicTemplate,
+    DriftPolicy,
     Environment,
     EnvironmentValue,
     FlexTemplate,
@@ -32,6 +34,11 @@ from dataflow_operator.domain.pipeline.model import (
 DEFAULT_DELETION_POLICY: Final = {PipelineType.BATCH: StopMode.CANCEL, PipelineType.STREAMING: StopMode.DRAIN}
 """What becomes of the job when its pipeline is deleted and the owner says nothing. Source: the API's documentation."""
 
+DEFAULT_DRIFT_POLICY: Final = {PipelineType.BATCH: DriftPolicy.REPORT, PipelineType.STREAMING: DriftPolicy.CORRECT}
+"""What is done about drift where the owner says nothing. Source: the API's documentation."""
+
+_ROLLBACKS: Final = {"OnFailure": True, "Never": False}
+_DRIFTS: Final = words_of(DriftPolicy)
 _TYPES: Final = words_of(PipelineType)
 _STOPS: Final = words_of(StopMode)
 _STRATEGIES: Final = words_of(Strategy)
@@ -73,9 +80,29 @@ def _pipeline_spec(raw: Json) -> PipelineSpec:
         timeouts=_timeouts(mapping(raw.get("timeouts"))),
         strategy=_word(_STRATEGIES, update, "strategy", "updatePolicy.") or Strategy.UPDATE,
         transform_name_mapping=_texts(update, "transformNameMapping", "updatePolicy."),
+        overlap=timedelta(seconds=_number(mapping(update.get("parallel")), "overlapSeconds", 300)),
+        rolls_back=_rolls_back(update.get("rollback")),
+        drift_policy=_word(_DRIFTS, raw, "driftPolicy") or DEFAULT_DRIFT_POLICY[kind],
+        adopt=_adoption(mapping(raw.get("adopt"))),
         successful_runs_kept=_number(history, "successful", 3),
         failed_runs_kept=_number(history, "failed", 5),
     )
+
+
+def _rolls_back(value: object) -> bool:
+    if value in (None, ""):
+        return False
+    if not isinstance(value, str) or value not in _ROLLBACKS:
+        raise UnreadableError("updatePolicy.rollback", f"must be one of {', '.join(_ROLLBACKS)}")
+    return _ROLLBACKS[value]
+
+
+def _adoption(raw: Json) -> Adoption | None:
+    """Return which job is to be taken over; a job that is not named for sure is not guessed at."""
+    job_id, job_name = _optional(raw, "jobId", "adopt."), _optional(raw, "jobName", "adopt.")
+    if job_id and job_name:
+        raise UnreadableError("adopt", "must have exactly one of jobId and jobName")
+    return Adoption(job_id=JobId(job_id) if job_id else None, job_name=job_name) if job_id or job_name else None
 
 
 def _retry_policy(raw: Json, kind: PipelineType) -> RetryPolicy:
@@ -211,10 +238,10 @@ def _required(raw: Json, name: str, where: str = "") -> str:
     return found
 
 
-def _optional(raw: Json, name: str) -> str | None:
+def _optional(raw: Json, name: str, where: str = "") -> str | None:
     value = raw.get(name)
     if value is not None and not isinstance(value, str):
-        raise UnreadableError(name, "must be a text")
+        raise UnreadableError(f"{where}{name}", "must be a text")
     return value or None
 
 

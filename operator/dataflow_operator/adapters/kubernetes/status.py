@@ -10,7 +10,7 @@ from dataflow_operator.adapters.kubernetes.spec import resolved_json, resolved_o
 from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Cause, Result
-from dataflow_operator.domain.pipeline.model import LastRun, PipelineStatus
+from dataflow_operator.domain.pipeline.model import Drift, LastRun, PipelineStatus
 from dataflow_operator.domain.run import RunStatus
 
 _TRUTHS: Final = words_of(Truth)
@@ -37,6 +37,8 @@ def pipeline_status_of(value: object) -> PipelineStatus:
         job_name=text(raw.get("jobName")),
         job_state=text(raw.get("jobState")),
         console_url=text(raw.get("consoleURL")),
+        stable_run=text(raw.get("stableRun")),
+        drift=_drift_of(raw.get("drift")),
         last_run=_last_run_of(raw.get("lastRun")),
         last_handled_reconcile_at=text(raw.get("lastHandledReconcileAt")),
     )
@@ -59,6 +61,8 @@ def pipeline_status_json(status: PipelineStatus) -> dict[str, object]:
             ("jobName", status.job_name),
             ("jobState", status.job_state),
             ("consoleURL", status.console_url),
+            ("stableRun", status.stable_run),
+            ("drift", [_drift_json(drift) for drift in status.drift]),
             ("lastRun", _last_run_json(status.last_run)),
             ("lastHandledReconcileAt", status.last_handled_reconcile_at),
         )
@@ -173,6 +177,19 @@ def _condition_json(condition: Condition) -> dict[str, object]:
         "observedGeneration": condition.observed_generation,
     }
     return written | present((("lastTransitionTime", stamp(condition.last_transition_time)),))
+
+
+def _drift_of(value: object) -> tuple[Drift, ...]:
+    """Return what differs, without what names no field."""
+    return tuple(
+        Drift(field=name, desired=text(raw.get("desired")) or "", observed=text(raw.get("observed")) or "")
+        for raw in objects(value)
+        if (name := text(raw.get("field"))) is not None
+    )
+
+
+def _drift_json(drift: Drift) -> dict[str, object]:
+    return {"field": drift.field} | present((("desired", drift.desired), ("observed", drift.observed)))
 
 
 def _last_run_of(value: object) -> LastRun | None:

@@ -8,7 +8,7 @@ from dataflow_operator.adapters.kubernetes.fields import Json, count, items, map
 from dataflow_operator.adapters.kubernetes.spec import spec_of
 from dataflow_operator.adapters.kubernetes.status import pipeline_status_of, run_status_of
 from dataflow_operator.domain.ledger import StopMode
-from dataflow_operator.domain.names import FINALIZER, RECONCILE_REQUEST
+from dataflow_operator.domain.names import FINALIZER, ORPHAN_JOBS, RECONCILE_REQUEST
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 
@@ -25,6 +25,7 @@ _STOPS: Final = words_of(StopMode)
 def pipeline_of(raw: Json) -> Pipeline:
     """Return the row of a DataflowPipeline."""
     metadata = mapping(raw.get("metadata"))
+    annotations = mapping(metadata.get("annotations"))
     return Pipeline(
         namespace=text(metadata.get("namespace")) or "",
         name=text(metadata.get("name")) or "",
@@ -33,7 +34,8 @@ def pipeline_of(raw: Json) -> Pipeline:
         generation=count(metadata.get("generation")) or 0,
         is_deleting=metadata.get("deletionTimestamp") is not None,
         has_finalizer=FINALIZER in finalizers_of(raw),
-        reconcile_requested_at=text(mapping(metadata.get("annotations")).get(RECONCILE_REQUEST)),
+        reconcile_requested_at=text(annotations.get(RECONCILE_REQUEST)),
+        orphans_jobs=annotations.get(ORPHAN_JOBS) == "true",
         spec=spec_of(raw.get("spec")),
         status=pipeline_status_of(raw.get("status")),
     )

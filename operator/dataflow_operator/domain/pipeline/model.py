@@ -216,6 +216,8 @@ class Pipeline:
     is_deleting: bool
     has_finalizer: bool
     reconcile_requested_at: str | None = None
+    orphans_jobs: bool = False
+    """True: an annotation says that the jobs are let go of."""
     spec: PipelineSpec | Broken
     status: PipelineStatus = field(default_factory=PipelineStatus)
 
