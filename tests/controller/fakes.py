@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,8 +18,9 @@ from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.notices import Notice
-from dataflow_operator.domain.pipeline.observation import JobsView
+from dataflow_operator.domain.pipeline.observation import JobsView, Progress
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun, Launch
+from dataflow_operator.domain.pipeline.reach import IN_PLACE, options_of
 from dataflow_operator.domain.run import Run
 
 KEY = Key("team-a", "orders")
@@ -188,6 +189,12 @@ class FakeDataflow:
     """Why no launch would be sent now."""
     stops_turned_away: UnavailableError | None = None
     """What the next stops are answered with."""
+    changes_turned_away: OutsideError | None = None
+    """What the next updates in place are answered with."""
+    progress: dict[JobId, Progress] = field(default_factory=dict[JobId, Progress])
+    """How jobs get on; one that is not here puts out an element a second while it runs."""
+    sees_no_progress: OutsideError | None = None
+    """What the next reads of a job's progress are answered with."""
     loses_answers: bool = False
     types: PipelineType | None = None
 
@@ -213,6 +220,7 @@ class FakeDataflow:
             state_time=self.clock.now(),
             create_time=self.clock.now(),
             replaces=order.base_job_id,
+            options=options_of(order.spec),
         )
         if self.loses_answers:
             raise AmbiguousError(Reason.TIMED_OUT, "no answer within 30 s")
@@ -233,6 +241,27 @@ class FakeDataflow:
         stopping = JobState.DRAINING if mode is StopMode.DRAIN else JobState.CANCELLING
         self.become(job_id, JobState.CANCELLED if force else stopping)
 
+    async def update_in_place(self, place: Place, job_id: JobId, options: Mapping[str, int]) -> None:
+        assert isinstance(place, Place)
+        assert set(options) <= IN_PLACE
+        self.calls["update in place"] += 1
+        if self.changes_turned_away is not None:
+            raise self.changes_turned_away
+        job = self.jobs[job_id]
+        if job.state is not JobState.RUNNING:
+            raise RefusedError(Reason.FAILED_PRECONDITION, f"Runtime updatable parameters can only be changed of a running job: {job_id}")
+        self.become(job_id, job.state, {**(job.options or {}), **options})
+
+    async def read_progress(self, place: Place, job_id: JobId, since: datetime) -> Progress:
+        assert isinstance(place, Place)
+        assert since.tzinfo is not None
+        self.calls["read progress"] += 1
+        if self.sees_no_progress is not None:
+            raise self.sees_no_progress
+        job = self.jobs[job_id]
+        begun = job.state_time if job.state is JobState.RUNNING else None
+        return self.progress.get(job_id) or Progress(elements=int((self.clock.now() - begun).total_seconds()) if begun else None)
+
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
         assert isinstance(place, Place)
         self.calls["read job"] += 1
@@ -243,10 +272,12 @@ class FakeDataflow:
         self.calls["read failure"] += 1
         return self.failures.get(job_id)
 
-    def become(self, job_id: str, state: JobState) -> None:
+    def become(self, job_id: str, state: JobState, options: Mapping[str, int] | None = None) -> None:
+        """Let a job come into a state, or have other options in the one it is in."""
         job = self.jobs[JobId(job_id)]
         known_type = self.types if state.has_begun else job.type
-        self.jobs[job.id] = replace(job, state=state, state_time=self.clock.now(), type=known_type)
+        since = self.clock.now() if state is not job.state else job.state_time
+        self.jobs[job.id] = replace(job, state=state, state_time=since, type=known_type, options=options or job.options)
         if state is JobState.RUNNING and job.replaces:
             self.become(job.replaces, JobState.UPDATED)
 
@@ -261,10 +292,12 @@ class FakeLists:
     jobs: tuple[Job, ...] = ()
     failed: str | None = None
     followed: set[Key] = field(default_factory=set[Key])
+    hurries: int = 0
 
     def poll(self) -> None:
         self.sent_at = self.clock.monotonic()
-        self.jobs = tuple(self.dataflow.jobs.values())
+        """Take the list as it is; like the real one, it shows no options."""
+        self.jobs = tuple(replace(job, options=None) for job in self.dataflow.jobs.values())
 
     def follow(self, key: Key, interest: Interest) -> None:
         assert isinstance(interest, Interest)
@@ -282,6 +315,7 @@ class FakeLists:
 
     def hurry(self, place: Place) -> None:
         assert isinstance(place, Place)
+        self.hurries += 1
 
 
 class Town:

@@ -13,6 +13,7 @@ import pytest
 from tests.simulation.outside import Cloud
 
 from dataflow_operator.adapters.dataflow.joblist import SharedJobLists
+from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import AmbiguousError, StaleError, UnavailableError
 from dataflow_operator.domain.ledger import Entry, Knowledge, StopMode, followed, result_of
@@ -192,7 +193,7 @@ def forced_writes(patch: Patch) -> None:
 
 def ambiguous_is_refused(patch: Patch) -> None:
     """A launch without an answer counts as one that made no job."""
-    launch: Any = Reconciler._launch
+    launch: Any = Actor._launch
 
     async def certain(self: Any, effect: Launch, began: float) -> Any:
         dataflow, self._dataflow = self._dataflow, _Certain(self._dataflow)
@@ -201,7 +202,7 @@ def ambiguous_is_refused(patch: Patch) -> None:
         finally:
             self._dataflow = dataflow
 
-    patch.setattr(Reconciler, "_launch", certain)
+    patch.setattr(Actor, "_launch", certain)
 
 
 class _Around:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final, Protocol
@@ -24,18 +24,20 @@ from dataflow_emulator.engines.timeline import Timeline
 from dataflow_emulator.jobs import Job as Form
 from dataflow_emulator.jobs import JobState as State
 from dataflow_emulator.jobs import Launch as Request
-from dataflow_emulator.jobs import Options
+from dataflow_emulator.jobs import Options, Scaling
 from dataflow_emulator.machine import Machine
 from dataflow_emulator.read import seen
 from dataflow_emulator.refusals import RefusedError as MachineError
 from dataflow_emulator.template import Template
-from dataflow_operator.adapters.dataflow.errors import dry_run_error, launch_error, stop_error
+from dataflow_operator.adapters.dataflow.errors import dry_run_error, inplace_error, launch_error, stop_error
 from dataflow_operator.controller.ports import Place
-from dataflow_operator.domain.errors import AmbiguousError, Failure, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.errors import AmbiguousError, Failure, Reason, RefusedError, UnavailableError, calm
 from dataflow_operator.domain.failures import failure_of_messages
 from dataflow_operator.domain.job import Job, JobId, PipelineType, state_of
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.names import labels_of, ownership_of
+from dataflow_operator.domain.pipeline.model import Environment
+from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.plan import Launch
 
 TEMPLATES: Final[Mapping[PipelineType, Template]] = {
@@ -113,8 +115,8 @@ class Cloud:
         self._lag = lag
         self._machine = Machine(random=chance, options=options)
         self._timeline = Timeline(Scripts())
-        self._shown: dict[int, tuple[Form, Job]] = {}
-        """By the identity of a form: how it is seen."""
+        self._shown: dict[int, tuple[Form, tuple[Job, Job]]] = {}
+        """By the identity of a form: how it is read, and how it is listed, which is without options."""
         self._alarm: asyncio.TimerHandle | None = None
 
     # what the operator calls
@@ -158,12 +160,43 @@ class Cloud:
             if (said := stop_error(error)) is not None:
                 raise said from error
 
+    def update_in_place(self, job_id: JobId, options: Mapping[str, int]) -> None:
+        """Change options of a running job."""
+        made = self.jobs[job_id]
+        known = made.form.scaling
+        percent = options.get("workerUtilizationPercent")
+        scaling = Scaling(
+            minimum=options.get("minWorkers", known.minimum),
+            maximum=options.get("maxWorkers", known.maximum),
+            hint=known.hint if percent is None else percent / 100,
+            tier=known.tier,
+        )
+        try:
+            self._rescale(made, scaling)
+        except GoogleAPICallError as error:
+            raise inplace_error(error) from error
+        self._story.tell("cloud", job_id[-4:], "has", dict(options))
+
+    def progress(self, job_id: JobId, since: datetime) -> Progress:
+        """Return how a job gets on: an element a second while it runs; of a job that the service does not know, nothing."""
+        made = self.jobs.get(job_id)
+        if made is None or self._is_purged(made):
+            return Progress()
+        page = self._machine.records.messages(job_id, self._now(), minimum=Importance.ERROR, start=since)
+        runs = made.state is State.RUNNING
+        return Progress(
+            errors=len(page.entries),
+            last_error=calm(page.entries[-1].text) if page.entries else "",
+            elements=int((self._now() - made.form.state_time).total_seconds()) if runs else None,
+            watermark=self._now().timestamp() if runs else None,
+        )
+
     def read(self, job_id: JobId) -> Job | None:
         """Return a job, or None where the service does not know it, or errs."""
         made = self.jobs.get(job_id)
         if made is None or self._is_purged(made) or self._trouble.strikes(Fault.JOB_UNKNOWN):
             return None
-        return self._as_seen(made.form)
+        return self._as_seen(made.form)[0]
 
     def failure(self, job_id: JobId) -> Failure | None:
         """Return why a job failed, once its messages say so."""
@@ -176,7 +209,7 @@ class Cloud:
         if self._trouble.strikes(Fault.LIST_FAILED):
             raise UnavailableError(Reason.UNAVAILABLE, "the list lacks a region")
         behind = self._chance.random() * BEHIND_SECONDS if self._trouble.strikes(Fault.LIST_BEHIND) else 0.0
-        return tuple(self._as_seen(_form_at(made, now - behind)) for made in self.jobs.values() if self._is_listed(made, now))
+        return tuple(self._as_seen(_form_at(made, now - behind))[1] for made in self.jobs.values() if self._is_listed(made, now))
 
     # what others do
 
@@ -225,7 +258,7 @@ class Cloud:
             location=order.spec.region,
             name=order.job_name,
             parameters=parameters,
-            environment={"additionalUserLabels": labels_of(order.ownership)},
+            environment={**_bounds(order.spec.environment), "additionalUserLabels": labels_of(order.ownership)},
             update=order.base_job_id is not None,
         )
         try:
@@ -248,6 +281,14 @@ class Cloud:
     def _request(self, made: Made, state: State, *, force: bool = False) -> None:
         try:
             self._machine.request(made.form, state, self._now(), force=force)
+        except MachineError as error:
+            raise _error(StatusCode[error.code.name], error.message) from error
+        finally:
+            self._settle()
+
+    def _rescale(self, made: Made, scaling: Scaling) -> None:
+        try:
+            self._machine.rescale(made.form, scaling)
         except MachineError as error:
             raise _error(StatusCode[error.code.name], error.message) from error
         finally:
@@ -299,7 +340,7 @@ class Cloud:
     def _is_listed(self, made: Made, now: float) -> bool:
         return now >= made.visible_from and not self._is_purged(made)
 
-    def _as_seen(self, form: Form) -> Job:
+    def _as_seen(self, form: Form) -> tuple[Job, Job]:
         known = self._shown.get(id(form))
         if known is not None:
             return known[1]
@@ -315,13 +356,29 @@ class Cloud:
             replaces=JobId(read.replaces) if read.replaces else None,
             replaced_by=JobId(read.replaced_by) if read.replaced_by else None,
         )
-        self._shown[id(form)] = (form, job)
-        return job
+        options = _options_of(read.scaling)
+        both = (job if options is None else replace(job, options=options), job)
+        self._shown[id(form)] = (form, both)
+        return both
 
 
 def _form_at(made: Made, time: float) -> Form:
     """Return the form that a job had at *time*, or its first."""
     return next((form for ended, form in made.past if ended > time), made.form)
+
+
+def _bounds(environment: Environment) -> dict[str, object]:
+    """Return what of an owner's environment says whether and between which bounds a job changes in place, as a launch says it."""
+    said = {name: environment[name] for name in ("enableStreamingEngine", "maxWorkers") if name in environment}
+    least = {"additionalExperiments": [f"min_num_workers={environment['minWorkers']}"]} if "minWorkers" in environment else {}
+    return {**said, **least}
+
+
+def _options_of(scaling: Scaling) -> dict[str, int] | None:
+    """Return what a read shows of a job's options; None: nothing."""
+    hint = None if scaling.hint is None else round(scaling.hint * 100)
+    named = {"minWorkers": scaling.minimum, "maxWorkers": scaling.maximum, "workerUtilizationPercent": hint}
+    return {name: value for name, value in named.items() if value is not None} or None
 
 
 def _whole(time: datetime) -> datetime:

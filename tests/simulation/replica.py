@@ -30,6 +30,7 @@ from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.notices import Notice
+from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun, Launch
 from dataflow_operator.domain.run import Run
 from dataflow_operator.edge import Edge, Kind, Source
@@ -136,6 +137,14 @@ class WiredDataflow:
     async def stop(self, place: Place, job_id: JobId, mode: StopMode, *, force: bool = False) -> None:
         assert place == PLACE
         await self._wire.write("stop", Outside.DATAFLOW, lambda: self._cloud.stop(job_id, mode, force=force))
+
+    async def update_in_place(self, place: Place, job_id: JobId, options: Mapping[str, int]) -> None:
+        assert place == PLACE
+        await self._wire.write("update in place", Outside.DATAFLOW, lambda: self._cloud.update_in_place(job_id, options))
+
+    async def read_progress(self, place: Place, job_id: JobId, since: datetime) -> Progress:
+        assert place == PLACE
+        return await self._wire.read("read progress", Outside.DATAFLOW, lambda: self._cloud.progress(job_id, since))
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
         assert place == PLACE

@@ -16,6 +16,8 @@ from dataflow_operator.domain.pipeline.observation import (
     Hindrance,
     JobLook,
     Memory,
+    OptionsCall,
+    ProgressLook,
     RunLook,
     StopCall,
     Validation,
@@ -41,6 +43,8 @@ class Recall:
     runs: dict[str, RunLook] = field(default_factory=dict[str, RunLook])
     validations: dict[str, Validation] = field(default_factory=dict[str, Validation])
     stops: dict[JobId, StopCall] = field(default_factory=dict[JobId, StopCall])
+    options: dict[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
+    progress: dict[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     account: AccountLook | None = None
     hindrance: Hindrance | None = None
     foreign_runs: set[str] = field(default_factory=set[str])
@@ -57,6 +61,8 @@ class Recall:
         _keep(self.answers, nonces)
         _keep(self.failures, ids)
         _keep(self.stops, ids)
+        _keep(self.options, ids)
+        _keep(self.progress, ids)
         _newest(self.jobs, len(ids) + KEPT_LOOKS)
         waiting = [run for run in runs if not run.is_over]
         needed = {name for run in waiting for name in (run.name, run.rerun_of) if name} | {entry.run for entry in ledger}
@@ -79,6 +85,8 @@ class Recall:
             runs=self.runs,
             validations=self.validations,
             stops=self.stops,
+            options=self.options,
+            progress=self.progress,
             account=self.account,
             hindrance=self.hindrance,
             foreign_runs=frozenset(self.foreign_runs),

@@ -1,4 +1,4 @@
-"""One pass over one pipeline: observe, decide, report, act. The only place that catches what the outside raises."""
+"""One pass over one pipeline: observe, decide, report, act. With the actor, the only place that catches what the outside raises."""
 
 from __future__ import annotations
 
@@ -8,39 +8,17 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, Interest, JobLists, Key, Place, Store
 from dataflow_operator.controller.recall import Recall
 from dataflow_operator.domain.conditions import condition_of
-from dataflow_operator.domain.errors import (
-    AmbiguousError,
-    OutsideError,
-    Reason,
-    RefusedError,
-    StaleError,
-    UnavailableError,
-)
-from dataflow_operator.domain.failures import failure_of_answer
+from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, StaleError
 from dataflow_operator.domain.ledger import job_ids_of
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.notices import notices_between
-from dataflow_operator.domain.pipeline.observation import (
-    AccountLook,
-    Answer,
-    Declined,
-    FailureLook,
-    Hindrance,
-    JobLook,
-    Launched,
-    Limits,
-    NameTaken,
-    Observation,
-    RunLook,
-    StopCall,
-    Unclear,
-    Validation,
-)
+from dataflow_operator.domain.pipeline.observation import Limits, Observation
 from dataflow_operator.domain.pipeline.plan import (
     SOON,
     AddFinalizer,
@@ -51,11 +29,13 @@ from dataflow_operator.domain.pipeline.plan import (
     Launch,
     LookAtAccount,
     LookAtJob,
+    LookAtProgress,
     LookAtRun,
     LookForReason,
     Plan,
     RemoveFinalizer,
     StopJob,
+    UpdateInPlace,
     Validate,
 )
 from dataflow_operator.domain.pipeline.policies.people import heed_alone
@@ -85,11 +65,10 @@ class Reconciler:
     ) -> None:
         self._cache = cache
         self._store = store
-        self._dataflow = dataflow
         self._lists = lists
         self._clock = clock
         self._limits = limits
-        self._claim_life = claim_life
+        self._actor = Actor(cache=cache, store=store, dataflow=dataflow, lists=lists, clock=clock, limits=limits, claim_life=claim_life)
         self._count = count
         self._nonce = nonce
         self._recalls: dict[Key, Recall] = {}
@@ -104,7 +83,7 @@ class Reconciler:
         began = self._clock.monotonic()
         seen = self._observe(key, pipeline)
         plan = decide(seen)
-        if isinstance(plan.effect, Launch) and self._is_hindered(self._recall(key, pipeline.uid), plan.effect):
+        if isinstance(plan.effect, Launch) and self._actor.is_hindered(self._recall(key, pipeline.uid), plan.effect):
             plan = decide(self._observe(key, pipeline))
         try:
             stored = await self._report(key, pipeline, plan)
@@ -127,7 +106,7 @@ class Reconciler:
                 if (there := await self._store.read_pipeline(key)) is not None:
                     self._cache.put_pipeline(there)
                     return SOON
-                await self._draw_run(key, drawing)
+                await self._actor.draw_run(key, drawing)
                 return SOON
         waits = any(run.owner_uid is None and not run.is_over for run in runs)
         return self._limits.recheck if waits else None
@@ -158,20 +137,6 @@ class Reconciler:
         if recall is None or recall.uid != uid:
             recall = self._recalls[key] = Recall(uid=uid)
         return recall
-
-    def _is_hindered(self, recall: Recall, order: Launch) -> bool:
-        """Whether a launch would not be sent now: asked before its claim is written, for a claim that is not launched is an attempt lost."""
-        try:
-            self._dataflow.reserve(order)
-        except UnavailableError as error:
-            recall.hindrance = self._hindrance(error)
-            return True
-        return False
-
-    def _hindrance(self, error: UnavailableError) -> Hindrance:
-        at = self._clock.monotonic()
-        pause = min(max(error.after or timedelta(0), SHORTEST_HINDRANCE), LONGEST_HINDRANCE)
-        return Hindrance(reason=error.reason, message=error.message, at=at, until=at + pause.total_seconds())
 
     # report
 
@@ -207,131 +172,11 @@ class Reconciler:
     async def _act(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> None:
         name = type(effect).__name__
         try:
-            await self._do(key, pipeline, effect, began)
+            await self._actor.act(key, self._recall(key, pipeline.uid), pipeline, effect, began)
         except OutsideError as error:
             self._count(name, error.reason)
             raise
         self._count(name, "ok")
-
-    async def _do(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> None:
-        recall = self._recall(key, pipeline.uid)
-        match effect:
-            case AddFinalizer():
-                self._cache.put_pipeline(await self._store.add_finalizer(pipeline))
-            case RemoveFinalizer():
-                await self._store.remove_finalizer(pipeline)
-                self._cache.drop_pipeline(key, pipeline.uid)
-            case CreateRun():
-                await self._create_run(recall, pipeline, effect)
-            case DrawRun():
-                await self._draw_run(key, effect)
-            case DeleteRun():
-                await self._delete_run(key, effect)
-            case Launch():
-                recall.answered(effect.nonce, await self._launch(effect, began))
-                self._lists.hurry(_place_of(effect))
-            case Validate():
-                recall.validations[effect.key] = await self._validate(effect)
-            case StopJob():
-                recall.stops[effect.job_id] = await self._stop(pipeline, effect)
-            case LookAtJob() | LookForReason() | LookAtRun() | LookAtAccount():
-                await self._look(key, recall, pipeline, effect)
-
-    async def _look(
-        self, key: Key, recall: Recall, pipeline: Pipeline, look: LookAtJob | LookForReason | LookAtRun | LookAtAccount
-    ) -> None:
-        """Read one thing; what comes of it is remembered with the time at which it was asked for."""
-        at = self._clock.monotonic()
-        match look:
-            case LookAtJob(job_id=job_id):
-                job = await self._dataflow.read_job(_place(pipeline), job_id)
-                known = recall.jobs.pop(job_id, None)
-                missed = known.missing_since if known is not None and known.missing_since is not None else at
-                recall.jobs[job_id] = JobLook(job=job, at=at, missing_since=missed if job is None else None)
-            case LookForReason(job_id=job_id):
-                failure = await self._dataflow.read_failure(_place(pipeline), job_id)
-                recall.failures[job_id] = FailureLook(failure=failure, at=at)
-            case LookAtRun(name=name):
-                run = await self._store.read_run(key.namespace, name)
-                recall.runs.pop(name, None)
-                recall.runs[name] = RunLook(run=run, at=at)
-                if run is not None:
-                    self._cache.put_run(run)
-            case LookAtAccount(name=name):
-                exists = await self._store.has_account(key.namespace, name)
-                recall.account = AccountLook(name=name, exists=exists, at=at, request=pipeline.reconcile_requested_at)
-
-    async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
-        run = await self._store.create_run(pipeline, effect.name, effect.cause)
-        self._cache.put_run(run)
-        if run.owner_uid != pipeline.uid:
-            recall.foreign_runs.add(run.name)
-
-    async def _draw_run(self, key: Key, effect: DrawRun) -> None:
-        try:
-            run = await self._store.draw_run(key.namespace, effect)
-        except (StaleError, AmbiguousError):
-            await self._refresh_run(key, effect.name, effect.uid)
-        else:
-            self._cache.put_run(run)
-
-    async def _delete_run(self, key: Key, effect: DeleteRun) -> None:
-        try:
-            await self._store.delete_run(key.namespace, effect)
-        except (StaleError, AmbiguousError):
-            await self._refresh_run(key, effect.name, effect.uid)
-        else:
-            self._cache.drop_run(key.namespace, effect.name, effect.uid)
-
-    async def _refresh_run(self, key: Key, name: str, uid: str) -> None:
-        """Read a run anew of which the cache turned out to be old."""
-        known = next((run for run in self._cache.runs_of(key) if run.uid == uid), None)
-        fresh = await self._store.read_run(key.namespace, name)
-        if fresh is not None:
-            self._cache.put_run(fresh, instead_of=known.resource_version if known is not None else None)
-        else:
-            self._cache.drop_run(key.namespace, name, uid)
-
-    async def _launch(self, effect: Launch, began: float) -> Answer:
-        """Launch once, within the claim's life on our own clock, and say what came of it."""
-        if self._clock.monotonic() - began > self._claim_life.total_seconds():
-            return Unclear(message="the claim was too old to launch from")
-        try:
-            job_id = await self._dataflow.launch(effect)
-        except AmbiguousError as error:
-            return Unclear(message=error.message)
-        except RefusedError as error:
-            if error.reason is Reason.ALREADY_EXISTS:
-                return NameTaken(message=error.message)
-            return Declined(failure=failure_of_answer(error))
-        except UnavailableError as error:
-            pause = self._hindrance(error) if error.after is not None else None
-            return Declined(failure=failure_of_answer(error), hindrance=pause)
-        return Launched(job_id=job_id)
-
-    async def _validate(self, effect: Validate) -> Validation:
-        at = self._clock.monotonic()
-        try:
-            await self._dataflow.validate(effect.spec, effect.job_name)
-        except RefusedError as error:
-            return Validation(problem=error.reason, message=error.message, is_final=error.reason not in _MAY_HEAL, at=at)
-        except (UnavailableError, AmbiguousError) as error:
-            return Validation(problem=error.reason, message=error.message, is_final=False, at=at)
-        return Validation(problem=None, at=at)
-
-    async def _stop(self, pipeline: Pipeline, effect: StopJob) -> StopCall:
-        at = self._clock.monotonic()
-        place = _place(pipeline)
-        try:
-            await self._dataflow.stop(place, effect.job_id, effect.mode, force=effect.force)
-        except (RefusedError, AmbiguousError) as error:
-            return StopCall(mode=effect.mode, force=effect.force, at=at, refused=error.message)
-        except UnavailableError as error:
-            longer = (error.after or timedelta(0)) - self._limits.stop_again
-            wait = min(max(longer, timedelta(0)), LONGEST_HINDRANCE).total_seconds()
-            return StopCall(mode=effect.mode, force=effect.force, at=at + wait, refused=error.message)
-        self._lists.hurry(place)
-        return StopCall(mode=effect.mode, force=effect.force, at=at)
 
 
 def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
@@ -354,42 +199,31 @@ def _about(effect: Effect) -> dict[str, object]:
             return {"job_name": effect.job_name, "attempt": effect.ownership.attempt}
         case StopJob():
             return {"job": effect.job_id, "mode": effect.mode, **({"force": True} if effect.force else {})}
+        case UpdateInPlace():
+            return {"job": effect.job_id, "options": dict(effect.options)}
         case DrawRun():
             return {"run": effect.name, "result": effect.status.result} if effect.status.result else {"run": effect.name}
         case CreateRun() | DeleteRun():
             return {"run": effect.name}
-        case AddFinalizer() | RemoveFinalizer() | Validate() | LookAtJob() | LookForReason() | LookAtRun() | LookAtAccount():
+        case AddFinalizer() | RemoveFinalizer() | Validate():
+            return {}
+        case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtAccount():
             return {}
 
 
-SHORTEST_HINDRANCE: Final = timedelta(seconds=1)
-LONGEST_HINDRANCE: Final = timedelta(minutes=20)
-"""How long one answer can keep a pipeline from launching or asking again. Source: chosen; a thousand launches wait as long for their turns at 60 a minute."""
-
-LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtRun, LookAtAccount)
+LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, LookAtAccount)
 """Effects that change nothing outside."""
-
-_MAY_HEAL = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED})
-"""Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""
 
 
 def interest_of(pipeline: Pipeline) -> Interest | None:
     """Return which jobs concern *pipeline*, or None when its spec cannot be read."""
-    if isinstance(pipeline.spec, Broken):
+    spec = pipeline.spec
+    if isinstance(spec, Broken):
         return None
+    adopted = spec.adopt if pipeline.status.run_number == 0 else None
     return Interest(
-        place=Place(project=pipeline.spec.project, region=pipeline.spec.region),
+        place=Place(project=spec.project, region=spec.region),
         pipeline_uid=pipeline.uid,
-        job_ids=job_ids_of(pipeline.status.ledger),
-        names=names_of(pipeline),
+        job_ids=job_ids_of(pipeline.status.ledger) | ({adopted.job_id} if adopted is not None and adopted.job_id else set()),
+        names=names_of(pipeline) | ({adopted.job_name} if adopted is not None and adopted.job_name else set()),
     )
-
-
-def _place(pipeline: Pipeline) -> Place:
-    if isinstance(pipeline.spec, Broken):
-        raise TypeError("a pipeline whose spec cannot be read has no effects")
-    return Place(project=pipeline.spec.project, region=pipeline.spec.region)
-
-
-def _place_of(effect: Launch) -> Place:
-    return Place(project=effect.spec.project, region=effect.spec.region)

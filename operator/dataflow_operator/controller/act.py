@@ -1,0 +1,263 @@
+"""Effects, carried out: one change to the outside or one look, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, TypeAlias
+
+from dataflow_operator.controller.cache import Cache
+from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Place, Store
+from dataflow_operator.controller.recall import Recall
+from dataflow_operator.domain.errors import AmbiguousError, Reason, RefusedError, StaleError, UnavailableError
+from dataflow_operator.domain.failures import failure_of_answer
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline
+from dataflow_operator.domain.pipeline.observation import (
+    AccountLook,
+    Answer,
+    Declined,
+    FailureLook,
+    Hindrance,
+    JobLook,
+    Launched,
+    Limits,
+    NameTaken,
+    OptionsCall,
+    Progress,
+    ProgressLook,
+    RunLook,
+    StopCall,
+    Unclear,
+    Validation,
+)
+from dataflow_operator.domain.pipeline.plan import (
+    AddFinalizer,
+    CreateRun,
+    DeleteRun,
+    DrawRun,
+    Effect,
+    Launch,
+    LookAtAccount,
+    LookAtJob,
+    LookAtProgress,
+    LookAtRun,
+    LookForReason,
+    RemoveFinalizer,
+    StopJob,
+    UpdateInPlace,
+    Validate,
+)
+
+Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtAccount
+"""A read that a decision asked for."""
+
+SHORTEST_HINDRANCE: Final = timedelta(seconds=1)
+LONGEST_HINDRANCE: Final = timedelta(minutes=20)
+"""How long one answer can keep a pipeline from launching or asking again. Source: chosen; a thousand launches wait as long for their turns at 60 a minute."""
+
+_MAY_HEAL: Final = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED})
+"""Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""
+
+
+class Actor:
+    """Carries effects out. What it learns goes into the cache or the recall; the next observation is the answer."""
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        store: Store,
+        dataflow: Dataflow,
+        lists: JobLists,
+        clock: Clock,
+        limits: Limits,
+        claim_life: timedelta,
+    ) -> None:
+        self._cache = cache
+        self._store = store
+        self._dataflow = dataflow
+        self._lists = lists
+        self._clock = clock
+        self._limits = limits
+        self._claim_life = claim_life
+
+    def is_hindered(self, recall: Recall, order: Launch) -> bool:
+        """Whether a launch would not be sent now: asked before its claim is written, for a claim that is not launched is an attempt lost."""
+        try:
+            self._dataflow.reserve(order)
+        except UnavailableError as error:
+            recall.hindrance = self._hindrance(error)
+            return True
+        return False
+
+    async def act(self, key: Key, recall: Recall, pipeline: Pipeline, effect: Effect, began: float) -> None:
+        """Carry out one effect of a pass that *began* at that time."""
+        match effect:
+            case AddFinalizer():
+                self._cache.put_pipeline(await self._store.add_finalizer(pipeline))
+            case RemoveFinalizer():
+                await self._store.remove_finalizer(pipeline)
+                self._cache.drop_pipeline(key, pipeline.uid)
+            case CreateRun() | DrawRun() | DeleteRun():
+                await self._show(key, recall, pipeline, effect)
+            case Launch():
+                recall.answered(effect.nonce, await self._launch(effect, began))
+                self._lists.hurry(_place_of(effect))
+            case Validate():
+                recall.validations[effect.key] = await self._validate(effect)
+            case StopJob():
+                recall.stops[effect.job_id] = await self._stop(pipeline, effect)
+            case UpdateInPlace():
+                recall.options[effect.job_id] = await self._update_in_place(pipeline, effect)
+            case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtAccount():
+                await self._look(key, recall, pipeline, effect)
+
+    async def _show(self, key: Key, recall: Recall, pipeline: Pipeline, effect: CreateRun | DrawRun | DeleteRun) -> None:
+        """Let a run object be there, be as its entry, or be gone."""
+        match effect:
+            case CreateRun():
+                await self._create_run(recall, pipeline, effect)
+            case DrawRun():
+                await self.draw_run(key, effect)
+            case DeleteRun():
+                await self._delete_run(key, effect)
+
+    async def _look(self, key: Key, recall: Recall, pipeline: Pipeline, look: Look) -> None:
+        """Read one thing; what comes of it is remembered with the time at which it was asked for."""
+        at = self._clock.monotonic()
+        match look:
+            case LookAtJob(job_id=job_id):
+                job = await self._dataflow.read_job(_place(pipeline), job_id)
+                known = recall.jobs.pop(job_id, None)
+                missed = known.missing_since if known is not None and known.missing_since is not None else at
+                recall.jobs[job_id] = JobLook(job=job, at=at, missing_since=missed if job is None else None)
+            case LookForReason(job_id=job_id):
+                failure = await self._dataflow.read_failure(_place(pipeline), job_id)
+                recall.failures[job_id] = FailureLook(failure=failure, at=at)
+            case LookAtProgress(job_id=job_id):
+                newest = await self._progress(pipeline, look)
+                first = recall.progress.get(job_id) or ProgressLook(first=newest, first_at=at, newest=newest, at=at)
+                recall.progress[job_id] = replace(first, newest=newest, at=at)
+            case LookAtRun(name=name):
+                run = await self._store.read_run(key.namespace, name)
+                recall.runs.pop(name, None)
+                recall.runs[name] = RunLook(run=run, at=at)
+                if run is not None:
+                    self._cache.put_run(run)
+            case LookAtAccount(name=name):
+                exists = await self._store.has_account(key.namespace, name)
+                recall.account = AccountLook(name=name, exists=exists, at=at, request=pipeline.reconcile_requested_at)
+
+    async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
+        run = await self._store.create_run(pipeline, effect.name, effect.cause)
+        self._cache.put_run(run)
+        if run.owner_uid != pipeline.uid:
+            recall.foreign_runs.add(run.name)
+
+    async def draw_run(self, key: Key, effect: DrawRun) -> None:
+        """Write a run's status; where the run is not as it was seen, read it anew."""
+        try:
+            run = await self._store.draw_run(key.namespace, effect)
+        except (StaleError, AmbiguousError):
+            await self._refresh_run(key, effect.name, effect.uid)
+        else:
+            self._cache.put_run(run)
+
+    async def _delete_run(self, key: Key, effect: DeleteRun) -> None:
+        try:
+            await self._store.delete_run(key.namespace, effect)
+        except (StaleError, AmbiguousError):
+            await self._refresh_run(key, effect.name, effect.uid)
+        else:
+            self._cache.drop_run(key.namespace, effect.name, effect.uid)
+
+    async def _refresh_run(self, key: Key, name: str, uid: str) -> None:
+        """Read a run anew of which the cache turned out to be old."""
+        known = next((run for run in self._cache.runs_of(key) if run.uid == uid), None)
+        fresh = await self._store.read_run(key.namespace, name)
+        if fresh is not None:
+            self._cache.put_run(fresh, instead_of=known.resource_version if known is not None else None)
+        else:
+            self._cache.drop_run(key.namespace, name, uid)
+
+    async def _launch(self, effect: Launch, began: float) -> Answer:
+        """Launch once, within the claim's life on our own clock, and say what came of it."""
+        if self._clock.monotonic() - began > self._claim_life.total_seconds():
+            return Unclear(message="the claim was too old to launch from")
+        try:
+            job_id = await self._dataflow.launch(effect)
+        except AmbiguousError as error:
+            return Unclear(message=error.message)
+        except RefusedError as error:
+            if error.reason is Reason.ALREADY_EXISTS:
+                return NameTaken(message=error.message)
+            return Declined(failure=failure_of_answer(error))
+        except UnavailableError as error:
+            pause = self._hindrance(error) if error.after is not None else None
+            return Declined(failure=failure_of_answer(error), hindrance=pause)
+        return Launched(job_id=job_id)
+
+    async def _validate(self, effect: Validate) -> Validation:
+        at = self._clock.monotonic()
+        try:
+            await self._dataflow.validate(effect.spec, effect.job_name)
+        except RefusedError as error:
+            return Validation(problem=error.reason, message=error.message, is_final=error.reason not in _MAY_HEAL, at=at)
+        except (UnavailableError, AmbiguousError) as error:
+            return Validation(problem=error.reason, message=error.message, is_final=False, at=at)
+        return Validation(problem=None, at=at)
+
+    async def _stop(self, pipeline: Pipeline, effect: StopJob) -> StopCall:
+        at = self._clock.monotonic()
+        place = _place(pipeline)
+        try:
+            await self._dataflow.stop(place, effect.job_id, effect.mode, force=effect.force)
+        except (RefusedError, AmbiguousError) as error:
+            return StopCall(mode=effect.mode, force=effect.force, at=at, refused=error.message)
+        except UnavailableError as error:
+            return StopCall(mode=effect.mode, force=effect.force, at=at + self._longer(error.after), refused=error.message)
+        self._lists.hurry(place)
+        return StopCall(mode=effect.mode, force=effect.force, at=at)
+
+    async def _update_in_place(self, pipeline: Pipeline, effect: UpdateInPlace) -> OptionsCall:
+        at = self._clock.monotonic()
+        place = _place(pipeline)
+        try:
+            await self._dataflow.update_in_place(place, effect.job_id, effect.options)
+        except RefusedError as error:
+            if error.reason in _MAY_HEAL:
+                return OptionsCall(options=effect.options, at=at + self._longer(self._limits.recheck), refused=error.message)
+            return OptionsCall(options=effect.options, at=at, refused=error.message, is_final=True)
+        except AmbiguousError as error:
+            return OptionsCall(options=effect.options, at=at, refused=error.message)
+        except UnavailableError as error:
+            return OptionsCall(options=effect.options, at=at + self._longer(error.after), refused=error.message)
+        self._lists.hurry(place)
+        return OptionsCall(options=effect.options, at=at)
+
+    def _longer(self, after: timedelta | None) -> float:
+        """Return by how many seconds a wished pause is longer than that after any stop or change, bounded."""
+        longer = (after or timedelta(0)) - self._limits.stop_again
+        return min(max(longer, timedelta(0)), LONGEST_HINDRANCE).total_seconds()
+
+    async def _progress(self, pipeline: Pipeline, look: LookAtProgress) -> Progress:
+        """Read how a job gets on. What may not be read tells nothing: for lack of a right to metrics no stream waits for ever."""
+        try:
+            return await self._dataflow.read_progress(_place(pipeline), look.job_id, look.since)
+        except RefusedError:
+            return Progress()
+
+    def _hindrance(self, error: UnavailableError) -> Hindrance:
+        at = self._clock.monotonic()
+        pause = min(max(error.after or timedelta(0), SHORTEST_HINDRANCE), LONGEST_HINDRANCE)
+        return Hindrance(reason=error.reason, message=error.message, at=at, until=at + pause.total_seconds())
+
+
+def _place(pipeline: Pipeline) -> Place:
+    if isinstance(pipeline.spec, Broken):
+        raise TypeError("a pipeline whose spec cannot be read has no effects")
+    return Place(project=pipeline.spec.project, region=pipeline.spec.region)
+
+
+def _place_of(effect: Launch) -> Place:
+    return Place(project=effect.spec.project, region=effect.spec.region)

@@ -1,0 +1,132 @@
+"""What the actor does with a running job: it changes its options, looks how it gets on, and remembers what came of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from tests.builders import LIMITS, UID, a_spec
+from tests.controller.fakes import KEY, Town
+
+from dataflow_operator.controller.act import LONGEST_HINDRANCE, Actor
+from dataflow_operator.controller.recall import Recall
+from dataflow_operator.controller.reconcile import interest_of
+from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.job import JobId, JobState
+from dataflow_operator.domain.ledger import Cause, Entry
+from dataflow_operator.domain.pipeline.model import Adoption
+from dataflow_operator.domain.pipeline.observation import OptionsCall, Progress, ProgressLook
+from dataflow_operator.domain.pipeline.plan import Effect, LookAtProgress, UpdateInPlace
+
+JOB = JobId("job-1")
+MORE = UpdateInPlace(job_id=JOB, options={"maxWorkers": 9})
+
+
+@dataclass
+class Stage:
+    """A town with a running job, and an actor of our own."""
+
+    town: Town
+    recall: Recall = field(default_factory=lambda: Recall(uid=UID))
+
+    async def act(self, effect: Effect) -> None:
+        town = self.town
+        actor = Actor(
+            cache=town.cache,
+            store=town.store,
+            dataflow=town.dataflow,
+            lists=town.lists,
+            clock=town.clock,
+            limits=LIMITS,
+            claim_life=timedelta(seconds=5),
+        )
+        await actor.act(KEY, self.recall, town.pipeline, effect, town.clock.monotonic())
+
+    def look(self) -> LookAtProgress:
+        return LookAtProgress(job_id=JOB, since=self.town.clock.now())
+
+
+@pytest_asyncio.fixture
+async def stage() -> Stage:
+    town = Town()
+    town.store.apply(a_spec(environment={"enableStreamingEngine": True, "minWorkers": 2, "maxWorkers": 4}))
+    await town.settle()
+    await town.job_becomes(JOB, JobState.RUNNING)
+    return Stage(town)
+
+
+async def test_options_that_were_changed_are_remembered_and_the_list_is_hurried(stage: Stage) -> None:
+    before, now = stage.town.lists.hurries, stage.town.clock.monotonic()
+    await stage.act(MORE)
+    assert stage.recall.options == {JOB: OptionsCall(options={"maxWorkers": 9}, at=now)}
+    assert stage.town.dataflow.jobs[JOB].options == {"minWorkers": 2, "maxWorkers": 9}
+    assert stage.town.lists.hurries == before + 1
+
+
+@pytest.mark.parametrize(
+    ("error", "is_final", "later"),
+    [
+        (RefusedError(Reason.FAILED_PRECONDITION, "no Streaming Engine"), True, 0.0),
+        (RefusedError(Reason.INVALID_ARGUMENT, "min over max"), True, 0.0),
+        (RefusedError(Reason.PERMISSION_DENIED, "no right"), False, (LIMITS.recheck - LIMITS.stop_again).total_seconds()),
+        (AmbiguousError(Reason.TIMED_OUT, "no answer"), False, 0.0),
+        (UnavailableError(Reason.NOT_FOUND, "not known now"), False, 0.0),
+        (UnavailableError(Reason.QUOTA_EXCEEDED, "quota", timedelta(seconds=65)), False, 60.0),
+        (UnavailableError(Reason.QUOTA_EXCEEDED, "quota", timedelta(hours=9)), False, LONGEST_HINDRANCE.total_seconds()),
+    ],
+)
+async def test_options_that_were_not_changed_say_why_and_from_when_they_may_be_tried_again(
+    stage: Stage, error: OutsideError, is_final: object, later: float
+) -> None:
+    before, now = stage.town.lists.hurries, stage.town.clock.monotonic()
+    stage.town.dataflow.changes_turned_away = error
+    await stage.act(MORE)
+    (call,) = stage.recall.options.values()
+    assert (call.refused, call.is_final, call.at) == (error.message, is_final, now + later)
+    assert stage.town.lists.hurries == before
+
+
+async def test_of_a_jobs_progress_the_first_look_and_the_newest_are_remembered(stage: Stage) -> None:
+    began = stage.town.clock.monotonic()
+    for _ in range(3):
+        await stage.act(stage.look())
+        stage.town.clock.seconds += 10
+    look = stage.recall.progress[JOB]
+    assert (look.first_at, look.at) == (began, began + 20)
+    assert look.first.elements is not None
+    assert look.newest.elements == look.first.elements + 20
+
+
+async def test_progress_that_may_not_be_read_tells_nothing_and_holds_nobody_up(stage: Stage) -> None:
+    stage.town.dataflow.sees_no_progress = RefusedError(Reason.PERMISSION_DENIED, "no right to metrics")
+    await stage.act(stage.look())
+    assert stage.recall.progress[JOB].newest == Progress()
+
+
+async def test_progress_that_cannot_be_read_now_is_no_look(stage: Stage) -> None:
+    stage.town.dataflow.sees_no_progress = UnavailableError(Reason.UNAVAILABLE, "not now")
+    with pytest.raises(UnavailableError):
+        await stage.act(stage.look())
+    assert stage.recall.progress == {}
+
+
+def test_what_is_known_of_a_job_goes_when_no_entry_knows_it_any_more() -> None:
+    look = ProgressLook(first=Progress(), first_at=0.0, newest=Progress(), at=0.0)
+    recall = Recall(uid=UID, options={JOB: OptionsCall(options={}, at=0.0)}, progress={JOB: look})
+    recall.sight([Entry(run="orders-1", number=1, digest="v2-a", revision=1, cause=Cause.CHANGE)], [], 0.0)
+    assert (recall.options, recall.progress) == ({}, {})
+
+
+@pytest.mark.parametrize("adopt", [Adoption(job_id=JobId("strange")), Adoption(job_name="strange")])
+def test_a_job_that_is_to_be_adopted_concerns_a_pipeline_until_its_first_run(adopt: Adoption) -> None:
+    town = Town()
+    town.store.apply(a_spec(adopt=adopt))
+    interest = interest_of(town.pipeline)
+    assert interest is not None
+    assert "strange" in {*interest.job_ids, *interest.names}
+    begun = replace(town.pipeline, status=replace(town.pipeline.status, run_number=1))
+    later = interest_of(begun)
+    assert later is not None
+    assert "strange" not in {*later.job_ids, *later.names}
