@@ -34,6 +34,8 @@ class Reason(StrEnum):
     SETTLING = "Settling"
     OBSERVING = "Observing"
     NEXT_RUN_WAITS = "NextRunWaits"
+    PROVING = "Proving"
+    ADOPTING = "Adopting"
     # what holds
     JOB_RUNNING = "JobRunning"
     RUN_IN_FLIGHT = "RunInFlight"
@@ -44,9 +46,14 @@ class Reason(StrEnum):
     NO_JOB = "NoJob"
     VALID = "Valid"
     READY = "Ready"
+    IN_SYNC = "InSync"
+    DRIFT_CORRECTED = "DriftCorrected"
+    ROLLED_BACK = "RolledBack"
     # what is wrong
     JOB_FAILED = "JobFailed"
     UPDATE_FAILED = "UpdateFailed"
+    DRIFT_FOUND = "DriftFound"
+    ADOPTION_DIFFERS = "AdoptionDiffers"
     START_TIMED_OUT = "StartTimedOut"
     RUN_TIMED_OUT = "RunTimedOut"
     USER_CODE_FAILED = "UserCodeFailed"
