@@ -15,9 +15,10 @@ from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, Stra
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Drift, DriftPolicy, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Memory, Observation, OptionsCall, Progress, ProgressLook, RunLook, Validation
-from dataflow_operator.domain.pipeline.plan import CreateRun, Launch, LookAtProgress, Plan, StopJob, UpdateInPlace
+from dataflow_operator.domain.pipeline.plan import CreateRun, DrawRun, Launch, LookAtProgress, Plan, StopJob, UpdateInPlace
 from dataflow_operator.domain.pipeline.proof import ERROR_BURST
 from dataflow_operator.domain.pipeline.revision import FIRST_FORM, digest_of
+from dataflow_operator.domain.run import RunStatus
 
 B = a_spec(content="B")
 VALID = {"1-": Validation(problem=None, at=999.0)}
@@ -146,10 +147,10 @@ def test_a_job_is_looked_at_when_it_begins_and_when_it_has_run_for_long_enough(a
     assert isinstance(decide(world).effect, LookAtProgress) == due
 
 
-def drawn_of(world: Observation) -> object:
+def drawn_of(world: Observation) -> RunStatus:
     """Return the picture that the pass would draw, so that only what is not drawn is left to do."""
     effect = decide(world).effect
-    return getattr(effect, "status", world.runs[0].status)
+    return effect.status if isinstance(effect, DrawRun) else world.runs[0].status
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ class Cause(StrEnum):
     RESUME = "Resume"
     RECOVERY = "Recovery"
     ROLLBACK = "Rollback"
+    ADOPTION = "Adoption"
 
 
 class Strategy(StrEnum):

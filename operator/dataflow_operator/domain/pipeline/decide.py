@@ -14,6 +14,7 @@ from dataflow_operator.domain.pipeline.model import Broken
 from dataflow_operator.domain.pipeline.narrate import Obstacle, Scene, status_of
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import SOON, Plan, RemoveFinalizer
+from dataflow_operator.domain.pipeline.policies.adopt import adopt_what_runs
 from dataflow_operator.domain.pipeline.policies.due import due_in
 from dataflow_operator.domain.pipeline.policies.finish import finish_what_is_over, without_finished
 from dataflow_operator.domain.pipeline.policies.in_place import update_in_place
@@ -77,6 +78,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     let_go,
     draw_new_runs,
     rest_while_suspended,
+    adopt_what_runs,
     bring_back,
     start_what_is_wanted,
     launch,

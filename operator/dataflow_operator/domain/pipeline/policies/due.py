@@ -127,6 +127,8 @@ def _rechecks(world: World) -> Iterator[timedelta]:
         yield _left(seen, account.at, seen.limits.look_again)
     if seen.memory.hindrance is not None and world.ledger:
         yield timedelta(seconds=seen.memory.hindrance.until - seen.monotonic)
+    if world.spec.adopt is not None and not world.status.run_number:
+        yield recheck
     known = {entry.run_uid for entry in world.ledger}
     if any(run.rerun_of is not None and not run.is_over and run.uid not in known for run in seen.runs):
         yield recheck
