@@ -277,7 +277,7 @@ def test_going_back_to_what_still_runs_launches_nothing() -> None:
 
 def test_a_running_stream_that_is_newer_and_stable_pushes_older_ones_out() -> None:
     old = an_entry(1, an_attempt(job="j1", name="a"), sealed=True)
-    new = an_entry(2, an_attempt(job="j2", name="b", ago=300), spec=B)
+    new = an_entry(2, an_attempt(job="j2", name="b", ago=300), spec=B, stable=True)
     plan = decide(a_world(B, entries=(old, new), jobs=(a_job("j1", of=old), a_job("j2", of=new))))
     assert plan.effect == StopJob(job_id=JobId("j1"), mode=StopMode.DRAIN)
 

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     # what is wrong
     JOB_FAILED = "JobFailed"
     UPDATE_FAILED = "UpdateFailed"
+    REVISION_UNHEALTHY = "RevisionUnhealthy"
     DRIFT_FOUND = "DriftFound"
     ADOPTION_DIFFERS = "AdoptionDiffers"
     START_TIMED_OUT = "StartTimedOut"

@@ -125,6 +125,12 @@ TROUBLES: Final[Mapping[Reason, Trouble]] = {
         "make it compatible, give a transformNameMapping, or use updatePolicy.strategy Drain",
         retryable=False,
     ),
+    Reason.REVISION_UNHEALTHY: _trouble(
+        FailureClass.USER_CODE,
+        "the new revision ran beside the old one and did not earn its place: its job kept reporting errors",
+        "read the errors, and correct the code or its parameters",
+        retryable=False,
+    ),
     Reason.PERMISSION_DENIED: _trouble(
         FailureClass.IDENTITY,
         "the caller may not launch the job",

@@ -104,6 +104,8 @@ class Job:
     replaced_by: JobId | None = None
     options: Mapping[str, int] | None = None
     """What can change while the job runs, by the names of `reach.IN_PLACE`; None: not shown."""
+    details: Mapping[str, str] | None = None
+    """The pipeline options it was started with, as text; only a read of the one job shows them, and only once it runs."""
 
     @property
     def is_active(self) -> bool:

@@ -35,6 +35,7 @@ class Cause(StrEnum):
     RESUME = "Resume"
     RECOVERY = "Recovery"
     ROLLBACK = "Rollback"
+    ADOPTION = "Adoption"
 
 
 class Strategy(StrEnum):
@@ -174,6 +175,8 @@ class Entry:
     """The run whose resolved spec this one, which the operator made, runs again: a rollback."""
     stable: bool = False
     """True: a job of this run has earned its place."""
+    because: str | None = None
+    """Why the operator brought back what this run repeats."""
     attempts: tuple[Attempt, ...] = ()
 
     @property
@@ -263,6 +266,12 @@ def with_each(entry: Entry, step: Callable[[Attempt], Attempt]) -> Entry:
     return entry if all(map(is_, attempts, entry.attempts)) else replace(entry, attempts=attempts)
 
 
+def serving_in(ledger: Iterable[Entry]) -> Entry | None:
+    """Return the run of a stream that serves: nobody told it to stop, its job runs, and it is the newest that has earned its place, else the oldest."""
+    running = [entry for entry in ledger if entry.is_running and entry.stop is None]
+    return next((entry for entry in reversed(running) if entry.stable), running[0] if running else None)
+
+
 def entry_of(ledger: Iterable[Entry], number: int) -> Entry | None:
     """Return the entry of run *number*, if it is in *ledger*."""
     return next((entry for entry in ledger if entry.number == number), None)
@@ -278,8 +287,11 @@ def job_ids_of(ledger: Iterable[Entry]) -> frozenset[JobId]:
     return frozenset(attempt.job_id for entry in ledger for attempt in entry.attempts if attempt.job_id)
 
 
-def result_of(entry: Entry, *, is_batch: bool, maximum_attempts: int, stable: timedelta) -> Result | None:
-    """Return how the run ended, or None while it may still have a job or make another attempt."""
+def result_of(entry: Entry, *, is_batch: bool, corrects: bool, maximum_attempts: int, stable: timedelta) -> Result | None:
+    """Return how the run ended, or None while it may still have a job or make another attempt.
+
+    A batch run that somebody else cancelled makes another attempt only where the owner *corrects* such things.
+    """
     if entry.is_open:
         return None
     ends = [attempt.end for attempt in entry.attempts]
@@ -291,7 +303,8 @@ def result_of(entry: Entry, *, is_batch: bool, maximum_attempts: int, stable: ti
         return Result.FAILED
     if entry.stop or entry.sealed:
         return Result.REPLACED if JobState.UPDATED in ends else Result.STOPPED
-    if is_batch and last is not None and last.end is JobState.CANCELLED and (failure is None or failure.reason is Reason.STOPPED_OUTSIDE):
+    was_cancelled = is_batch and last is not None and last.end is JobState.CANCELLED
+    if was_cancelled and (failure is None or (failure.reason is Reason.STOPPED_OUTSIDE and not corrects)):
         return Result.STOPPED
     if failure is None:
         return None

@@ -14,13 +14,16 @@ from dataflow_operator.domain.pipeline.model import Broken
 from dataflow_operator.domain.pipeline.narrate import Obstacle, Scene, status_of
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import SOON, Plan, RemoveFinalizer
+from dataflow_operator.domain.pipeline.policies.adopt import adopt_what_runs
 from dataflow_operator.domain.pipeline.policies.due import due_in
 from dataflow_operator.domain.pipeline.policies.finish import finish_what_is_over, without_finished
+from dataflow_operator.domain.pipeline.policies.in_place import update_in_place
 from dataflow_operator.domain.pipeline.policies.keep import has_run, hold_before_use, leave_the_released, let_go, let_orphans_go
 from dataflow_operator.domain.pipeline.policies.launch import launch
 from dataflow_operator.domain.pipeline.policies.look import look_for_what_is_missing
 from dataflow_operator.domain.pipeline.policies.people import heed_people
 from dataflow_operator.domain.pipeline.policies.picture import draw_new_runs, prune_history, redraw_runs
+from dataflow_operator.domain.pipeline.policies.progress import bring_back, look_at_progress
 from dataflow_operator.domain.pipeline.policies.start import rest_while_suspended, start_what_is_wanted
 from dataflow_operator.domain.pipeline.policies.stop import stop_what_is_marked
 from dataflow_operator.domain.pipeline.world import Choice, Policy, World
@@ -75,9 +78,13 @@ POLICIES: Final[tuple[Policy, ...]] = (
     let_go,
     draw_new_runs,
     rest_while_suspended,
+    adopt_what_runs,
+    bring_back,
     start_what_is_wanted,
     launch,
+    update_in_place,
     redraw_runs,
+    look_at_progress,
     prune_history,
 )
 """The first policy with an opinion wins: the order is the precedence."""

@@ -32,14 +32,18 @@ from dataflow_operator.domain.ledger import (
 )
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.deadlines import TIMED_OUT, drain_deadline, force_time, timed_out
-from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
+from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Declined, Launched, NameTaken, Observation, Unclear
+from dataflow_operator.domain.pipeline.proof import Proof, looked_for, most_attempts, proof_of, stands_in, trouble_of
 from dataflow_operator.domain.run import Run
 
 Ledger = tuple[Entry, ...]
 
 ANSWER_PATIENCE: Final = timedelta(seconds=10)
 """How long a launch's answer may stay unrecorded while its job has not begun: most jobs begin by then, and one write tells both. Source: chosen."""
+
+ENDED_OUTSIDE: Final = frozenset({Reason.STOPPED_OUTSIDE, Reason.JOB_GONE})
+"""Failures that are drift: the job did not fail, somebody or something else ended it."""
 
 Step = Callable[[Observation, PipelineSpec, Ledger], Ledger]
 
@@ -250,7 +254,7 @@ def _stray(seen: Observation, spec: PipelineSpec, ledger: Ledger, job: Job) -> E
     others = any(known.is_open and known.stop is None for known in ledger)
     if spec.is_batch or spec.suspend or seen.pipeline.is_deleting or others:
         return entry.marked(StopMode.CANCEL, "no entry of the ledger knew the job", seen.now)
-    if spec.strategy is Strategy.UPDATE:
+    if spec.strategy in {Strategy.UPDATE, Strategy.PARALLEL}:
         return entry
     return entry.marked(StopMode.DRAIN, "no entry of the ledger knew the job", seen.now)
 
@@ -272,7 +276,7 @@ def _marked(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry)
         entry = entry.marked(spec.stop_policy, "the pipeline is suspended", now)
     if (asked := _asked_by_run(seen, spec, entry)) is not None:
         entry = entry.marked(*asked, now)
-    if not spec.is_batch and any(other.number > entry.number and _is_stable(seen, spec, other) for other in ledger):
+    if not spec.is_batch and any(other.number > entry.number and _takes_over(seen, spec, other) for other in ledger):
         entry = entry.marked(StopMode.DRAIN, "a newer run serves", now)
     deadline = drain_deadline(spec, entry)
     if deadline is not None and now >= deadline and seen.list_is_fresh:
@@ -314,12 +318,65 @@ def is_torn(seen: Observation, entry: Entry) -> bool:
     return look.run is None or look.run.uid != entry.run_uid or look.run.is_deleting
 
 
-def _is_stable(seen: Observation, spec: PipelineSpec, entry: Entry) -> bool:
-    """Whether a job of the entry has been RUNNING for the time the owner calls stable."""
-    return any(
-        attempt.is_running and attempt.start_time is not None and seen.now - attempt.start_time >= spec.retry_policy.stable
-        for attempt in entry.attempts
+def _takes_over(seen: Observation, spec: PipelineSpec, entry: Entry) -> bool:
+    """Whether a run serves so well that what ran before it can end: it has earned its place, and has run beside it for as long as was asked."""
+    overlap = spec.overlap if entry.strategy is Strategy.PARALLEL else timedelta(0)
+    return entry.stable and any(
+        one.is_running and one.start_time is not None and seen.now - one.start_time >= overlap for one in entry.attempts
     )
+
+
+def prove(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """A stream's run whose job does well for long enough has earned its place; one that does not ends, if another serves meanwhile."""
+    return ledger if spec.is_batch else tuple(_proved(seen, spec, ledger, entry) for entry in ledger)
+
+
+def _proved(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry) -> Entry:
+    attempt = looked_for(entry)
+    if attempt is None:
+        return entry
+    older = stands_in(ledger, entry)
+    match proof_of(seen, spec, attempt):
+        case Proof.YOUNG:
+            return entry
+        case Proof.EARNED:
+            return replace(entry, stable=True)
+        case Proof.UNMOVED:
+            return entry if older is not None else replace(entry, stable=True)
+        case Proof.UNHEALTHY:
+            if older is None:
+                return entry
+            look = seen.memory.progress.get(attempt.job_id) if attempt.job_id else None
+            wrong = failure(Reason.REVISION_UNHEALTHY, trouble_of(look))
+            text = f"it did not earn its place beside {older.run}"
+            return entry.with_attempt(replace(attempt, failure=wrong)).marked(StopMode.DRAIN, text, seen.now)
+
+
+def follow_options(seen: Observation, _spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """What a running job was told to change is on record."""
+
+    def step(attempt: Attempt) -> Attempt:
+        call = seen.memory.options.get(attempt.job_id) if attempt.job_id and attempt.is_open else None
+        if call is None or call.refused is not None or all(attempt.options.get(name) == value for name, value in call.options.items()):
+            return attempt
+        return replace(attempt, options={**attempt.options, **call.options})
+
+    return tuple(with_each(entry, step) for entry in ledger) if seen.memory.options else ledger
+
+
+def heed_drift_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """What somebody else ended is not started again where the owner does not want it corrected."""
+    if spec.drift_policy is DriftPolicy.CORRECT:
+        return ledger
+
+    def step(entry: Entry) -> Entry:
+        last = entry.last_attempt
+        said = last.failure if last is not None else None
+        if last is None or said is None or not said.retryable or said.reason not in ENDED_OUTSIDE:
+            return entry
+        return entry.with_attempt(replace(last, failure=replace(said, retryable=False)))
+
+    return ledger if spec.is_batch else tuple(map(step, ledger))
 
 
 def check_types(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
@@ -363,7 +420,18 @@ def heed_retry_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) ->
     return tuple(map(step, ledger)) if final else ledger
 
 
-STEPS: Final[tuple[Step, ...]] = (bind_runs, follow_jobs, sweep, check_types, hold_to_deadlines, heed_retry_policy, mark)
+STEPS: Final[tuple[Step, ...]] = (
+    bind_runs,
+    follow_jobs,
+    sweep,
+    check_types,
+    follow_options,
+    hold_to_deadlines,
+    heed_retry_policy,
+    heed_drift_policy,
+    prove,
+    mark,
+)
 """In this order: a job must be known before its type is judged, and judged before its entry is marked."""
 
 
@@ -386,7 +454,11 @@ def over_in(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> list[Over]
             if entry.is_open
             else told
             or result_of(
-                entry, is_batch=spec.is_batch, maximum_attempts=spec.retry_policy.maximum_attempts, stable=spec.retry_policy.stable
+                entry,
+                is_batch=spec.is_batch,
+                corrects=spec.drift_policy is DriftPolicy.CORRECT,
+                maximum_attempts=most_attempts(spec, seen.pipeline.status.stable_run, ledger, entry),
+                stable=spec.retry_policy.stable,
             )
         )
         if result is not None:

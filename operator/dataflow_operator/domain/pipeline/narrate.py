@@ -9,19 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
-from urllib.parse import quote
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of, merged
 from dataflow_operator.domain.errors import Failure, Reason
-from dataflow_operator.domain.job import JobId, JobState
-from dataflow_operator.domain.ledger import Attempt, Entry, Result, StopMode, failures_in_a_row
+from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, failures_in_a_row, serving_in
 from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
-from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
+from dataflow_operator.domain.pipeline.drift import drift_in
+from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
-from dataflow_operator.domain.pipeline.revision import digest_of
-
-CONSOLE: Final = "https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}"
-"""Where a person sees the job. Source: the address that Dataflow's own tools print."""
+from dataflow_operator.domain.pipeline.revision import is_wanted
+from dataflow_operator.domain.pipeline.summary import with_summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +62,16 @@ class Verdict:
 def status_of(scene: Scene) -> PipelineStatus:
     """Return the status that tells the scene."""
     pipeline = scene.seen.pipeline
+    if scene.spec is not None:
+        drift = drift_in(scene.seen, scene.spec, scene.status)
+        scene = replace(scene, status=with_summary(scene.spec, replace(scene.status, drift=drift)))
     conditions = merged(pipeline.status.conditions, _conditions(scene), generation=pipeline.generation, now=scene.seen.now)
-    status = replace(
+    return replace(
         scene.status,
         observed_generation=pipeline.generation,
         conditions=conditions,
         last_handled_reconcile_at=pipeline.reconcile_requested_at,
     )
-    return _with_summary(scene, status) if scene.spec is not None else status
 
 
 def _conditions(scene: Scene) -> list[Condition]:
@@ -143,24 +143,55 @@ def _suspended(scene: Scene) -> Verdict | None:
 
 def _stream(scene: Scene) -> Verdict:
     live = [entry for entry in scene.status.ledger if entry.may_launch]
-    serving = _serving(scene.status.ledger)
+    serving = serving_in(scene.status.ledger)
     newest = live[-1] if live else None
-    last = scene.status.last_run
     if newest is not None and newest is not serving:
+        if serving is not None and newest.is_running and not newest.is_late:
+            return _on_trial(scene, newest, f"run {serving.run} serves until then")
         return _under_way(scene, newest, Reason.UPDATING if serving is not None else Reason.LAUNCHING)
-    wanted = digest_of(scene.spec) if scene.spec is not None else None
-    if last is not None and last.number == scene.status.run_number and last.result is Result.FAILED and last.digest == wanted:
-        if serving is not None:
-            text = f"Run {last.name} failed and the job before it still runs: {last.message}"
-            return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
-        return _failed_for_good(last)
+    last = _failed_last(scene)
     if serving is not None:
-        job = next(attempt for attempt in serving.attempts if attempt.is_running)
-        return Verdict(ready=Truth.TRUE, reason=Reason.JOB_RUNNING, message=f"Job {job.job_id} runs revision {serving.revision}")
+        return _served(scene, serving, last)
+    if last is not None:
+        return _failed_for_good(last)
     stopping = [entry for entry in scene.status.ledger if entry.is_open]
     if stopping:
         return _under_way(scene, stopping[-1], Reason.DRAINING if stopping[-1].stop is StopMode.DRAIN else Reason.CANCELLING)
     return Verdict(ready=Truth.UNKNOWN, reason=Reason.LAUNCHING, message="Preparing the first run", is_working=True)
+
+
+def _failed_last(scene: Scene) -> LastRun | None:
+    """Return the newest run of all if it failed for good and was of what the spec says."""
+    last = scene.status.last_run
+    is_newest = last is not None and last.number == scene.status.run_number and last.result is Result.FAILED
+    return last if is_newest and last is not None and scene.spec is not None and is_wanted(last.digest, scene.spec) else None
+
+
+def _served(scene: Scene, serving: Entry, failed: LastRun | None) -> Verdict:
+    """Return the verdict for a stream that has a running job: what it runs, and whether that is what the spec says."""
+    job = next(attempt for attempt in serving.attempts if attempt.is_running)
+    said = f"Job {job.job_id} runs revision {serving.revision}"
+    if serving.cause is Cause.ROLLBACK and scene.spec is not None and not is_wanted(serving.digest, scene.spec):
+        if serving.asked:
+            text = f"{said} again, as run {serving.run} asks, and not what the spec says: the next edit of the spec ends that"
+            return Verdict(ready=Truth.TRUE, reason=Reason.ROLLED_BACK, message=text)
+        text = f"{said} again, as run {serving.run}, because {serving.because}; to go on, edit the spec"
+        return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
+    if failed is not None:
+        text = f"Run {failed.name} failed and the job before it still runs: {failed.message}"
+        return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
+    comes_back = scene.status.stable_run not in {None, serving.run, serving.repeats}
+    if scene.spec is not None and scene.spec.rolls_back and comes_back and not serving.stable:
+        return _on_trial(scene, serving, f"run {scene.status.stable_run} comes back if it does not")
+    return Verdict(ready=Truth.TRUE, reason=Reason.JOB_RUNNING, message=said)
+
+
+def _on_trial(scene: Scene, entry: Entry, otherwise: str) -> Verdict:
+    """Return the verdict for a new revision whose job runs and has not earned its place yet."""
+    job = next(attempt for attempt in entry.attempts if attempt.is_running)
+    stable = scene.spec.retry_policy.stable if scene.spec else timedelta(0)
+    text = f"Job {job.job_id} runs revision {entry.revision} on trial: it earns its place by running for {_span(stable)} without a burst of errors, with progress; {otherwise}"
+    return Verdict(ready=Truth.UNKNOWN, reason=Reason.PROVING, message=text, is_working=True)
 
 
 def _batch(scene: Scene) -> Verdict:
@@ -256,9 +287,10 @@ def _details(scene: Scene) -> list[Condition]:
     if scene.spec is None:
         return found
     if scene.is_batch:
-        found.append(_succeeded(scene))
+        found += [_succeeded(scene), *_in_sync(scene, None)]
     else:
-        serving = _serving(scene.status.ledger)
+        serving = serving_in(scene.status.ledger)
+        found += _in_sync(scene, serving)
         found.append(
             Condition(type="Available", status=Truth.TRUE, reason=Reason.JOB_RUNNING, message=f"Run {serving.run} has a running job")
             if serving
@@ -267,6 +299,16 @@ def _details(scene: Scene) -> list[Condition]:
     if scene.is_at_rest and scene.spec.suspend:
         found.append(Condition(type="Suspended", status=Truth.TRUE, reason=Reason.SUSPENDED, message="No job runs, as spec.suspend asks"))
     return found
+
+
+def _in_sync(scene: Scene, serving: Entry | None) -> Iterable[Condition]:
+    """Whether what runs is as it was told, where the owner wants to know."""
+    drift = scene.status.drift
+    if drift:
+        what = "; ".join(f"{one.field} is {one.observed} and should be {one.desired}" for one in drift)
+        yield Condition(type="InSync", status=Truth.FALSE, reason=Reason.DRIFT_FOUND, message=what)
+    elif serving is not None and scene.spec is not None and scene.spec.drift_policy is not DriftPolicy.IGNORE:
+        yield Condition(type="InSync", status=Truth.TRUE, reason=Reason.IN_SYNC, message="The job is as it was told to be")
 
 
 def _succeeded(scene: Scene) -> Condition:
@@ -308,54 +350,5 @@ def _kept(scene: Scene) -> Iterable[Condition]:
             yield known
 
 
-# The summary
-
-
-def _serving(ledger: Iterable[Entry]) -> Entry | None:
-    """Return the newest entry with a running job that nobody told to stop."""
-    return max((entry for entry in ledger if entry.is_running and entry.stop is None), key=lambda entry: entry.number, default=None)
-
-
 def _open_attempts(ledger: Iterable[Entry]) -> list[Attempt]:
     return [attempt for entry in ledger for attempt in entry.attempts if attempt.is_open]
-
-
-def _with_summary(scene: Scene, status: PipelineStatus) -> PipelineStatus:
-    """Return *status* with the current (Streaming) or newest (Batch) run and its job."""
-    spec, last = scene.spec, status.last_run
-    if spec is None:
-        return status
-    ledger = tuple(entry for entry in status.ledger if not (spec.is_batch and entry.has_overrides))
-    serving = None if scene.is_batch else _serving(ledger)
-    shown = serving or (ledger[-1] if ledger else None)
-    if shown is None:
-        return replace(status, current_run=last.name if last else None, update_run=None, update_revision=None)
-    coming = (
-        next((entry for entry in reversed(ledger) if entry.may_launch and entry.number > shown.number), None)
-        if not scene.is_batch
-        else None
-    )
-    return replace(
-        with_job_of(status, spec, shown),
-        update_revision=coming.revision if coming else None,
-        current_run=shown.run,
-        update_run=coming.run if coming else None,
-    )
-
-
-def with_job_of(status: PipelineStatus, spec: PipelineSpec, entry: Entry) -> PipelineStatus:
-    """Return *status* with the newest job of *entry* as the pipeline's."""
-    attempt = next((attempt for attempt in reversed(entry.attempts) if attempt.job_id), None)
-    return replace(
-        status,
-        revision=entry.revision,
-        job_id=attempt.job_id if attempt else None,
-        job_name=attempt.job_name if attempt else None,
-        job_state=attempt.job_state if attempt and attempt.job_state else None,
-        console_url=console_url(spec, attempt.job_id) if attempt and attempt.job_id else None,
-    )
-
-
-def console_url(spec: PipelineSpec, job_id: JobId) -> str:
-    """Return where a person sees a job."""
-    return CONSOLE.format(region=quote(spec.region), job=quote(job_id), project=quote(spec.project))

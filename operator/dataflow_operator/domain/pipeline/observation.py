@@ -225,6 +225,8 @@ class Observation:
     jobs: JobsView | None = None
     """None: no complete list has been seen yet."""
     memory: Memory = field(default_factory=Memory)
+    rival: str | None = None
+    """Another pipeline whose ledger knows the job that this one's spec hands over."""
     limits: Limits
 
     def run_named(self, name: str) -> Run | None:

@@ -10,8 +10,8 @@ from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Entry, Result, StopMode
 from dataflow_operator.domain.pipeline.model import PipelineSpec
-from dataflow_operator.domain.pipeline.narrate import console_url
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.summary import console_url
 from dataflow_operator.domain.run import Run, RunStatus
 
 

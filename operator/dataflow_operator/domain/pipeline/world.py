@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dataflow_operator.domain.job import Job, JobState
-from dataflow_operator.domain.ledger import Attempt, Entry
+from dataflow_operator.domain.ledger import Attempt, Entry, Strategy
 from dataflow_operator.domain.names import batch_job_name, run_name, stream_job_name
 from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import Effect
-from dataflow_operator.domain.pipeline.revision import digest_of, overridden, resolved
+from dataflow_operator.domain.pipeline.revision import digest_of, is_wanted, overridden, resolved
 from dataflow_operator.domain.run import Run
 
 
@@ -40,6 +40,10 @@ class World:
     def wanted(self) -> str:
         """Digest of what the owner wants to run."""
         return digest_of(self.spec)
+
+    def wants(self, digest: str | None) -> bool:
+        """Whether *digest*, of whatever form, is that of what the owner wants to run."""
+        return is_wanted(digest, self.spec)
 
     def but(self, status: PipelineStatus) -> World:
         """Return the world with another status."""
@@ -82,10 +86,15 @@ def _may_run(seen: Observation, job: Job) -> bool:
 
 
 def job_name_of(world: World, entry: Entry, spec: ResolvedSpec) -> str:
-    """Return the name that a job of *entry* has: one for life for a stream, one per run for a batch."""
-    if not world.spec.is_batch:
-        return spec.job_name or default_stream_name(world.pipeline)
-    return batch_name(world.pipeline, spec.job_name, entry.number)
+    """Return the name that a job of *entry* has: one for life for a stream, one per run for a batch.
+
+    A stream's run that began beside another keeps the name that it then got.
+    """
+    if world.spec.is_batch:
+        return numbered_name(world.pipeline, spec.job_name, entry.number)
+    if entry.strategy is Strategy.PARALLEL and entry.attempts:
+        return entry.attempts[-1].job_name
+    return spec.job_name or default_stream_name(world.pipeline)
 
 
 def stream_name(world: World) -> str:
@@ -98,8 +107,8 @@ def default_stream_name(pipeline: Pipeline) -> str:
     return stream_job_name(pipeline=pipeline.name, namespace=pipeline.namespace, uid=pipeline.uid)
 
 
-def batch_name(pipeline: Pipeline, job_name: str | None, number: int) -> str:
-    """Return the name that all jobs of batch run *number* have."""
+def numbered_name(pipeline: Pipeline, job_name: str | None, number: int) -> str:
+    """Return the name that all jobs of run *number* have where it has one of its own: a batch's, or a stream's that runs beside another."""
     if job_name:
         return f"{job_name}-{number}"
     return batch_job_name(pipeline=pipeline.name, namespace=pipeline.namespace, uid=pipeline.uid, number=number)
@@ -118,9 +127,14 @@ def spec_of_asked(world: World, run: Run) -> ResolvedSpec | None:
     """Return what a person's run is to run, or None while the run that it repeats has not been read."""
     if run.rerun_of is None:
         return resolved(world.spec, run.parameters)
-    look = world.seen.memory.runs.get(run.rerun_of)
-    base = look.run.status.resolved_spec if look is not None and look.run is not None else None
+    base = resolved_spec_of(world, run.rerun_of)
     return overridden(base, run.parameters) if base is not None else None
+
+
+def resolved_spec_of(world: World, name: str) -> ResolvedSpec | None:
+    """Return what the run of that name ran, or None while it has not been read."""
+    look = world.seen.memory.runs.get(name)
+    return look.run.status.resolved_spec if look is not None and look.run is not None else None
 
 
 def awaits_reason(attempt: Attempt) -> bool:
@@ -142,6 +156,6 @@ def names_of(pipeline: Pipeline) -> frozenset[str]:
     spec = pipeline.spec
     if isinstance(spec, Broken):
         return frozenset(claimed)
-    if not spec.is_batch:
-        return frozenset(claimed | {spec.job_name or default_stream_name(pipeline)})
-    return frozenset(claimed | {batch_name(pipeline, spec.job_name, entry.number) for entry in pipeline.status.ledger})
+    claimed |= {spec.adopt.job_name} if spec.adopt is not None and spec.adopt.job_name else set()
+    own = {numbered_name(pipeline, spec.job_name, entry.number) for entry in pipeline.status.ledger}
+    return frozenset(claimed | own if spec.is_batch else claimed | own | {spec.job_name or default_stream_name(pipeline)})

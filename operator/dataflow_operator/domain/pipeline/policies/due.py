@@ -7,12 +7,13 @@ from datetime import timedelta
 from math import isfinite
 from typing import Final
 
-from dataflow_operator.domain.ledger import Entry
+from dataflow_operator.domain.ledger import Entry, Strategy
 from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time, run_deadline, start_deadline
 from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE, strays_in
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.policies.stop import pause_after
+from dataflow_operator.domain.pipeline.proof import Proof, looked_for, proof_of
 from dataflow_operator.domain.pipeline.world import World, awaits_reason
 
 _FLOOR: Final = timedelta(seconds=1)
@@ -74,14 +75,35 @@ def _strays(world: World) -> Iterator[timedelta]:
         yield world.seen.limits.look_again
 
 
+def _trials(world: World, entry: Entry) -> Iterator[timedelta]:
+    """When a stream's job has run for long enough to be looked at, is to be looked at again, or has run beside another for long enough."""
+    seen, spec = world.seen, world.spec
+    if spec.is_batch or spec.suspend:
+        return
+    attempt = looked_for(entry)
+    if attempt is not None and attempt.job_id is not None and attempt.start_time is not None:
+        yield attempt.start_time + spec.retry_policy.stable - seen.now
+        look = seen.memory.progress.get(attempt.job_id)
+        if look is not None and proof_of(seen, spec, attempt) is Proof.UNMOVED:
+            yield _left(seen, look.at, seen.limits.recheck)
+    if entry.strategy is Strategy.PARALLEL and len(world.ledger) > 1:
+        yield from (one.start_time + spec.overlap - seen.now for one in entry.attempts if one.is_running and one.start_time)
+
+
+def _options(world: World, entry: Entry) -> Iterator[timedelta]:
+    """When options of a running job may be asked for again, or are to be compared again."""
+    calls = (world.seen.memory.options.get(one.job_id) for one in entry.attempts if one.job_id and one.is_open)
+    yield from (_left(world.seen, call.at, world.seen.limits.recheck) for call in calls if call is not None and not call.is_final)
+
+
 def _changes(world: World, entry: Entry) -> Iterator[timedelta]:
-    """When a young claim is to be told, a running job is stable enough to push older ones out, a stop is to be asked for again."""
+    """When a young claim is to be told, a stop is to be asked for again."""
+    yield from _trials(world, entry)
+    yield from _options(world, entry)
     for attempt in entry.attempts:
         first = world.seen.memory.sightings.get(attempt.claim.nonce)
         if attempt.is_unanswered and first is not None:
             yield _left(world.seen, first, ANSWER_PATIENCE)
-        if len(world.ledger) > 1 and attempt.is_running and attempt.start_time:
-            yield attempt.start_time + world.spec.retry_policy.stable - world.seen.now
         call = world.seen.memory.stops.get(attempt.job_id) if attempt.job_id else None
         if attempt.is_open and entry.ends(attempt) and call is not None:
             yield _left(world.seen, call.at, pause_after(world, call))
@@ -105,6 +127,8 @@ def _rechecks(world: World) -> Iterator[timedelta]:
         yield _left(seen, account.at, seen.limits.look_again)
     if seen.memory.hindrance is not None and world.ledger:
         yield timedelta(seconds=seen.memory.hindrance.until - seen.monotonic)
+    if world.spec.adopt is not None and not world.status.run_number:
+        yield recheck
     known = {entry.run_uid for entry in world.ledger}
     if any(run.rerun_of is not None and not run.is_over and run.uid not in known for run in seen.runs):
         yield recheck

@@ -14,7 +14,7 @@ from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import SOON, Launch
 from dataflow_operator.domain.pipeline.policies.picture import held_up
-from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, job_name_of
+from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, job_name_of, numbered_name
 from dataflow_operator.domain.run import Run
 
 
@@ -48,13 +48,15 @@ def _place_for(world: World, entry: Entry, spec: ResolvedSpec) -> Place | Obstac
     if not world.seen.list_is_fresh or retry_in(world, entry) > SOON or any(map(awaits_reason, entry.attempts)):
         return None
     name, base = job_name_of(world, entry, spec), None
-    if not world.spec.is_batch:
-        others = [attempt for other in world.ledger if other.number != entry.number for attempt in other.attempts if attempt.is_open]
-        if others:
-            base = _base_for(world, entry, others)
-            if base is None:
-                return None
-            name = base.job_name
+    others = [attempt for other in world.ledger if other.number != entry.number for attempt in other.attempts if attempt.is_open]
+    if others and not world.spec.is_batch:
+        serving = _served_by(world, others)
+        if serving is None or entry.strategy not in {Strategy.UPDATE, Strategy.PARALLEL}:
+            return None
+        if entry.strategy is Strategy.UPDATE:
+            name, base = serving.job_name, serving
+        elif not entry.attempts:
+            name = numbered_name(world.pipeline, spec.job_name, entry.number)
     holder = _holder_of(world, name)
     if base is None and holder is not None:
         if holder.is_unlabelled or (holder.ownership is not None and holder.ownership.pipeline_uid == world.pipeline.uid):
@@ -72,15 +74,14 @@ def _place_for(world: World, entry: Entry, spec: ResolvedSpec) -> Place | Obstac
     return Obstacle(reason=hindrance.reason, message=hindrance.message, is_final=False)
 
 
-def _base_for(world: World, entry: Entry, others: list[Attempt]) -> Attempt | None:
-    """Return the one job that an update may replace: alone, ours by answer or label, RUNNING, and not told to stop."""
-    stopping = any(other.stop for other in world.ledger if other.is_open)
-    if entry.strategy is not Strategy.UPDATE or stopping or len(others) != 1:
+def _served_by(world: World, others: list[Attempt]) -> Attempt | None:
+    """Return the one job that a new one may replace, or run beside: alone, ours by answer or label, RUNNING, and not told to stop."""
+    if len(others) != 1 or any(other.stop for other in world.ledger if other.is_open):
         return None
-    base = others[0]
-    job = job_of(world.seen, base.job_id) if base.job_id else None
-    usable = job is not None and job.state is JobState.RUNNING and base.known_by in {Knowledge.ANSWER, Knowledge.LABEL}
-    return base if usable and base.failure is None else None
+    serving = others[0]
+    job = job_of(world.seen, serving.job_id) if serving.job_id else None
+    usable = job is not None and job.state is JobState.RUNNING and serving.known_by in {Knowledge.ANSWER, Knowledge.LABEL}
+    return serving if usable and serving.failure is None else None
 
 
 def _holder_of(world: World, name: str) -> Job | None:

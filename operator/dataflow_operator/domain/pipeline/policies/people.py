@@ -11,9 +11,10 @@ from dataflow_operator.domain.names import run_number_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.plan import DrawRun, LookAtRun
 from dataflow_operator.domain.pipeline.policies.picture import doom, draw_effect
+from dataflow_operator.domain.pipeline.policies.supersede import superseded
 from dataflow_operator.domain.pipeline.policies.validate import validated
 from dataflow_operator.domain.pipeline.portray import refused, waiting
-from dataflow_operator.domain.pipeline.revision import digest_of
+from dataflow_operator.domain.pipeline.revision import digest_of, is_wanted
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number, spec_of_asked
 from dataflow_operator.domain.run import Run
 
@@ -42,6 +43,15 @@ def _heeded(world: World, run: Run) -> Choice | None:
     return _considered(world, run)
 
 
+def _runs_that_already(world: World, run: Run) -> Entry | None:
+    """Return the run of a stream that runs, or is about to run, what *run* is to run again; None: that would be a change."""
+    spec = spec_of_asked(world, run) if run.rerun_of is not None and not world.spec.is_batch else None
+    live = [entry for entry in world.ledger if entry.may_launch] or [
+        entry for entry in world.ledger if entry.is_open and entry.stop is None
+    ]
+    return next((entry for entry in live if is_wanted(entry.digest, spec)), None) if spec is not None else None
+
+
 def _is_late(world: World, run: Run) -> bool:
     """Whether a stale hand drew one of the operator's own runs after its entry was gone; a number not given out yet is a newer hand's."""
     number = run_number_of(run.name, world.pipeline.name)
@@ -54,11 +64,14 @@ def _considered(world: World, run: Run) -> Choice | None:
     """Refuse, admit, or let wait one run that a person made; what decides is read afresh."""
     seen = world.seen
     serving = next((entry for entry in world.ledger if entry.is_open or entry.may_launch), None)
-    if serving is not None and not world.spec.is_batch:
+    if serving is not None and not world.spec.is_batch and run.rerun_of is None:
         text = f"Run {serving.run} of this stream is active; delete it to restart the pipeline, or edit the pipeline to change it"
         return _refuse(world, run, Result.REFUSED, Reason.ALREADY_RUNNING, text)
     if run.rerun_of is not None and (missing := _rerun_missing(world, run, run.rerun_of)) is not None:
         return missing
+    if (same := _runs_that_already(world, run)) is not None:
+        text = f"Run {same.run} runs what {run.rerun_of} ran: there is nothing to go back to"
+        return _refuse(world, run, Result.REFUSED, Reason.ALREADY_RUNNING, text)
     look = seen.memory.runs.get(run.name)
     if look is None or not seen.is_fresh(look.at, seen.limits.look_again):
         return Choice(world=world, effect=LookAtRun(name=run.name), unreported=True)
@@ -92,7 +105,7 @@ def _rerun_missing(world: World, run: Run, name: str) -> Choice | None:
 
 
 def _admit(world: World, run: Run, spec: ResolvedSpec) -> Choice:
-    """Give a person's run its entry."""
+    """Give a person's run its entry; in a stream it takes over from what runs, as the strategy says."""
     number, status = next_number(world), world.status
     digest = digest_of(spec)
     entry = Entry(
@@ -102,10 +115,12 @@ def _admit(world: World, run: Run, spec: ResolvedSpec) -> Choice:
         digest=digest,
         revision=_revision_of(world, run, digest),
         cause=Cause.ROLLBACK if run.rerun_of else Cause.ASKED,
+        strategy=None if world.spec.is_batch else world.spec.strategy,
         asked=True,
         has_overrides=bool(run.parameters) or run.rerun_of is not None,
     )
-    changed = replace(status, ledger=with_entry(world.ledger, entry), run_number=number)
+    older = world.ledger if world.spec.is_batch else superseded(world)
+    changed = replace(status, ledger=with_entry(older, entry), run_number=number)
     return Choice(world=world.but(changed), effect=LookAtRun(name=run.name))
 
 
@@ -117,7 +132,7 @@ def _revision_of(world: World, run: Run, digest: str) -> int:
     if look is not None and look.run is not None:
         return look.run.status.revision or 0
     started = world.status.started_revision
-    return started if digest == world.status.started_digest else started + 1
+    return started if digest == world.status.started_digest or world.wants(world.status.started_digest) else started + 1
 
 
 def _refuse(world: World, run: Run, result: Result, reason: Reason, message: str) -> Choice:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, with_entry
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.learn import current_run_object, is_young
+from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import CreateRun, DeleteRun, DrawRun, LookAtRun
 from dataflow_operator.domain.pipeline.portray import picture_of
-from dataflow_operator.domain.pipeline.revision import digest_of, resolved
-from dataflow_operator.domain.pipeline.world import Choice, World, next_number, spec_of_asked
+from dataflow_operator.domain.pipeline.revision import is_wanted, resolved
+from dataflow_operator.domain.pipeline.world import Choice, World, next_number, resolved_spec_of, spec_of_asked
 from dataflow_operator.domain.run import Run, RunStatus
 
 
@@ -35,14 +36,21 @@ def draw_new_runs(world: World) -> Choice | None:
         run = current_run_object(world.seen, entry)
         if run is None or run.status.resolved_spec is not None or not entry.may_launch:
             continue
-        spec = spec_of_asked(world, run) if entry.asked else resolved(world.spec, {})
+        spec = _spec_for(world, entry, run)
         if spec is None:
-            return _without_a_base(world, entry, run.rerun_of or run.name)
-        if digest_of(spec) != entry.digest:
+            return _without_a_base(world, entry, entry.repeats or run.rerun_of or run.name)
+        if not is_wanted(entry.digest, spec):
             return _never(world, entry, "the spec moved on before the run began")
         drawn = replace(picture_of(world.seen, world.spec, world.ledger, entry, run, None), resolved_spec=spec)
         return Choice(world=world, effect=draw_effect(run, drawn), unreported=True)
     return None
+
+
+def _spec_for(world: World, entry: Entry, run: Run) -> ResolvedSpec | None:
+    """Return what the run of an entry is to run, or None while the run that it repeats has not been read."""
+    if entry.asked:
+        return spec_of_asked(world, run)
+    return resolved_spec_of(world, entry.repeats) if entry.repeats is not None else resolved(world.spec, {})
 
 
 def _without_a_base(world: World, entry: Entry, base: str) -> Choice:
@@ -101,7 +109,8 @@ def held_up(world: World, obstacle: Obstacle) -> Choice:
 def prune_history(world: World) -> Choice | None:
     """Of the operator's own runs that are over, the newest few are kept; one that the status names always is."""
     over = [run for run in world.seen.runs if run.is_over and run.owner_uid == world.pipeline.uid and not run.is_deleting]
-    named = {world.status.current_run, world.status.update_run, world.status.last_run.name if world.status.last_run else None}
+    named = {world.status.current_run, world.status.update_run, world.status.stable_run}
+    named |= {world.status.last_run.name if world.status.last_run else None, *(entry.repeats for entry in world.ledger)}
     for success, kept in ((True, world.spec.successful_runs_kept), (False, world.spec.failed_runs_kept)):
         group = sorted(
             (run for run in over if run.status.result and run.status.result.is_success is success), key=lambda run: run.status.number or 0

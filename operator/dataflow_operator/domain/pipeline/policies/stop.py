@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
 from dataflow_operator.domain.pipeline.deadlines import force_time
@@ -30,7 +31,8 @@ def stop_what_is_marked(world: World) -> Choice | None:
 def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob | None:
     """Return how to ask *job* to stop now, or None while it is over, stopping as it should, or was asked a moment ago."""
     has_begun = job.state.has_begun or attempt.start_time is not None  # what is on record outlives a list that is behind
-    drains = entry.stop is StopMode.DRAIN and attempt.failure is None and not world.spec.is_batch and has_begun
+    is_sound = attempt.failure is None or attempt.failure.reason is Reason.REVISION_UNHEALTHY
+    drains = entry.stop is StopMode.DRAIN and is_sound and not world.spec.is_batch and has_begun
     mode = StopMode.DRAIN if drains else StopMode.CANCEL
     if job.state.is_terminal or (job.state is JobState.DRAINING and drains):
         return None

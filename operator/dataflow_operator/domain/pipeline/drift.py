@@ -1,0 +1,81 @@
+"""Drift: what runs differs from what is wanted, though nobody changed the wish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, serving_in
+from dataflow_operator.domain.pipeline.learn import ENDED_OUTSIDE, job_of
+from dataflow_operator.domain.pipeline.model import Drift, DriftPolicy, PipelineSpec, PipelineStatus
+from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.reach import IN_PLACE, options_of
+from dataflow_operator.domain.pipeline.revision import is_wanted
+
+MOST: Final = 64
+"""Differences that are told. Source: the schema's bound."""
+
+
+def drift_in(seen: Observation, spec: PipelineSpec, status: PipelineStatus) -> tuple[Drift, ...]:
+    """Return in what the jobs of a pipeline differ from it, by field; nothing where the owner does not want to know."""
+    if spec.drift_policy is DriftPolicy.IGNORE or spec.suspend or seen.pipeline.is_deleting:
+        return ()
+    found = {drift.field: drift for drift in (*_ended(spec, status), *_doubled(spec, status), *_changed(seen, spec, status))}
+    return tuple(found.values())[:MOST]
+
+
+def _ended(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
+    """A job that somebody else ended, until another runs in its place."""
+    if serving_in(status.ledger) is not None and not spec.is_batch:
+        return
+    for entry in status.ledger:
+        last = next((one for one in reversed(entry.attempts) if not one.is_open), None)
+        if last is not None and last.failure is not None and last.failure.reason in ENDED_OUTSIDE and entry.stop is None:
+            yield Drift(field="job", desired=JobState.RUNNING, observed=str(last.job_state or last.end))
+    last_run = status.last_run
+    if (
+        last_run is not None
+        and last_run.reason in set(ENDED_OUTSIDE)
+        and last_run.result in {Result.FAILED, Result.STOPPED}
+        and not status.ledger
+    ):
+        yield Drift(field="job", desired=JobState.DONE if spec.is_batch else JobState.RUNNING, observed=status.job_state or "none")
+
+
+def _doubled(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
+    """A job of ours that no entry had known, beside the one that serves."""
+    serving = serving_in(status.ledger)
+    for entry in status.ledger:
+        if entry.cause is Cause.RECOVERY and entry.sealed and entry.is_open and entry is not serving and not spec.is_batch:
+            yield from (
+                Drift(field=f"jobs.{one.job_id}", desired="none", observed=str(one.job_state)) for one in entry.attempts if one.is_open
+            )
+
+
+def _changed(seen: Observation, spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
+    """An option of the running job that is not as it was told."""
+    entry = serving_in(status.ledger)
+    if entry is None or not is_wanted(entry.digest, spec):
+        return
+    for attempt in entry.attempts:
+        shown, wanted, told = shown_options(seen, attempt), options_of(spec), told_options(seen, entry, attempt)
+        for name in sorted(shown.keys() & wanted.keys()):
+            if attempt.is_running and shown[name] != wanted[name] and told.get(name) == wanted[name]:
+                yield Drift(field=f"environment.{name}", desired=str(wanted[name]), observed=str(shown[name]))
+
+
+def shown_options(seen: Observation, attempt: Attempt) -> Mapping[str, int]:
+    """Return what Dataflow shows of the options that change in place; nothing while a change is on its way, which takes minutes."""
+    job = job_of(seen, attempt.job_id) if attempt.job_id else None
+    call = seen.memory.options.get(attempt.job_id) if attempt.job_id else None
+    is_on_its_way = call is not None and call.refused is None and seen.is_fresh(call.at, seen.limits.recheck)
+    return {} if job is None or job.options is None or is_on_its_way else job.options
+
+
+def told_options(seen: Observation, entry: Entry, attempt: Attempt) -> Mapping[str, int]:
+    """Return what the attempt's job was told last: at its launch, and since."""
+    run = seen.run_named(entry.run)
+    spec = run.status.resolved_spec if run is not None and run.uid == entry.run_uid else None
+    launched = {name: value for name, value in spec.environment.items() if name in IN_PLACE and isinstance(value, int)} if spec else {}
+    return {**launched, **attempt.options}

@@ -1,0 +1,85 @@
+"""Whether a revision has earned its place: its job has run for a while, without a burst of errors, and something moves."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from dataflow_operator.domain.ledger import Attempt, Entry, StopMode, serving_in
+from dataflow_operator.domain.pipeline.model import PipelineSpec
+from dataflow_operator.domain.pipeline.observation import Observation, ProgressLook
+
+ERROR_BURST: Final = 10
+"""Error messages since a job's start that show that its revision does not work. A streaming job retries what fails for ever and stays RUNNING,
+and each try leaves a message, so that a broken step makes as many within a minute or two. Source: chosen."""
+
+DEFAULT_TRIALS: Final = 3
+"""Attempts in a row that an unproven revision has while the one before it serves, or could come back, and `retryPolicy` sets no limit.
+Source: chosen; as many as a batch run has."""
+
+
+class Proof(StrEnum):
+    """How far a run's running job has come with earning its place."""
+
+    YOUNG = "Young"
+    """It has not run for `retryPolicy.stableSeconds` yet, or nobody has looked since."""
+    UNHEALTHY = "Unhealthy"
+    UNMOVED = "Unmoved"
+    """Its metrics are told, and none of them moved between two looks."""
+    EARNED = "Earned"
+
+
+def proof_of(seen: Observation, spec: PipelineSpec, attempt: Attempt) -> Proof:
+    """Return how far a running *attempt* has come."""
+    look = seen.memory.progress.get(attempt.job_id) if attempt.job_id else None
+    if look is not None and look.newest.errors >= ERROR_BURST:
+        return Proof.UNHEALTHY
+    if look is None or not is_ripe(seen, spec, attempt) or not _is_of_age(seen, spec, attempt, look.at):
+        return Proof.YOUNG
+    told = [(look.first.elements, look.newest.elements), (look.first.watermark, look.newest.watermark)]
+    both = [(before, after) for before, after in told if before is not None and after is not None]
+    return Proof.EARNED if not both or any(after > before for before, after in both) else Proof.UNMOVED
+
+
+def is_ripe(seen: Observation, spec: PipelineSpec, attempt: Attempt) -> bool:
+    """Whether the attempt's job has run for the time that the owner calls stable."""
+    return attempt.start_time is not None and seen.now - attempt.start_time >= spec.retry_policy.stable
+
+
+def _is_of_age(seen: Observation, spec: PipelineSpec, attempt: Attempt, at: float) -> bool:
+    """Whether a look was made after the job had run for long enough."""
+    if attempt.start_time is None:
+        return False
+    ran_then = seen.now - attempt.start_time
+    return ran_then.total_seconds() - (seen.monotonic - at) >= spec.retry_policy.stable.total_seconds()
+
+
+def looked_for(entry: Entry) -> Attempt | None:
+    """Return the attempt of a stream's run whose progress decides something: it runs, and its run has not earned its place yet."""
+    if entry.stable or entry.stop is not None:
+        return None
+    return next((attempt for attempt in entry.attempts if attempt.is_running and attempt.job_id), None)
+
+
+def stands_in(ledger: tuple[Entry, ...], entry: Entry) -> Entry | None:
+    """Return the older run that serves as long as *entry* has not earned its place, if there is one."""
+    older = serving_in(known for known in ledger if known.number < entry.number)
+    return older if older is not None and not entry.stable else None
+
+
+def most_attempts(spec: PipelineSpec, stable_run: str | None, ledger: tuple[Entry, ...], entry: Entry) -> int:
+    """Return how many attempts in a row *entry* has; 0: without limit. A revision that something else can serve for is not tried for ever."""
+    most = spec.retry_policy.maximum_attempts
+    if most or spec.is_batch or entry.stable or entry.stop is StopMode.ORPHAN:
+        return most
+    can_come_back = spec.rolls_back and stable_run not in {None, entry.run, entry.repeats}
+    return DEFAULT_TRIALS if can_come_back or stands_in(ledger, entry) is not None else 0
+
+
+def trouble_of(look: ProgressLook | None) -> str:
+    """Return what is wrong with a job that does not earn its place, in words."""
+    if look is None:
+        return "it has not been looked at"
+    if look.newest.errors >= ERROR_BURST:
+        return f"{look.newest.errors} error messages since its start, the last one: {look.newest.last_error}"
+    return "neither the elements nor the watermark that its metrics tell have moved"

@@ -1,0 +1,87 @@
+"""A job that ran before its pipeline was there is taken over untouched, or its owner is told in what it differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.builders import a_job, a_spec, a_world, an_entry
+
+from dataflow_operator.domain.conditions import condition_of
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
+from dataflow_operator.domain.ledger import Cause, Knowledge
+from dataflow_operator.domain.pipeline.decide import decide
+from dataflow_operator.domain.pipeline.model import Adoption, PipelineSpec
+from dataflow_operator.domain.pipeline.observation import JobLook, Memory, Validation
+from dataflow_operator.domain.pipeline.plan import CreateRun, LookAtJob, Plan
+
+BY_ID = a_spec(adopt=Adoption(job_id=JobId("j1")), environment={"maxWorkers": 10})
+BY_NAME = a_spec(adopt=Adoption(job_name="orders-job"))
+OLD = a_job(type=PipelineType.STREAMING, details={"content": "A", "maxNumWorkers": "10", "tempLocation": "gs://somewhere"})
+
+
+def adopting(spec: PipelineSpec, job: Job | None = OLD, *, rival: str | None = None) -> Plan:
+    looks = {JobId("j1"): JobLook(job=job, at=999.0)}
+    memory = Memory(validations={"1-": Validation(problem=None, at=999.0)}, jobs=looks)
+    return decide(replace(a_world(spec, jobs=(OLD,), memory=memory), rival=rival))
+
+
+@pytest.mark.parametrize("spec", [BY_ID, BY_NAME])
+def test_a_job_is_read_before_it_is_taken_over(spec: PipelineSpec) -> None:
+    assert decide(a_world(spec, jobs=(OLD,))).effect == LookAtJob(job_id=JobId("j1"))
+
+
+@pytest.mark.parametrize("spec", [BY_ID, BY_NAME])
+def test_a_job_that_runs_what_the_spec_says_becomes_the_first_run(spec: PipelineSpec) -> None:
+    plan = adopting(spec)
+    assert plan.effect == CreateRun(name="orders-1", cause=Cause.ADOPTION)
+    (entry,) = plan.status.ledger
+    (attempt,) = entry.attempts
+    assert (attempt.job_id, attempt.job_name, attempt.known_by, attempt.job_state) == (
+        "j1",
+        "orders-job",
+        Knowledge.ANSWER,
+        JobState.RUNNING,
+    )
+    assert (plan.status.run_number, plan.status.revision) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("job", "reason", "word"),
+    [
+        (None, Reason.DEPENDENCY_NOT_READY, "knows no job j1"),
+        (replace(OLD, state=JobState.CANCELLED), Reason.ADOPTION_DIFFERS, "CANCELLED"),
+        (replace(OLD, state=JobState.QUEUED), Reason.ADOPTING, "QUEUED"),
+        (replace(OLD, type=PipelineType.BATCH), Reason.ADOPTION_DIFFERS, "Batch"),
+        (replace(OLD, details={"content": "B"}), Reason.ADOPTION_DIFFERS, "`parameters.content` is 'B' there, and 'A' here"),
+        (replace(OLD, details={"max_num_workers": "4"}), Reason.ADOPTION_DIFFERS, "`environment.maxWorkers` is '4' there"),
+        (a_job(of=an_entry(1)), None, ""),
+    ],
+)
+def test_a_job_that_is_not_what_the_spec_says_is_left_alone_and_the_owner_is_told(
+    job: Job | None, reason: Reason | None, word: str
+) -> None:
+    plan = adopting(BY_ID, job)
+    told = condition_of(plan.status.conditions, "Ready")
+    assert told is not None
+    if reason is None:
+        assert isinstance(plan.effect, CreateRun)
+        return
+    assert plan.effect is None
+    assert plan.status.ledger == ()
+    assert told.reason == reason
+    assert word in told.message
+
+
+def test_a_job_of_another_pipeline_is_not_taken_over() -> None:
+    stolen = a_job(of=an_entry(1))
+    assert stolen.ownership is not None
+    plan = adopting(BY_ID, replace(stolen, ownership=replace(stolen.ownership, pipeline_uid="another")))
+    assert (plan.effect, plan.status.ledger) == (None, ())
+    assert adopting(BY_ID, rival="team-b/orders").effect is None
+
+
+def test_a_pipeline_that_ran_before_adopts_nothing() -> None:
+    plan = decide(a_world(BY_ID, jobs=(), run_number=3, started=BY_ID))
+    assert not isinstance(plan.effect, LookAtJob)
