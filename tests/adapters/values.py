@@ -69,6 +69,7 @@ entries = st.builds(
     asked=st.booleans(),
     has_overrides=st.booleans(),
     repeats=st.none() | words,
+    because=st.none() | words,
     stable=st.booleans(),
     attempts=some_attempts,
 )

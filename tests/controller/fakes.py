@@ -258,7 +258,9 @@ class FakeDataflow:
         self.calls["read progress"] += 1
         if self.sees_no_progress is not None:
             raise self.sees_no_progress
-        job = self.jobs[job_id]
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise RefusedError(Reason.NOT_FOUND, f"{job_id} is not known")
         begun = job.state_time if job.state is JobState.RUNNING else None
         return self.progress.get(job_id) or Progress(elements=int((self.clock.now() - begun).total_seconds()) if begun else None)
 

@@ -105,11 +105,10 @@ async def test_progress_that_may_not_be_read_tells_nothing_and_holds_nobody_up(s
     assert stage.recall.progress[JOB].newest == Progress()
 
 
-async def test_progress_that_cannot_be_read_now_is_no_look(stage: Stage) -> None:
+async def test_progress_that_cannot_be_read_tells_nothing_and_holds_up_nothing(stage: Stage) -> None:
     stage.town.dataflow.sees_no_progress = UnavailableError(Reason.UNAVAILABLE, "not now")
-    with pytest.raises(UnavailableError):
-        await stage.act(stage.look())
-    assert stage.recall.progress == {}
+    await stage.act(stage.look())
+    assert stage.recall.progress[JOB].newest == Progress()
 
 
 def test_what_is_known_of_a_job_goes_when_no_entry_knows_it_any_more() -> None:

@@ -75,6 +75,7 @@ class Entry(Wire):
     asked: bool | None = Field(None, description="Whether a person asked for the run.")
     has_overrides: bool | None = Field(None, description="Whether the run has parameters of its own.")
     repeats: Word | None = Field(None, description="Name of the run that this one, which the operator made, runs again: a rollback.")
+    because: Message | None = Field(None, description="Why the operator brought back what this run repeats.")
     stable: bool | None = Field(None, description="Whether a job of the run has earned its place.")
     result: Word | None = Field(None, description="How the run ended: Succeeded, Failed, Stopped, Replaced or Refused.")
     attempts: Attempts | None = Field(None, description="The run's attempts at launching a job, newest last.")

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Place, Store
 from dataflow_operator.controller.recall import Recall
-from dataflow_operator.domain.errors import AmbiguousError, Reason, RefusedError, StaleError, UnavailableError
+from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.failures import failure_of_answer
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 from dataflow_operator.domain.pipeline.observation import (
@@ -241,10 +241,10 @@ class Actor:
         return min(max(longer, timedelta(0)), LONGEST_HINDRANCE).total_seconds()
 
     async def _progress(self, pipeline: Pipeline, look: LookAtProgress) -> Progress:
-        """Read how a job gets on. What may not be read tells nothing: for lack of a right to metrics no stream waits for ever."""
+        """Read how a job gets on. What cannot be read tells nothing: for lack of metrics no stream waits for ever, and nothing else of it."""
         try:
             return await self._dataflow.read_progress(_place(pipeline), look.job_id, look.since)
-        except RefusedError:
+        except OutsideError:
             return Progress()
 
     def _hindrance(self, error: UnavailableError) -> Hindrance:

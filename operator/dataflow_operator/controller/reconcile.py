@@ -129,8 +129,22 @@ class Reconciler:
             runs=self._cache.runs_of(key),
             jobs=jobs,
             memory=recall.memory(),
+            rival=self._rival_of(pipeline),
             limits=self._limits,
         )
+
+    def _rival_of(self, pipeline: Pipeline) -> str | None:
+        """Return another pipeline that has the job which this one is to adopt. Only before a first run is there a reason to look."""
+        if isinstance(pipeline.spec, Broken) or pipeline.spec.adopt is None or pipeline.status.run_number:
+            return None
+        wish, place = pipeline.spec.adopt, (pipeline.spec.project, pipeline.spec.region)
+        for other in self._cache.pipelines():
+            if other.uid == pipeline.uid or isinstance(other.spec, Broken) or (other.spec.project, other.spec.region) != place:
+                continue
+            attempts = (attempt for entry in other.status.ledger for attempt in entry.attempts if attempt.is_open)
+            if any(attempt.job_name == wish.job_name or (wish.job_id and attempt.job_id == wish.job_id) for attempt in attempts):
+                return f"{other.namespace}/{other.name}"
+        return None
 
     def _recall(self, key: Key, uid: str) -> Recall:
         recall = self._recalls.get(key)

@@ -36,6 +36,31 @@ def job_of(message: Any) -> Job:
     )
 
 
+def details_of(message: Any) -> Mapping[str, str] | None:
+    """Return the pipeline options that a running job shows, as text; None: it shows none yet.
+
+    Source: jobs of the real service, which show the user's options in ``environment.sdkPipelineOptions.options`` from RUNNING on.
+    """
+    options = message.environment.sdk_pipeline_options.fields.get("options")
+    if options is None:
+        return None
+    return {name: said for name, value in options.struct_value.fields.items() if (said := _text_of(value)) is not None}
+
+
+def _text_of(value: Any) -> str | None:
+    """Return a plain value of a Struct as an owner would write it; a list or a map is not compared."""
+    match value.WhichOneof("kind"):
+        case "string_value":
+            return str(value.string_value)
+        case "bool_value":
+            return str(value.bool_value).lower()
+        case "number_value":
+            number = float(value.number_value)
+            return str(int(number)) if number.is_integer() else str(number)
+        case _:
+            return None
+
+
 def _time_of(stamp: Any) -> datetime | None:
     """Return a time in whole seconds, as a status stores it; the service sends the epoch for a time that it does not know."""
     return datetime.fromtimestamp(stamp.seconds, UTC) if stamp.seconds > 0 else None

@@ -46,6 +46,7 @@ def entry_of(raw: Json) -> Entry | None:
         asked=raw.get("asked") is True,
         has_overrides=raw.get("hasOverrides") is True,
         repeats=text(raw.get("repeats")),
+        because=text(raw.get("because")),
         stable=raw.get("stable") is True,
         attempts=attempts_of(raw.get("attempts")),
     )
@@ -68,6 +69,7 @@ def entry_json(entry: Entry) -> dict[str, object]:
             ("asked", entry.asked or None),
             ("hasOverrides", entry.has_overrides or None),
             ("repeats", entry.repeats),
+            ("because", entry.because),
             ("stable", entry.stable or None),
             ("attempts", [attempt_json(attempt) for attempt in entry.attempts]),
         )

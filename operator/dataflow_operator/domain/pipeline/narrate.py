@@ -14,6 +14,7 @@ from dataflow_operator.domain.conditions import Condition, Truth, condition_of, 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, failures_in_a_row, serving_in
+from dataflow_operator.domain.names import ORPHAN_JOBS
 from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
 from dataflow_operator.domain.pipeline.drift import drift_in
 from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun, PipelineSpec, PipelineStatus
@@ -117,7 +118,7 @@ def _deleting(scene: Scene) -> Verdict:
     open_runs = [entry for entry in scene.status.ledger if entry.is_open]
     drains = any(drain_since(entry) for entry in open_runs) and not scene.is_batch
     jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(open_runs)) or "none"
-    way_out = "to let the object go without waiting, set spec.deletionPolicy to Orphan"
+    way_out = f"to let the object go without waiting, set spec.deletionPolicy to Orphan, or annotate it with {ORPHAN_JOBS}=true"
     text = f"Deleting: waiting for jobs to end ({jobs}){_outlook(scene)}; {way_out}"
     return Verdict(ready=Truth.UNKNOWN, reason=Reason.DRAINING if drains else Reason.CANCELLING, message=text, is_working=True)
 

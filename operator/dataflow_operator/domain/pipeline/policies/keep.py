@@ -19,8 +19,8 @@ def leave_the_released(world: World) -> Choice | None:
 
 
 def let_orphans_go(world: World) -> Choice | None:
-    """With deletionPolicy Orphan a deletion waits for nothing."""
-    if world.pipeline.is_deleting and world.spec.deletion_policy is StopMode.ORPHAN:
+    """With deletionPolicy Orphan, or the annotation for it, a deletion waits for nothing."""
+    if world.pipeline.is_deleting and (world.spec.deletion_policy is StopMode.ORPHAN or world.pipeline.orphans_jobs):
         return Choice(world=world, effect=RemoveFinalizer(), unreported=True)
     return None
 

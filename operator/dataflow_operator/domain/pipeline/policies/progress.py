@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Cause, Result, serving_in
+from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.plan import LookAtProgress, LookAtRun
 from dataflow_operator.domain.pipeline.policies.start import allocate
 from dataflow_operator.domain.pipeline.proof import Proof, is_ripe, looked_for, proof_of, stands_in, trouble_of
@@ -19,7 +21,9 @@ def look_at_progress(world: World) -> Choice | None:
         attempt = looked_for(entry)
         if attempt is None or attempt.job_id is None or attempt.start_time is None:
             continue
-        look = seen.memory.progress.get(attempt.job_id)
+        job, look = job_of(seen, attempt.job_id), seen.memory.progress.get(attempt.job_id)
+        if job is None or job.state is not JobState.RUNNING:
+            continue
         proof = proof_of(seen, spec, attempt)
         is_due = look is None or (
             is_ripe(seen, spec, attempt)
