@@ -70,6 +70,7 @@ entries = st.builds(
     has_overrides=st.booleans(),
     repeats=st.none() | words,
     stable=st.booleans(),
+    because=st.none() | words,
     attempts=some_attempts,
 )
 conditions = st.lists(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -34,6 +35,28 @@ def job_of(message: Any) -> Job:
         replaced_by=JobId(message.replaced_by_job_id) if message.replaced_by_job_id else None,
         options=options_of(message),
     )
+
+
+def detailed(message: Any) -> Job:
+    """Return the job of a plain protobuf message with the pipeline options it was started with, where it shows them: a read of one does."""
+    options = message.environment.sdk_pipeline_options.fields.get("options")
+    fields: Mapping[str, Any] = options.struct_value.fields if options is not None else {}
+    found = {name: said for name, value in fields.items() if (said := _said(value)) is not None}
+    return replace(job_of(message), details=found or None)
+
+
+def _said(value: Any) -> str | None:
+    """Return a single value as text; None for nothing, a list or a map."""
+    match value.WhichOneof("kind"):
+        case "string_value":
+            return str(value.string_value)
+        case "bool_value":
+            return "true" if value.bool_value else "false"
+        case "number_value":
+            number: float = value.number_value
+            return str(int(number)) if number.is_integer() else str(number)
+        case _:
+            return None
 
 
 def _time_of(stamp: Any) -> datetime | None:

@@ -47,6 +47,7 @@ def entry_of(raw: Json) -> Entry | None:
         has_overrides=raw.get("hasOverrides") is True,
         repeats=text(raw.get("repeats")),
         stable=raw.get("stable") is True,
+        because=text(raw.get("because")),
         attempts=attempts_of(raw.get("attempts")),
     )
 
@@ -69,6 +70,7 @@ def entry_json(entry: Entry) -> dict[str, object]:
             ("hasOverrides", entry.has_overrides or None),
             ("repeats", entry.repeats),
             ("stable", entry.stable or None),
+            ("because", entry.because),
             ("attempts", [attempt_json(attempt) for attempt in entry.attempts]),
         )
     )
