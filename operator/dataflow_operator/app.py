@@ -141,6 +141,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         limits=settings.limits(),
         claim_life=settings.claim_life,
         count=metrics.acted,
+        corrected=metrics.corrected,
     )
     loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=settings.workers, gauge=metrics, turn=turn)
     edge = Edge(source=_source(access, store), sink=Feed(cache, queue), relist_seconds=settings.relist_seconds, monotonic=clock.monotonic)

@@ -145,6 +145,7 @@ class Metrics:
     effects: Counter = field(init=False)
     calls: Counter = field(init=False)
     launches: Counter = field(init=False)
+    corrections: Counter = field(init=False)
     dropped: Counter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -159,6 +160,12 @@ class Metrics:
         self.effects = Counter("dataflow_operator_effects_total", "Effects, by kind and outcome.", ["effect", "outcome"], registry=on)
         self.calls = Counter("dataflow_operator_api_calls_total", "Calls to services.", ["service", "method", "code"], registry=on)
         self.launches = Counter("dataflow_operator_launches_total", "Launches, by what came of them.", ["result"], registry=on)
+        self.corrections = Counter(
+            "dataflow_operator_drift_corrections_total",
+            "Differences from what was wanted that were put right, by field.",
+            ["field"],
+            registry=on,
+        )
         self.dropped = Counter("dataflow_operator_events_dropped_total", "Events that could not be written.", registry=on)
 
     def passed(self, seconds: float, outcome: str) -> None:
@@ -175,6 +182,10 @@ class Metrics:
     def called(self, service: str, method: str, code: str) -> None:
         """Take note of one call to a service."""
         self.calls.labels(service, method, code).inc()
+
+    def corrected(self, what: str) -> None:
+        """Take note of drift that was put right; of a second job by its kind, for ids would make a series each."""
+        self.corrections.labels("jobs" if what.startswith("jobs.") else what).inc()
 
     def launched(self, result: str) -> None:
         """Take note of one launch."""

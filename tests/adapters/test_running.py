@@ -143,3 +143,25 @@ def test_a_metric_without_a_number_counts_for_nothing() -> None:
     update.name.name = "ElementCount"
     update.distribution.struct_value.update({"count": 3})
     assert progress_of([], [update]) == Progress()
+
+
+async def test_a_read_of_a_running_job_shows_what_it_was_started_with_and_a_list_does_not(dataflow: Dataflow) -> None:
+    environment: Environment = {**ENGINE, "machineType": "n2-standard-4", "additionalExperiments": ("a",)}
+    job_id = await a_running(dataflow, replace(STREAM, environment=environment))
+    details = (await job_in(dataflow, job_id, JobState.RUNNING)).details
+    assert details is not None
+    shown = {name: details.get(name) for name in ("output", "workerMachineType", "maxNumWorkers", "enableStreamingEngine", "experiments")}
+    assert shown == {
+        "output": "gs://acme/fruit",
+        "workerMachineType": "n2-standard-4",
+        "maxNumWorkers": "4",
+        "enableStreamingEngine": "true",
+        "experiments": None,
+    }
+    assert [job.details for job in await dataflow.listing.read(PLACE)] == [None]
+
+
+async def test_a_job_without_a_graph_does_not_show_what_it_was_started_with(dataflow: Dataflow) -> None:
+    parameters = {**STREAM.parameters, "simulate.queueSeconds": "never"}
+    waiting = await dataflow.calls.launch(an_order(replace(STREAM, parameters=parameters)))
+    assert (await job_in(dataflow, waiting, JobState.QUEUED)).details is None

@@ -76,6 +76,8 @@ async def test_the_window_shows_metrics_health_and_readiness(path: str, status: 
     metrics.acted("Launch", "ok")
     metrics.called("dataflow", "ListJobs", "OK")
     metrics.launched("launched")
+    metrics.corrected("environment.maxWorkers")
+    metrics.corrected("jobs.2026-01-31_12_00_00-1")
     window = await Window(metrics=metrics, vitals=some_vitals(since_relist=10_000, ready=False), bind="127.0.0.1:0").open()
     host, port = window.addresses[0][:2]
     async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{port}{path}") as answer:
@@ -87,6 +89,8 @@ async def test_the_window_shows_metrics_health_and_readiness(path: str, status: 
             'controller_runtime_reconcile_total{controller="dataflowpipeline",result="error"} 1.0',
             'workqueue_depth{name="dataflowpipeline"} 3.0',
             'dataflow_operator_launches_total{result="launched"} 1.0',
+            'dataflow_operator_drift_corrections_total{field="environment.maxWorkers"} 1.0',
+            'dataflow_operator_drift_corrections_total{field="jobs"} 1.0',
             'dataflow_operator_api_calls_total{code="OK",method="ListJobs",service="dataflow"} 1.0',
             'dataflow_operator_job_list_age_seconds{project="acme",region="europe-west1"} 4.0',
         ):

@@ -247,7 +247,9 @@ class FakeDataflow:
         self.calls["update in place"] += 1
         if self.changes_turned_away is not None:
             raise self.changes_turned_away
-        job = self.jobs[job_id]
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise UnavailableError(Reason.NOT_FOUND, f"Information about job {job_id} could not be found in our system.")
         if job.state is not JobState.RUNNING:
             raise RefusedError(Reason.FAILED_PRECONDITION, f"Runtime updatable parameters can only be changed of a running job: {job_id}")
         self.become(job_id, job.state, {**(job.options or {}), **options})
@@ -259,9 +261,7 @@ class FakeDataflow:
         if self.sees_no_progress is not None:
             raise self.sees_no_progress
         job = self.jobs.get(job_id)
-        if job is None:
-            raise RefusedError(Reason.NOT_FOUND, f"{job_id} is not known")
-        begun = job.state_time if job.state is JobState.RUNNING else None
+        begun = job.state_time if job is not None and job.state is JobState.RUNNING else None
         return self.progress.get(job_id) or Progress(elements=int((self.clock.now() - begun).total_seconds()) if begun else None)
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:

@@ -7,17 +7,17 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from tests.builders import LIMITS, UID, a_spec
+from tests.builders import LIMITS, UID, a_spec, an_attempt, an_entry
 from tests.controller.fakes import KEY, Town
 
 from dataflow_operator.controller.act import LONGEST_HINDRANCE, Actor
 from dataflow_operator.controller.recall import Recall
-from dataflow_operator.controller.reconcile import interest_of
+from dataflow_operator.controller.reconcile import interest_of, rival_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
-from dataflow_operator.domain.job import JobId, JobState
+from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import Cause, Entry
-from dataflow_operator.domain.pipeline.model import Adoption
-from dataflow_operator.domain.pipeline.observation import OptionsCall, Progress, ProgressLook
+from dataflow_operator.domain.pipeline.model import Adoption, Pipeline, PipelineStatus
+from dataflow_operator.domain.pipeline.observation import JobsView, OptionsCall, Progress, ProgressLook
 from dataflow_operator.domain.pipeline.plan import Effect, LookAtProgress, UpdateInPlace
 
 JOB = JobId("job-1")
@@ -70,10 +70,10 @@ async def test_options_that_were_changed_are_remembered_and_the_list_is_hurried(
     [
         (RefusedError(Reason.FAILED_PRECONDITION, "no Streaming Engine"), True, 0.0),
         (RefusedError(Reason.INVALID_ARGUMENT, "min over max"), True, 0.0),
-        (RefusedError(Reason.PERMISSION_DENIED, "no right"), False, (LIMITS.recheck - LIMITS.stop_again).total_seconds()),
+        (RefusedError(Reason.PERMISSION_DENIED, "no right"), False, 0.0),
         (AmbiguousError(Reason.TIMED_OUT, "no answer"), False, 0.0),
         (UnavailableError(Reason.NOT_FOUND, "not known now"), False, 0.0),
-        (UnavailableError(Reason.QUOTA_EXCEEDED, "quota", timedelta(seconds=65)), False, 60.0),
+        (UnavailableError(Reason.QUOTA_EXCEEDED, "quota", timedelta(seconds=65)), False, 5.0),
         (UnavailableError(Reason.QUOTA_EXCEEDED, "quota", timedelta(hours=9)), False, LONGEST_HINDRANCE.total_seconds()),
     ],
 )
@@ -119,13 +119,37 @@ def test_what_is_known_of_a_job_goes_when_no_entry_knows_it_any_more() -> None:
 
 
 @pytest.mark.parametrize("adopt", [Adoption(job_id=JobId("strange")), Adoption(job_name="strange")])
-def test_a_job_that_is_to_be_adopted_concerns_a_pipeline_until_its_first_run(adopt: Adoption) -> None:
+def test_a_job_that_is_to_be_adopted_concerns_its_pipeline(adopt: Adoption) -> None:
     town = Town()
     town.store.apply(a_spec(adopt=adopt))
     interest = interest_of(town.pipeline)
     assert interest is not None
     assert "strange" in {*interest.job_ids, *interest.names}
-    begun = replace(town.pipeline, status=replace(town.pipeline.status, run_number=1))
-    later = interest_of(begun)
-    assert later is not None
-    assert "strange" not in {*later.job_ids, *later.names}
+
+
+def a_wish(name: str, **changes: object) -> Pipeline:
+    town = Town()
+    town.store.apply(a_spec(adopt=Adoption(job_name="strange")))
+    return replace(town.pipeline, name=name, **changes)  # type: ignore[arg-type]  # a test's keywords are the fields
+
+
+STRANGE = JobsView(jobs=(Job(id=JobId("job-9"), name="strange", state=JobState.RUNNING),), sent_at=0.0)
+OWNER = a_wish("zulu", status=PipelineStatus(run_number=1, ledger=(an_entry(1, an_attempt(job="job-9")),)))
+
+
+def test_a_job_that_another_pipeline_has_is_not_handed_over_twice() -> None:
+    assert rival_of(a_wish("orders"), STRANGE, [a_wish("orders"), OWNER]) == "team-a/zulu"
+    assert rival_of(a_wish("orders", spec=a_spec(adopt=Adoption(job_id=JobId("job-9")))), None, [OWNER]) == "team-a/zulu"
+
+
+def test_of_two_pipelines_that_wish_for_the_same_job_the_first_by_name_gets_it() -> None:
+    both = [a_wish("alpha"), a_wish("orders")]
+    assert rival_of(a_wish("orders"), STRANGE, both) == "team-a/alpha"
+    assert rival_of(a_wish("alpha"), STRANGE, both) is None
+    elsewhere = a_wish("alpha", spec=a_spec(region="us-central1", adopt=Adoption(job_name="strange")))
+    assert rival_of(a_wish("orders"), STRANGE, [elsewhere]) is None
+
+
+def test_a_pipeline_that_has_run_or_wishes_for_nothing_has_no_rival() -> None:
+    assert rival_of(a_wish("orders", status=PipelineStatus(run_number=1)), STRANGE, [OWNER]) is None
+    assert rival_of(a_wish("orders", spec=a_spec()), STRANGE, [OWNER]) is None

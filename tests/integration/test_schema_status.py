@@ -68,6 +68,7 @@ PIPELINE: Json = {
             "hasOverrides": True,
             "repeats": "orders-5",
             "stable": True,
+            "because": "run orders-6 failed",
             "result": "Stopped",
             "attempts": [ATTEMPT],
         },

@@ -66,7 +66,7 @@ class Entry(Wire):
     run_uid: Word | None = Field(None, alias="runUID", description="UID of that DataflowRun.")
     digest: Word | None = Field(None, description="Digest of the revision that the run runs.")
     revision: Count | None = Field(None, description="Number of that revision.")
-    cause: Word | None = Field(None, description="Why the run was started: Change, Asked, Resume, Recovery or Rollback.")
+    cause: Word | None = Field(None, description="Why the run was started: Change, Asked, Resume, Recovery, Rollback or Adoption.")
     strategy: Word | None = Field(None, description="How the run takes over from the one before it.")
     sealed: bool | None = Field(None, description="Whether the run never launches again.")
     stop: Word | None = Field(None, description="How the run's job is to end: Drain, Cancel or Orphan; absent while it is wanted.")
@@ -75,8 +75,8 @@ class Entry(Wire):
     asked: bool | None = Field(None, description="Whether a person asked for the run.")
     has_overrides: bool | None = Field(None, description="Whether the run has parameters of its own.")
     repeats: Word | None = Field(None, description="Name of the run that this one, which the operator made, runs again: a rollback.")
-    because: Message | None = Field(None, description="Why the operator brought back what this run repeats.")
     stable: bool | None = Field(None, description="Whether a job of the run has earned its place.")
+    because: Message | None = Field(None, description="Why the operator brought back what the run repeats.")
     result: Word | None = Field(None, description="How the run ended: Succeeded, Failed, Stopped, Replaced or Refused.")
     attempts: Attempts | None = Field(None, description="The run's attempts at launching a job, newest last.")
 

@@ -85,7 +85,7 @@ class RunStatus(Wire):
     observed_generation: int = Field(-1, ge=-1, description="The generation of the spec that this status is about; -1: not seen yet.")
     conditions: Conditions | None = Field(None, description="What holds: Succeeded always; Reconciling and Stalled only while True.")
     number: Count | None = Field(None, description="The run's number, which grows for the life of the pipeline.")
-    cause: Word | None = Field(None, description="Why the run was started: Change, Asked, Resume, Recovery or Rollback.")
+    cause: Word | None = Field(None, description="Why the run was started: Change, Asked, Resume, Recovery, Rollback or Adoption.")
     revision: Count | None = Field(None, description="Number of the revision that the run runs.")
     digest: Word | None = Field(None, description="Digest of that revision.")
     replaces: Word | None = Field(None, description="Name of the run that this one takes over from.")

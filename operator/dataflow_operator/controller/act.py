@@ -215,7 +215,9 @@ class Actor:
         except (RefusedError, AmbiguousError) as error:
             return StopCall(mode=effect.mode, force=effect.force, at=at, refused=error.message)
         except UnavailableError as error:
-            return StopCall(mode=effect.mode, force=effect.force, at=at + self._longer(error.after), refused=error.message)
+            return StopCall(
+                mode=effect.mode, force=effect.force, at=at + _longer(error.after, self._limits.stop_again), refused=error.message
+            )
         self._lists.hurry(place)
         return StopCall(mode=effect.mode, force=effect.force, at=at)
 
@@ -225,20 +227,14 @@ class Actor:
         try:
             await self._dataflow.update_in_place(place, effect.job_id, effect.options)
         except RefusedError as error:
-            if error.reason in _MAY_HEAL:
-                return OptionsCall(options=effect.options, at=at + self._longer(self._limits.recheck), refused=error.message)
-            return OptionsCall(options=effect.options, at=at, refused=error.message, is_final=True)
+            return OptionsCall(options=effect.options, at=at, refused=error.message, is_final=error.reason not in _MAY_HEAL)
         except AmbiguousError as error:
             return OptionsCall(options=effect.options, at=at, refused=error.message)
         except UnavailableError as error:
-            return OptionsCall(options=effect.options, at=at + self._longer(error.after), refused=error.message)
+            later = _longer(error.after, self._limits.recheck)
+            return OptionsCall(options=effect.options, at=at + later, refused=error.message)
         self._lists.hurry(place)
         return OptionsCall(options=effect.options, at=at)
-
-    def _longer(self, after: timedelta | None) -> float:
-        """Return by how many seconds a wished pause is longer than that after any stop or change, bounded."""
-        longer = (after or timedelta(0)) - self._limits.stop_again
-        return min(max(longer, timedelta(0)), LONGEST_HINDRANCE).total_seconds()
 
     async def _progress(self, pipeline: Pipeline, look: LookAtProgress) -> Progress:
         """Read how a job gets on. What cannot be read tells nothing: for lack of metrics no stream waits for ever, and nothing else of it."""
@@ -251,6 +247,11 @@ class Actor:
         at = self._clock.monotonic()
         pause = min(max(error.after or timedelta(0), SHORTEST_HINDRANCE), LONGEST_HINDRANCE)
         return Hindrance(reason=error.reason, message=error.message, at=at, until=at + pause.total_seconds())
+
+
+def _longer(after: timedelta | None, usual: timedelta) -> float:
+    """Return by how many seconds a pause that the service asked for is longer than the usual one, bounded."""
+    return min(max((after or timedelta(0)) - usual, timedelta(0)), LONGEST_HINDRANCE).total_seconds()
 
 
 def _place(pipeline: Pipeline) -> Place:

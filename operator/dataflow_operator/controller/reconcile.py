@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Final
 
@@ -14,11 +14,12 @@ from dataflow_operator.controller.ports import Clock, Dataflow, Interest, JobLis
 from dataflow_operator.controller.recall import Recall
 from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, StaleError
+from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import job_ids_of
 from dataflow_operator.domain.pipeline.decide import decide
-from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineStatus
-from dataflow_operator.domain.pipeline.notices import notices_between
-from dataflow_operator.domain.pipeline.observation import Limits, Observation
+from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineStatus
+from dataflow_operator.domain.pipeline.notices import corrections_between, notices_between
+from dataflow_operator.domain.pipeline.observation import JobsView, Limits, Observation
 from dataflow_operator.domain.pipeline.plan import (
     SOON,
     AddFinalizer,
@@ -61,6 +62,7 @@ class Reconciler:
         limits: Limits,
         claim_life: timedelta,
         count: Counted = lambda _effect, _outcome: None,
+        corrected: Callable[[str], None] = lambda _field: None,
         nonce: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._cache = cache
@@ -70,6 +72,7 @@ class Reconciler:
         self._limits = limits
         self._actor = Actor(cache=cache, store=store, dataflow=dataflow, lists=lists, clock=clock, limits=limits, claim_life=claim_life)
         self._count = count
+        self._corrected = corrected
         self._nonce = nonce
         self._recalls: dict[Key, Recall] = {}
 
@@ -129,22 +132,9 @@ class Reconciler:
             runs=self._cache.runs_of(key),
             jobs=jobs,
             memory=recall.memory(),
-            rival=self._rival_of(pipeline),
+            rival=rival_of(pipeline, jobs, self._cache.pipelines()),
             limits=self._limits,
         )
-
-    def _rival_of(self, pipeline: Pipeline) -> str | None:
-        """Return another pipeline that has the job which this one is to adopt. Only before a first run is there a reason to look."""
-        if isinstance(pipeline.spec, Broken) or pipeline.spec.adopt is None or pipeline.status.run_number:
-            return None
-        wish, place = pipeline.spec.adopt, (pipeline.spec.project, pipeline.spec.region)
-        for other in self._cache.pipelines():
-            if other.uid == pipeline.uid or isinstance(other.spec, Broken) or (other.spec.project, other.spec.region) != place:
-                continue
-            attempts = (attempt for entry in other.status.ledger for attempt in entry.attempts if attempt.is_open)
-            if any(attempt.job_name == wish.job_name or (wish.job_id and attempt.job_id == wish.job_id) for attempt in attempts):
-                return f"{other.namespace}/{other.name}"
-        return None
 
     def _recall(self, key: Key, uid: str) -> Recall:
         recall = self._recalls.get(key)
@@ -169,7 +159,12 @@ class Reconciler:
         return stored
 
     async def _tell(self, pipeline: Pipeline, plan: Plan) -> None:
-        if plan.status is not pipeline.status and (notices := notices_between(pipeline.status, plan.status)):
+        if plan.status is pipeline.status:
+            return
+        if not isinstance(pipeline.spec, Broken) and pipeline.spec.drift_policy is DriftPolicy.CORRECT:
+            for drift in corrections_between(pipeline.status, plan.status):
+                self._corrected(drift.field)
+        if notices := notices_between(pipeline.status, plan.status):
             await self._store.publish(pipeline, notices)
 
     async def _refresh(self, key: Key) -> None:
@@ -229,15 +224,32 @@ LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, L
 """Effects that change nothing outside."""
 
 
+def rival_of(pipeline: Pipeline, jobs: JobsView | None, others: Iterable[Pipeline]) -> str | None:
+    """Return which other pipeline has the job that *pipeline* is to adopt: in its ledger, or by the same wish and a name that comes first."""
+    spec, started = pipeline.spec, pipeline.status.run_number
+    if isinstance(spec, Broken) or spec.adopt is None or started:
+        return None
+    named = {job.id for job in jobs.jobs if job.is_active and job.name == spec.adopt.job_name} if jobs is not None else set[JobId]()
+    wanted = {spec.adopt.job_id} if spec.adopt.job_id else named
+    mine = Key(pipeline.namespace, pipeline.name)
+    for other in others:
+        key, theirs = Key(other.namespace, other.name), other.spec
+        is_first = key < mine and not other.status.run_number and not isinstance(theirs, Broken) and theirs.adopt == spec.adopt
+        is_near = not isinstance(theirs, Broken) and (theirs.project, theirs.region) == (spec.project, spec.region)
+        if key != mine and ((is_first and is_near) or wanted & job_ids_of(other.status.ledger)):
+            return "/".join(key)
+    return None
+
+
 def interest_of(pipeline: Pipeline) -> Interest | None:
     """Return which jobs concern *pipeline*, or None when its spec cannot be read."""
     spec = pipeline.spec
     if isinstance(spec, Broken):
         return None
-    adopted = spec.adopt if pipeline.status.run_number == 0 else None
+    adopted = spec.adopt.job_id if spec.adopt is not None and not pipeline.status.run_number else None
     return Interest(
         place=Place(project=spec.project, region=spec.region),
         pipeline_uid=pipeline.uid,
-        job_ids=job_ids_of(pipeline.status.ledger) | ({adopted.job_id} if adopted is not None and adopted.job_id else set()),
-        names=names_of(pipeline) | ({adopted.job_name} if adopted is not None and adopted.job_name else set()),
+        job_ids=job_ids_of(pipeline.status.ledger) | ({adopted} if adopted else set()),
+        names=names_of(pipeline),
     )

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -17,7 +16,7 @@ from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, INPLACE, LAUNC
 from dataflow_operator.adapters.dataflow.channel import Clients
 from dataflow_operator.adapters.dataflow.errors import blame_of, code_of, dry_run_error, inplace_error, launch_error, look_error, stop_error
 from dataflow_operator.adapters.dataflow.gate import Gates, Kind, Line, open_gates
-from dataflow_operator.adapters.dataflow.jobs import details_of, job_of
+from dataflow_operator.adapters.dataflow.jobs import detailed
 from dataflow_operator.adapters.dataflow.launching import YAML_TEMPLATE, Sending, classic_request, flex_request
 from dataflow_operator.adapters.dataflow.listing import READ_SECONDS, Bearer
 from dataflow_operator.adapters.dataflow.messages import messages
@@ -168,8 +167,7 @@ class Calls:
             if (said := look_error(error)) is not None:
                 raise said from error
             return None
-        plain = messages.Job.pb(job)
-        return replace(job_of(plain), details=details_of(plain))
+        return detailed(messages.Job.pb(job))
 
     async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
         """Return why a failed job failed, from its error messages; None: nothing is said yet."""

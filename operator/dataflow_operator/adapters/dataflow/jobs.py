@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -36,26 +37,23 @@ def job_of(message: Any) -> Job:
     )
 
 
-def details_of(message: Any) -> Mapping[str, str] | None:
-    """Return the pipeline options that a running job shows, as text; None: it shows none yet.
-
-    Source: jobs of the real service, which show the user's options in ``environment.sdkPipelineOptions.options`` from RUNNING on.
-    """
+def detailed(message: Any) -> Job:
+    """Return the job of a plain protobuf message with the pipeline options it was started with, where it shows them: a read of one does."""
     options = message.environment.sdk_pipeline_options.fields.get("options")
-    if options is None:
-        return None
-    return {name: said for name, value in options.struct_value.fields.items() if (said := _text_of(value)) is not None}
+    fields: Mapping[str, Any] = options.struct_value.fields if options is not None else {}
+    found = {name: said for name, value in fields.items() if (said := _said(value)) is not None}
+    return replace(job_of(message), details=found or None)
 
 
-def _text_of(value: Any) -> str | None:
-    """Return a plain value of a Struct as an owner would write it; a list or a map is not compared."""
+def _said(value: Any) -> str | None:
+    """Return a single value as text; None for nothing, a list or a map."""
     match value.WhichOneof("kind"):
         case "string_value":
             return str(value.string_value)
         case "bool_value":
-            return str(value.bool_value).lower()
+            return "true" if value.bool_value else "false"
         case "number_value":
-            number = float(value.number_value)
+            number: float = value.number_value
             return str(int(number)) if number.is_integer() else str(number)
         case _:
             return None

@@ -1,11 +1,15 @@
-"""What people are told when the status changes: one notice per transition, with the condition's reason."""
+"""What people are told when the status changes: one notice per transition of a condition, and what no condition tells in time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of
-from dataflow_operator.domain.pipeline.model import PipelineStatus
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.ledger import Cause
+from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +25,60 @@ class Notice:
 WATCHED = ("Ready", "Suspended", "TemplateValid", "IdentityReady")
 """Conditions whose changes are told; the others say the same in other words."""
 
+ACTION: Final = "Reconcile"
+"""What was being done, as Kubernetes' events have it."""
+
+NOT_TAKEN_OVER: Final = frozenset({Reason.UPDATE_FAILED, Reason.REVISION_UNHEALTHY})
+"""Failures that say that a revision did not take over from another."""
+
 
 def notices_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Notice, ...]:
     """Return what is to be told about the change from one status to the next."""
     pairs = ((condition_of(before.conditions, kind), condition_of(after.conditions, kind)) for kind in WATCHED)
-    return tuple(_notice(new) for old, new in pairs if new is not None and _is_news(old, new))
+    told = tuple(_notice(new) for old, new in pairs if new is not None and _is_news(old, new))
+    reasons = {notice.reason for notice in told}
+    beside = (*_drifted(before, after), *_failed(before, after), *_brought_back(before, after))
+    return (*told, *(notice for notice in beside if notice.reason not in reasons))
+
+
+def corrections_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Drift, ...]:
+    """Return the drift that is gone though neither the wish changed nor, where it was an option of a job, the job."""
+    if before.observed_generation != after.observed_generation:
+        return ()
+    left = {drift.field for drift in after.drift}
+    same_job = before.job_id == after.job_id
+    return tuple(drift for drift in before.drift if drift.field not in left and (same_job or not drift.field.startswith("environment.")))
+
+
+def _drifted(before: PipelineStatus, after: PipelineStatus) -> Iterator[Notice]:
+    """What came to differ from what is wanted, and what is as it should be again."""
+    known = {(drift.field, drift.observed) for drift in before.drift}
+    if found := [drift for drift in after.drift if (drift.field, drift.observed) not in known]:
+        said = "; ".join(f"{drift.field} is {drift.observed} and should be {drift.desired}" for drift in found)
+        yield Notice(is_warning=True, reason=Reason.DRIFT_FOUND, action=ACTION, note=said)
+    if gone := corrections_between(before, after):
+        said = "; ".join(f"{drift.field} was {drift.observed} and is as it should be again: {drift.desired}" for drift in gone)
+        yield Notice(is_warning=False, reason=Reason.DRIFT_CORRECTED, action=ACTION, note=said)
+
+
+def _failed(before: PipelineStatus, after: PipelineStatus) -> Iterator[Notice]:
+    """A revision that turned out not to take over; the pipeline may be well by then, for the job before it runs on."""
+    known = {(entry.number, attempt.number) for entry in before.ledger for attempt in entry.attempts if attempt.failure is not None}
+    for entry in after.ledger:
+        for attempt in entry.attempts:
+            failure = attempt.failure
+            if failure is not None and failure.reason in NOT_TAKEN_OVER and (entry.number, attempt.number) not in known:
+                said = f"Job {attempt.job_id} of run {entry.run} does not take over: {failure.message}"
+                yield Notice(is_warning=True, reason=failure.reason, action=ACTION, note=said)
+
+
+def _brought_back(before: PipelineStatus, after: PipelineStatus) -> Iterator[Notice]:
+    """A stable revision that the operator runs again."""
+    known = {entry.number for entry in before.ledger}
+    for entry in after.ledger:
+        if entry.cause is Cause.ROLLBACK and entry.repeats and entry.number not in known:
+            said = f"Run {entry.run} runs {entry.repeats} again" + (f", because {entry.because}" if entry.because else "")
+            yield Notice(is_warning=True, reason=Reason.ROLLED_BACK, action=ACTION, note=said)
 
 
 def _is_news(old: Condition | None, new: Condition) -> bool:
@@ -35,4 +88,4 @@ def _is_news(old: Condition | None, new: Condition) -> bool:
 def _notice(condition: Condition) -> Notice:
     wrong = condition.status is Truth.FALSE and condition.type in {"Ready", "TemplateValid", "IdentityReady"}
     note = condition.message or f"{condition.type} is {condition.status}"
-    return Notice(is_warning=wrong, reason=condition.reason, action="Reconcile", note=note)
+    return Notice(is_warning=wrong, reason=condition.reason, action=ACTION, note=note)

@@ -1,0 +1,78 @@
+"""What is told of a change from one status to the next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.builders import NOW, a_failure
+
+from dataflow_operator.domain.conditions import Condition, Truth
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.job import JobId
+from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry
+from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus
+from dataflow_operator.domain.pipeline.notices import corrections_between, notices_between
+
+MAX = Drift(field="environment.maxWorkers", desired="10", observed="4")
+GONE = Drift(field="job", desired="JOB_STATE_RUNNING", observed="JOB_STATE_CANCELLED")
+SYNCED = PipelineStatus(observed_generation=3, job_id=JobId("job-1"))
+DRIFTED = replace(SYNCED, drift=(MAX,))
+
+
+def told(before: PipelineStatus, after: PipelineStatus) -> list[tuple[bool, str, str]]:
+    return [(notice.is_warning, str(notice.reason), notice.note) for notice in notices_between(before, after)]
+
+
+def an_entry(number: int, reason: Reason | None = None, **changes: object) -> Entry:
+    attempt = Attempt(number=1, job_name="orders", claim=Claim(time=NOW, nonce="n"), job_id=JobId("job-2"))
+    attempt = replace(attempt, failure=replace(a_failure(), reason=reason, message="the words of Dataflow")) if reason else attempt
+    entry = Entry(run=f"orders-{number}", number=number, digest="v2-b", revision=2, cause=Cause.CHANGE, attempts=(attempt,))
+    return replace(entry, **changes)  # type: ignore[arg-type]  # a test's keywords are the fields
+
+
+def test_drift_is_told_once_when_it_is_found() -> None:
+    assert told(SYNCED, DRIFTED) == [(True, "DriftFound", "environment.maxWorkers is 4 and should be 10")]
+    assert told(DRIFTED, DRIFTED) == []
+    assert told(DRIFTED, replace(DRIFTED, drift=(replace(MAX, observed="5"),)))[0][1] == "DriftFound"
+
+
+def test_drift_that_is_gone_is_told_as_corrected() -> None:
+    said = "environment.maxWorkers was 4 and is as it should be again: 10"
+    assert told(DRIFTED, SYNCED) == [(False, "DriftCorrected", said)]
+    relaunched = replace(SYNCED, job_id=JobId("job-2"))
+    assert corrections_between(replace(SYNCED, drift=(GONE,)), relaunched) == (GONE,)
+
+
+@pytest.mark.parametrize("after", [replace(SYNCED, observed_generation=4), replace(SYNCED, job_id=JobId("job-2"))])
+def test_drift_that_is_gone_with_the_wish_or_with_the_job_was_not_corrected(after: PipelineStatus) -> None:
+    assert corrections_between(DRIFTED, after) == ()
+    assert told(DRIFTED, after) == []
+
+
+@pytest.mark.parametrize("reason", [Reason.UPDATE_FAILED, Reason.REVISION_UNHEALTHY])
+def test_a_revision_that_does_not_take_over_is_told_once(reason: Reason) -> None:
+    before, after = replace(SYNCED, ledger=(an_entry(2),)), replace(SYNCED, ledger=(an_entry(2, reason),))
+    assert told(before, after) == [(True, str(reason), "Job job-2 of run orders-2 does not take over: the words of Dataflow")]
+    assert told(after, after) == []
+
+
+def test_what_a_condition_tells_is_not_told_twice() -> None:
+    after = replace(
+        SYNCED,
+        ledger=(an_entry(2, Reason.UPDATE_FAILED),),
+        conditions=(Condition(type="Ready", status=Truth.FALSE, reason=Reason.UPDATE_FAILED, message="Run orders-2 failed"),),
+    )
+    assert told(replace(SYNCED, ledger=(an_entry(2),)), after) == [(True, "UpdateFailed", "Run orders-2 failed")]
+
+
+def test_any_other_failure_is_told_by_the_conditions_alone() -> None:
+    assert told(SYNCED, replace(SYNCED, ledger=(an_entry(2, Reason.JOB_FAILED),))) == []
+
+
+def test_a_revision_that_the_operator_brings_back_is_told_once_with_the_reason() -> None:
+    back = an_entry(3, cause=Cause.ROLLBACK, repeats="orders-1", because="run orders-2 failed: so")
+    after = replace(SYNCED, ledger=(back,))
+    assert told(SYNCED, after) == [(True, "RolledBack", "Run orders-3 runs orders-1 again, because run orders-2 failed: so")]
+    assert told(after, after) == []
+    assert told(SYNCED, replace(SYNCED, ledger=(replace(back, repeats=None, asked=True),))) == []
