@@ -14,8 +14,17 @@ from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, Strategy, serving_in
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Drift, DriftPolicy, PipelineSpec, PipelineStatus
-from dataflow_operator.domain.pipeline.observation import Memory, Observation, OptionsCall, Progress, ProgressLook, RunLook, Validation
-from dataflow_operator.domain.pipeline.plan import CreateRun, DrawRun, Launch, LookAtProgress, Plan, StopJob, UpdateInPlace
+from dataflow_operator.domain.pipeline.observation import (
+    JobLook,
+    Memory,
+    Observation,
+    OptionsCall,
+    Progress,
+    ProgressLook,
+    RunLook,
+    Validation,
+)
+from dataflow_operator.domain.pipeline.plan import CreateRun, DrawRun, Launch, LookAtJob, LookAtProgress, Plan, StopJob, UpdateInPlace
 from dataflow_operator.domain.pipeline.proof import ERROR_BURST
 from dataflow_operator.domain.pipeline.revision import FIRST_FORM, digest_of
 from dataflow_operator.domain.run import RunStatus
@@ -57,14 +66,13 @@ def parallel(spec: PipelineSpec = B, **changes: object) -> PipelineSpec:
         (Strategy.PARALLEL, an_entry(1, an_attempt()), None),
         (Strategy.DRAIN, an_entry(1, an_attempt()), StopMode.DRAIN),
         (Strategy.CANCEL, an_entry(1, an_attempt()), StopMode.CANCEL),
-        (Strategy.UPDATE, an_entry(1, an_attempt(state=JobState.QUEUED)), StopMode.DRAIN),
-        (Strategy.PARALLEL, an_entry(1, an_attempt(state=JobState.PENDING)), StopMode.DRAIN),
-        (Strategy.UPDATE, an_entry(1, an_attempt(job=None)), StopMode.DRAIN),
+        (Strategy.UPDATE, an_entry(1, an_attempt(state=JobState.QUEUED)), None),
+        (Strategy.PARALLEL, an_entry(1, an_attempt(job=None)), None),
         (Strategy.UPDATE, an_entry(1, an_attempt(state=JobState.QUEUED, base="j0")), None),
         (Strategy.UPDATE, an_entry(1), None),
     ],
 )
-def test_an_older_run_is_sealed_and_told_to_stop_by_the_strategy_or_where_it_never_began(
+def test_an_older_run_is_sealed_and_told_to_stop_where_the_strategy_says_so(
     strategy: Strategy, older: Entry, mark: StopMode | None
 ) -> None:
     jobs = tuple(a_job(one.job_id, one.job_state or JobState.QUEUED, of=older) for one in older.attempts if one.job_id)
@@ -72,6 +80,29 @@ def test_an_older_run_is_sealed_and_told_to_stop_by_the_strategy_or_where_it_nev
     assert isinstance(plan.effect, CreateRun)
     known = plan.status.ledger[0]
     assert (known.sealed, known.stop) == (True, mark)
+
+
+@pytest.mark.parametrize(
+    ("read", "base", "mark"),
+    [
+        (JobState.QUEUED, None, StopMode.DRAIN),
+        (JobState.PENDING, None, StopMode.DRAIN),
+        (JobState.RUNNING, None, None),
+        (None, None, None),
+        (JobState.QUEUED, "j0", None),
+    ],
+)
+@pytest.mark.parametrize("strategy", [Strategy.UPDATE, Strategy.PARALLEL])
+def test_a_job_that_has_not_begun_gives_way_once_a_fresh_read_says_so(
+    strategy: Strategy, read: JobState | None, base: str | None, mark: StopMode | None
+) -> None:
+    old = an_entry(1, an_attempt(state=JobState.PENDING, base=base), sealed=True)
+    new = an_entry(2, spec=B, strategy=strategy)
+    looks = {} if read is None else {JobId("j1"): JobLook(job=a_job(state=read, of=old), at=999.5)}
+    memory = Memory(validations=VALID, jobs=looks)
+    plan = decide(a_world(replace(B, strategy=strategy), entries=(old, new), jobs=(a_job(state=JobState.PENDING, of=old),), memory=memory))
+    assert plan.status.ledger[0].stop == mark
+    assert (plan.effect == LookAtJob(job_id=JobId("j1"))) == (read is None)
 
 
 def test_of_two_runs_beside_each_other_the_one_on_trial_gives_way_to_a_newer_revision() -> None:
@@ -232,14 +263,14 @@ def a_rolling_world(spec: PipelineSpec, *, entries: tuple[Entry, ...] = (), memo
     return replace(world, pipeline=replace(world.pipeline, status=status), runs=(STABLE_RUN, *world.runs))
 
 
-@pytest.mark.parametrize(("rolls_back", "cause"), [(True, Cause.ROLLBACK), (False, None)])
-def test_after_a_revision_failed_for_good_the_last_stable_one_comes_back_where_the_owner_wants_it(
-    *, rolls_back: bool, cause: Cause | None
+@pytest.mark.parametrize(("rolls_back", "cause"), [(True, Cause.ROLLBACK), (False, Cause.RECOVERY)])
+def test_after_a_revision_was_given_up_the_last_stable_one_comes_back_where_the_owner_wants_it_else_it_is_tried_alone(
+    *, rolls_back: bool, cause: Cause
 ) -> None:
     last = a_last_run(2, digest=digest_of(B), result=Result.FAILED, reason="UserCodeFailed", message="it broke")
     plan = decide(a_rolling_world(replace(B, rolls_back=rolls_back), last_run=last))
     assert (plan.effect.cause if isinstance(plan.effect, CreateRun) else None) == cause
-    if cause is not None:
+    if cause is Cause.ROLLBACK:
         entry = plan.status.ledger[-1]
         assert (entry.repeats, entry.digest, entry.revision, entry.number) == ("orders-1", digest_of(STREAM), 1, 3)
         assert plan.status.started_digest == digest_of(B)

@@ -21,7 +21,7 @@ from dataflow_operator.domain.pipeline import decide as decisions
 from dataflow_operator.domain.pipeline import learn
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import SOON, Launch, RemoveFinalizer, StopJob
-from dataflow_operator.domain.pipeline.policies import finish, keep, start
+from dataflow_operator.domain.pipeline.policies import finish, keep, start, supersede
 from dataflow_operator.domain.pipeline.policies import launch as launching
 from dataflow_operator.domain.pipeline.world import Choice, World
 
@@ -84,8 +84,10 @@ def no_sweep(patch: Patch) -> None:
 
 def no_seal(patch: Patch) -> None:
     """What is superseded may still launch."""
-    superseded: Any = start._superseded
-    patch.setattr(start, "_superseded", lambda world, entry: replace(superseded(world, entry), sealed=False, stop=entry.stop))
+    superseded: Any = supersede._superseded
+    patch.setattr(
+        supersede, "_superseded", lambda world, entry, keeps: replace(superseded(world, entry, keeps), sealed=False, stop=entry.stop)
+    )
 
 
 def early_release(patch: Patch) -> None:
@@ -124,7 +126,9 @@ def early_result(patch: Patch) -> None:
         for entry in ledger:
             ended = replace(entry, attempts=tuple(attempt for attempt in entry.attempts if not attempt.is_open))
             considered = ended if entry.stop is not None else entry
-            result = result_of(considered, is_batch=spec.is_batch, maximum_attempts=policy.maximum_attempts, stable=policy.stable)
+            result = result_of(
+                considered, is_batch=spec.is_batch, corrects=True, maximum_attempts=policy.maximum_attempts, stable=policy.stable
+            )
             found += [learn.Over(entry=entry, result=result)] if result is not None else []
         assert seen is not None
         return found
@@ -154,13 +158,13 @@ def reused_numbers(patch: Patch) -> None:
 
 def update_stops_first(patch: Patch) -> None:
     """An update ends the old job before it knows whether the new one fits."""
-    superseded: Any = start._superseded
+    superseded: Any = supersede._superseded
 
-    def stopped(world: World, entry: Entry) -> Entry:
-        sealed: Entry = superseded(world, entry)
+    def stopped(world: World, entry: Entry, keeps: Entry | None) -> Entry:
+        sealed: Entry = superseded(world, entry, keeps)
         return sealed.marked(StopMode.CANCEL, "a newer revision takes over", world.seen.now)
 
-    patch.setattr(start, "_superseded", stopped)
+    patch.setattr(supersede, "_superseded", stopped)
 
 
 def forgotten_memory(patch: Patch) -> None:

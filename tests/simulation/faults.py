@@ -46,6 +46,7 @@ class Fault(StrEnum):
     CREDENTIAL_DEAD = "late launch refused for its credential"
     NAME_TAKEN = "job name taken by a stranger"
     STOPPED_OUTSIDE = "job stopped by somebody else"
+    RESIZED_OUTSIDE = "bounds of workers changed by somebody else"
 
 
 CALL_ODDS: Final[Mapping[Fault, float]] = {

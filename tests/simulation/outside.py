@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final, Protocol
@@ -115,8 +115,8 @@ class Cloud:
         self._lag = lag
         self._machine = Machine(random=chance, options=options)
         self._timeline = Timeline(Scripts())
-        self._shown: dict[int, tuple[Form, tuple[Job, Job]]] = {}
-        """By the identity of a form: how it is read, and how it is listed, which is without options."""
+        self._shown: dict[int, tuple[Form, Job]] = {}
+        """By the identity of a form: how it is seen."""
         self._alarm: asyncio.TimerHandle | None = None
 
     # what the operator calls
@@ -196,7 +196,7 @@ class Cloud:
         made = self.jobs.get(job_id)
         if made is None or self._is_purged(made) or self._trouble.strikes(Fault.JOB_UNKNOWN):
             return None
-        return self._as_seen(made.form)[0]
+        return self._as_seen(made.form)
 
     def failure(self, job_id: JobId) -> Failure | None:
         """Return why a job failed, once its messages say so."""
@@ -209,7 +209,7 @@ class Cloud:
         if self._trouble.strikes(Fault.LIST_FAILED):
             raise UnavailableError(Reason.UNAVAILABLE, "the list lacks a region")
         behind = self._chance.random() * BEHIND_SECONDS if self._trouble.strikes(Fault.LIST_BEHIND) else 0.0
-        return tuple(self._as_seen(_form_at(made, now - behind))[1] for made in self.jobs.values() if self._is_listed(made, now))
+        return tuple(self._as_seen(_form_at(made, now - behind)) for made in self.jobs.values() if self._is_listed(made, now))
 
     # what others do
 
@@ -234,6 +234,16 @@ class Cloud:
             return
         self._trouble.tally[Fault.STOPPED_OUTSIDE] += 1
         self._story.tell("somebody", "cancels", job_id)
+
+    def resize_by_hand(self, job_id: JobId, workers: int) -> None:
+        """Let somebody change the bounds of a job on the console."""
+        made = self.jobs[job_id]
+        try:
+            self._rescale(made, Scaling(minimum=made.form.scaling.minimum, maximum=workers))
+        except GoogleAPICallError:
+            return
+        self._trouble.tally[Fault.RESIZED_OUTSIDE] += 1
+        self._story.tell("somebody", "resizes", job_id, workers)
 
     def heal(self, orphaned: Collection[str]) -> None:
         """Let lists be up to date, strangers and the jobs of *orphaned* pipelines go, and somebody cancel the drains that never end."""
@@ -340,7 +350,7 @@ class Cloud:
     def _is_listed(self, made: Made, now: float) -> bool:
         return now >= made.visible_from and not self._is_purged(made)
 
-    def _as_seen(self, form: Form) -> tuple[Job, Job]:
+    def _as_seen(self, form: Form) -> Job:
         known = self._shown.get(id(form))
         if known is not None:
             return known[1]
@@ -355,11 +365,10 @@ class Cloud:
             state_time=_whole(read.state_time),
             replaces=JobId(read.replaces) if read.replaces else None,
             replaced_by=JobId(read.replaced_by) if read.replaced_by else None,
+            options=_options_of(read.scaling),
         )
-        options = _options_of(read.scaling)
-        both = (job if options is None else replace(job, options=options), job)
-        self._shown[id(form)] = (form, both)
-        return both
+        self._shown[id(form)] = (form, job)
+        return job
 
 
 def _form_at(made: Made, time: float) -> Form:

@@ -17,11 +17,14 @@ from tests.simulation.world import ApiServer
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
-from dataflow_operator.domain.pipeline.model import FlexTemplate, Pipeline, PipelineSpec, RetryPolicy, Timeouts
+from dataflow_operator.domain.pipeline.model import DriftPolicy, FlexTemplate, Pipeline, PipelineSpec, RetryPolicy, Timeouts
 from dataflow_operator.domain.run import Run
 
 CONTENTS: Final = "ABC"
 """What a pipeline may run. Few, so that owners often go back to what they had."""
+
+WORKERS: Final = (2, 5)
+"""Bounds of workers that owners want."""
 
 PATIENCE_SECONDS: Final = 250
 """How long owners with limits let a job start: a little longer than the slowest takes, if it is seen at once."""
@@ -86,7 +89,11 @@ class Owner:
             job_name=f"{self.key.name}-fixed" if chance.random() < 0.2 else None,
             deletion_policy=StopMode.CANCEL if is_batch else chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
             stop_policy=chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
-            strategy=chance.choice([Strategy.UPDATE, Strategy.UPDATE, Strategy.DRAIN, Strategy.CANCEL]),
+            environment={} if is_batch or chance.random() < 0.5 else {"enableStreamingEngine": True, "maxWorkers": chance.choice(WORKERS)},
+            strategy=chance.choice([Strategy.UPDATE, Strategy.UPDATE, Strategy.PARALLEL, Strategy.DRAIN, Strategy.CANCEL]),
+            overlap=timedelta(seconds=chance.choice([1, 60])),
+            rolls_back=not is_batch and chance.random() < 0.4,
+            drift_policy=chance.choice([DriftPolicy.CORRECT, DriftPolicy.CORRECT, DriftPolicy.CORRECT, DriftPolicy.REPORT]),
             retry_policy=RetryPolicy(
                 maximum_attempts=3 if is_batch else 0,
                 initial_interval=timedelta(seconds=10),
@@ -160,6 +167,12 @@ class Owner:
         strategy = self._chance.choice(list(Strategy))
         self.change(lambda spec: replace(spec, strategy=strategy))
 
+    async def resize(self) -> None:
+        """Want other bounds of workers, which a running job takes."""
+        workers = self._chance.choice(WORKERS)
+        if self._kind is PipelineType.STREAMING:
+            self.change(lambda spec: replace(spec, environment={**spec.environment, "maxWorkers": workers} if spec.environment else {}))
+
     async def delete(self) -> None:
         """Delete the pipeline, now and then in the foreground, as Argo CD does."""
         if self.pipeline is not None:
@@ -182,11 +195,11 @@ class Owner:
         if pipeline is not None and pipeline.is_deleting:
             self.apply(replace(spec_of(pipeline), deletion_policy=StopMode.ORPHAN))
 
-    async def ask(self) -> None:
-        """Ask for a run: of the pipeline as it is, with a parameter of one's own, or of an earlier run again."""
+    async def ask(self, again: str | None = None) -> None:
+        """Ask for a run: of the pipeline as it is, with a parameter of one's own, or of an earlier run *again*."""
         self._asked += 1
         earlier = [run.name for run in self.runs() if run.status.resolved_spec]
-        repeats = self._chance.choice(earlier) if earlier and self._chance.random() < 0.4 else None
+        repeats = again or (self._chance.choice(earlier) if earlier and self._chance.random() < 0.4 else None)
         run = Run(
             namespace=self.key.namespace,
             name=f"{self.key.name}-ask-{self._asked}",
@@ -196,7 +209,7 @@ class Owner:
             created=self._server.now(),
             pipeline=self.key.name,
             rerun_of=repeats,
-            parameters={"content": "Z"} if self._chance.random() < 0.2 else {},
+            parameters={"content": "Z"} if again is None and self._chance.random() < 0.2 else {},
         )
         self._story.tell("person", "asks for", run.name, f"again {repeats}" if repeats else "")
         self._server.put_run(run)
@@ -226,6 +239,11 @@ class Owner:
         if jobs := [made for made in self._cloud.jobs.values() if made.is_active and made.order is not None]:
             self._cloud.cancel_by_hand(self._chance.choice(jobs).id)
 
+    async def resize_a_job(self) -> None:
+        """Change the bounds of workers of a job on the console."""
+        if jobs := [made for made in self._cloud.jobs.values() if made.is_active and made.order is not None]:
+            self._cloud.resize_by_hand(self._chance.choice(jobs).id, self._chance.choice(WORKERS))
+
     async def let_a_stranger_in(self) -> None:
         """Let somebody else launch a job under a name of ours."""
         if names := sorted({made.order.job_name for made in self._cloud.jobs.values() if made.order is not None}):
@@ -243,6 +261,7 @@ ACTS: Final[tuple[Act, ...]] = (
     Owner.suspend,
     Owner.flip,
     Owner.change_strategy,
+    Owner.resize,
     Owner.delete,
     Owner.recreate,
     Owner.orphan,
@@ -251,6 +270,7 @@ ACTS: Final[tuple[Act, ...]] = (
     Owner.stop_run,
     Owner.touch,
     Owner.cancel_a_job,
+    Owner.resize_a_job,
     Owner.let_a_stranger_in,
 )
 """What may happen next; those that stand here more often happen more often."""

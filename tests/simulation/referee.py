@@ -50,6 +50,10 @@ _ALWAYS = frozenset({Harm.STRANGER, Harm.STUCK})
 """What not even a restored backup excuses."""
 
 
+LOOK_LIFE = 5.0
+"""Seconds for which a read may be behind: a mark that followed from it is no fault. What has begun by then is drained, not cancelled."""
+
+
 class Referee:
     """Collects what is found."""
 
@@ -132,6 +136,8 @@ class Referee:
         others = [other for other in self.cloud.active_of(own.pipeline_uid) if other is not made and other.id != order.base_job_id]
         if order.spec.type is PipelineType.BATCH:
             others = [other for other in others if other.order and other.order.ownership.run_number == own.run_number]
+        if order.spec.type is PipelineType.STREAMING and self._may_join(own.pipeline_uid, own.run_number, others):
+            return
         if others and own.pipeline_uid not in self.server.orphaned:
             self.find(Harm.DUPLICATE, "G1", f"run {own.run_number} was launched beside {', '.join(other.id for other in others)}")
         base = self.cloud.jobs.get(order.base_job_id) if order.base_job_id else None
@@ -140,6 +146,13 @@ class Referee:
             self.find(Harm.STRANGER, "G4", f"the stranger {replaced.id} is to be replaced")
         if base is not None and replaced is not None and base is not replaced:
             self.find(Harm.DUPLICATE, "G1", f"{replaced.id} is replaced instead of {base.id}")
+
+    def _may_join(self, uid: str, number: int, others: list[Made]) -> bool:
+        """Whether a job of a stream may start beside *others*: one that runs, where its strategy says Parallel."""
+        pipeline = self._pipeline(uid)
+        entry = entry_of(pipeline.status.ledger, number) if pipeline is not None else None
+        joins = entry is not None and entry.strategy is Strategy.PARALLEL
+        return joins and len(others) == 1 and others[0].has_run
 
     def _once_per_wish(self, made: Made, run: Run | None) -> None:
         """A batch pipeline runs what its owner came to want once each time."""
@@ -259,10 +272,16 @@ class Referee:
         yield entry.cause is Cause.RECOVERY
         newer = [other for other in pipeline.status.ledger if other.number > entry.number]
         yield any(made.has_run for other in newer for made in self._jobs_of(pipeline.uid, other))
-        yield not spec.is_batch and spec.strategy is not Strategy.UPDATE
-        yield not any(made.has_run and made.is_active for made in self._jobs_of(pipeline.uid, entry))
+        yield not spec.is_batch and spec.strategy in {Strategy.DRAIN, Strategy.CANCEL}
+        older = [other for other in pipeline.status.ledger if other.number < entry.number]
+        yield not spec.is_batch and any(made.is_active for other in older for made in self._jobs_of(pipeline.uid, other))
+        yield not any(made.has_run and made.is_active and self._runs_since(made) > LOOK_LIFE for made in self._jobs_of(pipeline.uid, entry))
         yield spec.is_batch and any(attempt.end is JobState.DONE for attempt in entry.attempts)
         yield any(made.state is State.CANCELLING for made in self._jobs_of(pipeline.uid, entry))
+
+    def _runs_since(self, made: Made) -> float:
+        """Return for how many seconds a job has been in its state."""
+        return (self.server.now() - made.form.state_time).total_seconds()
 
     def run_drawn(self, before: Run, after: Run) -> None:
         """A result stays, comes when the jobs are over, and says how they ended."""

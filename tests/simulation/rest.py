@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tests.simulation.outside import Cloud, Made
 from tests.simulation.referee import Finding, Harm, spec_of
@@ -12,7 +12,8 @@ from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import job_ids_of
-from dataflow_operator.domain.pipeline.model import Pipeline
+from dataflow_operator.domain.pipeline.learn import ENDED_OUTSIDE
+from dataflow_operator.domain.pipeline.model import DriftPolicy, Pipeline
 from dataflow_operator.domain.pipeline.revision import digest_of
 from dataflow_operator.domain.run import Run
 
@@ -46,7 +47,7 @@ def _of_pipeline(pipeline: Pipeline, server: ApiServer, cloud: Cloud) -> Iterato
     elif spec.suspend:
         yield from _of_suspended(pipeline, active)
     else:
-        yield from _of_stream(pipeline, active)
+        yield from _of_stream(pipeline, active, {run.name for run in server.runs.values()})
 
 
 def _of_runs(pipeline: Pipeline, server: ApiServer) -> Iterator[Finding]:
@@ -90,11 +91,21 @@ def _of_suspended(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
         yield Finding(Harm.UNTRUE, "G7", "suspended, and the status does not say so")
 
 
-def _of_stream(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
+def _is_left(pipeline: Pipeline, reason: str, runs: Collection[str]) -> bool:
+    """Whether a stream that has no job is left so for a good reason: nobody wants it corrected, or what could come back was taken away."""
+    spec, stable = spec_of(pipeline), pipeline.status.stable_run
+    if reason in ENDED_OUTSIDE and spec.drift_policy is not DriftPolicy.CORRECT:
+        return True
+    return spec.rolls_back and stable is not None and stable not in runs
+
+
+def _of_stream(pipeline: Pipeline, active: list[Made], runs: Collection[str]) -> Iterator[Finding]:
     """A stream runs one job of what is wanted, or says why not; a person's run may serve in its place."""
     status = pipeline.status
     ready, stalled = condition_of(status.conditions, "Ready"), condition_of(status.conditions, "Stalled")
     if stalled is not None and stalled.status is Truth.TRUE:
+        if ready is not None and not active and _is_left(pipeline, ready.reason, runs):
+            return
         if ready is None or ready.reason != Reason.UPDATE_FAILED:
             yield Finding(Harm.STUCK, "G5", f"stalled by {ready and ready.reason}")
         if len(active) != 1 or active[0].state is not State.RUNNING:
@@ -109,6 +120,11 @@ def _of_stream(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
     order = active[0].order
     if order is not None and order.ownership.digest != digest_of(spec_of(pipeline)) and not by_person:
         yield Finding(Harm.STUCK, "G5", f"{active[0].id} runs what nobody wants any more")
+        return
+    spec, shown = spec_of(pipeline), active[0].form.scaling.maximum
+    wanted = spec.environment.get("maxWorkers")
+    if wanted is not None and shown != wanted and not by_person and spec.drift_policy is DriftPolicy.CORRECT:
+        yield Finding(Harm.STUCK, "G5", f"{active[0].id} has {shown} workers at most, and should have {wanted}")
 
 
 def _ids(jobs: list[Made]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from tests.simulation.life import Life
@@ -13,7 +14,7 @@ from tests.simulation.owner import Owner
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.job import JobId, PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
-from dataflow_operator.domain.pipeline.model import Timeouts
+from dataflow_operator.domain.pipeline.model import DriftPolicy, Timeouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,10 @@ def _owner(life: Life, kind: PipelineType = PipelineType.STREAMING, strategy: St
         job_name=None,
         timeouts=Timeouts(),
         strategy=strategy,
+        environment={},
+        rolls_back=False,
+        drift_policy=DriftPolicy.CORRECT,
+        overlap=timedelta(seconds=30),
         stop_policy=StopMode.DRAIN,
         deletion_policy=StopMode.CANCEL if is_batch else StopMode.DRAIN,
     )
@@ -82,6 +87,30 @@ async def _drain_and_relaunch(life: Life) -> None:
     await _change(life, Strategy.DRAIN)
 
 
+async def _beside(life: Life) -> None:
+    owner = _owner(life, strategy=Strategy.PARALLEL)
+    await life.until(lambda: _is_ready(owner))
+    owner.change(lambda spec: replace(spec, parameters={"content": "B"}))
+    await life.until(lambda: _states(life) == [State.DRAINED, State.RUNNING] and _is_ready(owner))
+
+
+async def _resize(life: Life) -> None:
+    owner = _owner(life)
+    owner.change(lambda spec: replace(spec, environment={"enableStreamingEngine": True, "maxWorkers": 2}))
+    await life.until(lambda: _is_ready(owner))
+    owner.change(lambda spec: replace(spec, environment={**spec.environment, "maxWorkers": 5}))
+    await life.until(lambda: _is_ready(owner) and any(made.form.scaling.maximum == 5 for made in life.cloud.jobs.values()))
+
+
+async def _rollback(life: Life) -> None:
+    owner = _owner(life)
+    await life.until(lambda: _is_ready(owner))
+    owner.change(lambda spec: replace(spec, parameters={"content": "B"}))
+    await life.until(lambda: len(life.cloud.jobs) == 2 and _is_ready(owner))
+    await owner.ask("orders-1")
+    await life.until(lambda: _states(life)[-1] is State.RUNNING and len(life.cloud.jobs) == 3 and _is_ready(owner))
+
+
 async def _change(life: Life, strategy: Strategy) -> None:
     owner = _owner(life, strategy=strategy)
     await life.until(lambda: _is_ready(owner))
@@ -116,6 +145,9 @@ SCENARIOS: Final = (
     Scenario(name="retry", plot=_retry, jobs=2),
     Scenario(name="replacement", plot=_replacement, jobs=2),
     Scenario(name="drain and relaunch", plot=_drain_and_relaunch, jobs=2),
+    Scenario(name="beside", plot=_beside, jobs=2),
+    Scenario(name="resize", plot=_resize, jobs=1),
+    Scenario(name="rollback", plot=_rollback, jobs=3),
     Scenario(name="suspension", plot=_suspension, jobs=1),
     Scenario(name="deletion", plot=_deletion, jobs=1),
     Scenario(name="rerun", plot=_rerun, jobs=2),

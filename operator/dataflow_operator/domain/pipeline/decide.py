@@ -24,7 +24,7 @@ from dataflow_operator.domain.pipeline.policies.look import look_for_what_is_mis
 from dataflow_operator.domain.pipeline.policies.people import heed_people
 from dataflow_operator.domain.pipeline.policies.picture import draw_new_runs, prune_history, redraw_runs
 from dataflow_operator.domain.pipeline.policies.progress import bring_back, look_at_progress
-from dataflow_operator.domain.pipeline.policies.start import rest_while_suspended, start_what_is_wanted
+from dataflow_operator.domain.pipeline.policies.start import rest_while_suspended, start_what_is_wanted, with_wish_remembered
 from dataflow_operator.domain.pipeline.policies.stop import stop_what_is_marked
 from dataflow_operator.domain.pipeline.world import Choice, Policy, World
 
@@ -43,7 +43,7 @@ def decide(seen: Observation) -> Plan:
     ledger = learnt(seen, pipeline.spec)
     given_out = max([pipeline.status.run_number, *(entry.number for entry in ledger)])
     world = World(seen=seen, spec=pipeline.spec, status=replace(pipeline.status, ledger=ledger, run_number=given_out))
-    world = without_finished(world)
+    world = with_wish_remembered(without_finished(world))
     for policy in POLICIES:
         if (choice := policy(world)) is not None:
             return _plan(choice)

@@ -278,6 +278,8 @@ def _marked(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry)
         entry = entry.marked(*asked, now)
     if not spec.is_batch and any(other.number > entry.number and _takes_over(seen, spec, other) for other in ledger):
         entry = entry.marked(StopMode.DRAIN, "a newer run serves", now)
+    if not spec.is_batch and _gives_way(seen, ledger, entry):
+        entry = entry.marked(StopMode.DRAIN, "a newer revision takes over before this one had begun", now)
     deadline = drain_deadline(spec, entry)
     if deadline is not None and now >= deadline and seen.list_is_fresh:
         entry = entry.marked(StopMode.CANCEL, "the drain took longer than timeouts.drainSeconds", now)
@@ -316,6 +318,24 @@ def is_torn(seen: Observation, entry: Entry) -> bool:
     if look is None or not seen.is_fresh(look.at, seen.limits.look_again):
         return False
     return look.run is None or look.run.uid != entry.run_uid or look.run.is_deleting
+
+
+def waiting_before(ledger: Ledger, entry: Entry) -> Attempt | None:
+    """Return the attempt of a superseded run whose job has not begun, replaces nothing, and holds up a newer run that could start in its place."""
+    if not entry.sealed or entry.stop is not None or not any(other.number > entry.number and other.may_launch for other in ledger):
+        return None
+    jobs = [attempt for attempt in entry.attempts if attempt.is_open]
+    waits = [attempt for attempt in jobs if attempt.job_id and attempt.start_time is None and attempt.base_job_id is None]
+    return waits[0] if len(jobs) == 1 == len(waits) else None
+
+
+def _gives_way(seen: Observation, ledger: Ledger, entry: Entry) -> bool:
+    """Whether a fresh read shows that what holds up a newer run has still not begun."""
+    attempt = waiting_before(ledger, entry)
+    look = seen.memory.jobs.get(attempt.job_id) if attempt is not None and attempt.job_id else None
+    if look is None or look.job is None or not seen.is_fresh(look.at, seen.limits.stop_again):
+        return False
+    return look.job.state in {JobState.QUEUED, JobState.PENDING}
 
 
 def _takes_over(seen: Observation, spec: PipelineSpec, entry: Entry) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataflow_operator.domain.ledger import Attempt
-from dataflow_operator.domain.pipeline.learn import current_run_object, is_torn, strays_in
+from dataflow_operator.domain.pipeline.learn import current_run_object, is_torn, strays_in, waiting_before
 from dataflow_operator.domain.pipeline.plan import Effect, LookAtJob, LookAtRun, LookForReason
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, is_missing
 
@@ -31,10 +31,20 @@ def _looks(world: World) -> Iterator[Effect]:
         told = memory.failures.get(attempt.job_id)
         if awaits_reason(attempt) and (told is None or not seen.is_fresh(told.at, seen.limits.stop_again)):
             yield LookForReason(job_id=attempt.job_id)
+    yield from _waiting(world)
     for entry in world.ledger:
         if entry.run_uid is None or entry.stop is not None or current_run_object(seen, entry) is not None or is_torn(seen, entry):
             continue
         yield LookAtRun(name=entry.run)
+
+
+def _waiting(world: World) -> Iterator[LookAtJob]:
+    """A job that has not begun, as far as the list shows, and that a newer run waits for."""
+    for entry in world.ledger if not world.spec.is_batch else ():
+        attempt = waiting_before(world.ledger, entry)
+        look = world.seen.memory.jobs.get(attempt.job_id) if attempt is not None and attempt.job_id else None
+        if attempt is not None and attempt.job_id and (look is None or not world.seen.is_fresh(look.at, world.seen.limits.look_again)):
+            yield LookAtJob(job_id=attempt.job_id)
 
 
 def _attempts(world: World) -> Iterator[Attempt]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.failures import TROUBLES
 from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, with_entry
 from dataflow_operator.domain.names import run_name
+from dataflow_operator.domain.pipeline.learn import ENDED_OUTSIDE
+from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import CreateRun, Launch
 from dataflow_operator.domain.pipeline.policies.launch import launch
@@ -54,10 +57,8 @@ def _cause_to_start(world: World) -> Cause | Choice | None:
         waits = any(entry.cause is Cause.CHANGE for entry in ledger)
         return None if waits else Cause.CHANGE
     live = [entry for entry in ledger if entry.may_launch]
-    if any(world.wants(entry.digest) for entry in live):
-        return _remembered(world)
-    if not live and any(world.wants(entry.digest) and entry.is_open and entry.stop is None for entry in ledger):
-        return _remembered(world)
+    if _runs_already(world):
+        return None
     if (back := _gone_back(world, live)) is not None:
         return back
     if not is_started:
@@ -67,15 +68,33 @@ def _cause_to_start(world: World) -> Cause | Choice | None:
     last = status.last_run
     if last is not None and last.number == status.run_number and world.wants(last.digest) and last.result is Result.FAILED:
         alone = not any(entry.is_open for entry in ledger)
-        return Cause.RECOVERY if last.reason == Reason.UPDATE_FAILED and alone else None
+        return Cause.RECOVERY if alone and _may_start_again(world, last) else None
     return Cause.RESUME
 
 
-def _remembered(world: World) -> Choice | None:
-    """What runs is what is wanted: whatever was started before is forgotten, so that going back to it is a change."""
-    if world.wants(world.status.started_digest):
-        return None
-    return Choice(world=world.but(replace(world.status, started_digest=world.wanted)))
+def _may_start_again(world: World, last: LastRun) -> bool:
+    """Whether a revision that failed beside another is started anew once nothing else runs: it was given up only because the other served."""
+    if last.reason in {Reason.UPDATE_FAILED, Reason.REVISION_UNHEALTHY}:
+        return True
+    trouble = next((known for reason, known in TROUBLES.items() if reason == last.reason), None)
+    if trouble is None or not trouble.retryable or {last.reason, trouble.kind} & world.spec.retry_policy.non_retryable:
+        return False
+    leaves_it = world.spec.drift_policy is not DriftPolicy.CORRECT and last.reason in ENDED_OUTSIDE
+    comes_back = world.spec.rolls_back and world.status.stable_run is not None
+    return not (world.spec.retry_policy.maximum_attempts or leaves_it or comes_back)
+
+
+def with_wish_remembered(world: World) -> World:
+    """Return the world in which what a stream runs, if it is what is wanted, was started last: going back to anything else is then a change."""
+    if world.spec.is_batch or world.wants(world.status.started_digest) or not _runs_already(world):
+        return world
+    return world.but(replace(world.status, started_digest=world.wanted))
+
+
+def _runs_already(world: World) -> bool:
+    """Whether what is wanted runs, or is about to."""
+    live = [entry for entry in world.ledger if entry.may_launch]
+    return any(world.wants(entry.digest) for entry in (live or [entry for entry in world.ledger if entry.is_open and entry.stop is None]))
 
 
 def _despite(world: World, problem: Obstacle) -> Choice:
