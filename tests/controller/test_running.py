@@ -119,12 +119,15 @@ def test_what_is_known_of_a_job_goes_when_no_entry_knows_it_any_more() -> None:
 
 
 @pytest.mark.parametrize("adopt", [Adoption(job_id=JobId("strange")), Adoption(job_name="strange")])
-def test_a_job_that_is_to_be_adopted_concerns_its_pipeline(adopt: Adoption) -> None:
+def test_a_job_that_is_to_be_adopted_concerns_its_pipeline_until_the_first_run(adopt: Adoption) -> None:
     town = Town()
     town.store.apply(a_spec(adopt=adopt))
     interest = interest_of(town.pipeline)
     assert interest is not None
     assert "strange" in {*interest.job_ids, *interest.names}
+    later = interest_of(replace(town.pipeline, status=PipelineStatus(run_number=1)))
+    assert later is not None
+    assert "strange" not in {*later.job_ids, *later.names}
 
 
 def a_wish(name: str, **changes: object) -> Pipeline:

@@ -246,10 +246,12 @@ def interest_of(pipeline: Pipeline) -> Interest | None:
     spec = pipeline.spec
     if isinstance(spec, Broken):
         return None
-    adopted = spec.adopt.job_id if spec.adopt is not None and not pipeline.status.run_number else None
+    wish = spec.adopt if not pipeline.status.run_number else None
+    ids = frozenset({wish.job_id}) if wish is not None and wish.job_id else frozenset[JobId]()
+    names = frozenset({wish.job_name}) if wish is not None and wish.job_name else frozenset[str]()
     return Interest(
         place=Place(project=spec.project, region=spec.region),
         pipeline_uid=pipeline.uid,
-        job_ids=job_ids_of(pipeline.status.ledger) | ({adopted} if adopted else set()),
-        names=names_of(pipeline),
+        job_ids=job_ids_of(pipeline.status.ledger) | ids,
+        names=names_of(pipeline) | names,
     )
