@@ -156,7 +156,5 @@ def names_of(pipeline: Pipeline) -> frozenset[str]:
     spec = pipeline.spec
     if isinstance(spec, Broken):
         return frozenset(claimed)
-    if spec.adopt is not None and spec.adopt.job_name is not None and not pipeline.status.run_number:
-        claimed.add(spec.adopt.job_name)
     own = {numbered_name(pipeline, spec.job_name, entry.number) for entry in pipeline.status.ledger}
     return frozenset(claimed | own if spec.is_batch else claimed | own | {spec.job_name or default_stream_name(pipeline)})
