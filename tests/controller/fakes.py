@@ -260,11 +260,14 @@ class FakeLists:
     sent_at: float = 0.0
     jobs: tuple[Job, ...] = ()
     failed: str | None = None
+    is_behind: bool = False
+    """Whether new lists show the jobs as they were."""
     followed: set[Key] = field(default_factory=set[Key])
 
     def poll(self) -> None:
         self.sent_at = self.clock.monotonic()
-        self.jobs = tuple(self.dataflow.jobs.values())
+        if not self.is_behind:
+            self.jobs = tuple(self.dataflow.jobs.values())
 
     def follow(self, key: Key, interest: Interest) -> None:
         assert isinstance(interest, Interest)
