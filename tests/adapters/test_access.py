@@ -41,7 +41,7 @@ def test_outside_a_pod_a_kubeconfig_is_asked_for() -> None:
         in_cluster({})
 
 
-async def test_a_token_that_changes_in_its_file_is_sent_from_then_on(tmp_path: Path) -> None:
+async def test_a_token_that_changes_in_its_file_is_sent_from_then_on_and_outlives_the_file(tmp_path: Path) -> None:
     seen: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -60,6 +60,9 @@ async def test_a_token_that_changes_in_its_file_is_sent_from_then_on(tmp_path: P
         token.write_text(text)
         async with session.get(f"http://{host}:{port}/"):
             pass
+    token.unlink()
+    async with session.get(f"http://{host}:{port}/"):
+        pass
     await session.close()
     await runner.cleanup()
-    assert seen == ["Bearer one", "Bearer two", "Bearer two"]
+    assert seen == ["Bearer one", "Bearer two", "Bearer two", "Bearer two"]

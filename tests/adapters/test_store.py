@@ -1,24 +1,18 @@
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import pytest
-import pytest_asyncio
-from aiohttp import web
 from tests.adapters.conftest import Shelf
 
-from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.events import Events
 from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.conditions import Condition, Truth
-from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
+from dataflow_operator.domain.errors import Reason, RefusedError, StaleError
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry, Knowledge, Result, StopMode
 from dataflow_operator.domain.names import FINALIZER
@@ -291,130 +285,3 @@ async def test_a_relist_finds_all_there_is(shelf: Shelf) -> None:
     assert (await shelf.store.listed("dataflowpipelines"))[Key(shelf.namespace, "orders")].uid == pipeline.uid
     assert (await shelf.store.listed("dataflowruns"))[Key(shelf.namespace, "orders-1")] == Version(run.uid, run.resource_version)
     assert await shelf.store.is_served("dataflowruns")
-
-
-class Stub:
-    """A server that answers as it is told, for what no real server does on demand."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[int, dict[str, Any]]] = []
-        self.headers: dict[str, str] = {}
-        self.seen: list[tuple[str, str]] = []
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.seen.append((request.method, request.query_string))
-        await self.may_answer.wait()
-        status, body = self.answers.pop(0)
-        return web.json_response(body, status=status, headers=self.headers)
-
-
-@pytest_asyncio.fixture
-async def stub() -> AsyncIterator[tuple[Stub, Store]]:
-    """A stub and a store that speaks to it."""
-    stub = Stub()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", stub.answer)
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    api = Api(f"http://{host}:{port}", aiohttp.ClientSession(), request_seconds=0.5)
-    yield stub, Store(api, Events(api, monotonic=lambda: 0.0, dropped=lambda: None))
-    stub.may_answer.set()
-    await api.close()
-    await runner.cleanup()
-
-
-def a_page(name: str, following: str = "") -> tuple[int, dict[str, Any]]:
-    item = {"metadata": {"namespace": "n", "name": name, "uid": f"uid-{name}"}}
-    return 200, {"metadata": {"continue": following} if following else {}, "items": [item]}
-
-
-async def test_a_list_whose_continue_token_expires_is_begun_anew(stub: tuple[Stub, Store]) -> None:
-    server, store = stub
-    server.answers = [a_page("a", "next"), (410, {"message": "too old"}), a_page("b", "next"), a_page("c")]
-    assert {version.uid for version in (await store.listed("dataflowruns")).values()} == {"uid-b", "uid-c"}
-
-
-async def test_a_kind_without_a_definition_is_not_served(stub: tuple[Stub, Store]) -> None:
-    server, store = stub
-    server.answers = [(404, {"message": "the server could not find the requested resource"})]
-    assert not await store.is_served("dataflowruns")
-
-
-async def test_a_list_that_expires_again_and_again_is_given_up_for_now(stub: tuple[Stub, Store]) -> None:
-    server, store = stub
-    server.answers = [(410, {"message": "too old"})] * 10
-    with pytest.raises(UnavailableError):
-        await store.listed("dataflowruns")
-    assert len(server.seen) == 5
-
-
-STORED = replace(
-    Pipeline(
-        namespace="n",
-        name="p",
-        uid="u",
-        resource_version="1",
-        generation=1,
-        is_deleting=False,
-        has_finalizer=True,
-        spec=Broken(reason=Reason.SPEC_UNREADABLE, message=""),
-    )
-)
-
-
-@pytest.mark.parametrize(
-    ("status", "error", "reason"),
-    [
-        (409, StaleError, Reason.CONFLICT),
-        (404, StaleError, Reason.NOT_FOUND),
-        (429, UnavailableError, Reason.UNAVAILABLE),
-        (503, UnavailableError, Reason.UNAVAILABLE),
-        (401, UnavailableError, Reason.UNAUTHENTICATED),
-        (500, AmbiguousError, Reason.UNAVAILABLE),
-        (504, AmbiguousError, Reason.UNAVAILABLE),
-        (403, RefusedError, Reason.PERMISSION_DENIED),
-        (422, RefusedError, Reason.INVALID_ARGUMENT),
-        (413, RefusedError, Reason.SPEC_TOO_LARGE),
-    ],
-)
-async def test_an_answer_to_a_write_is_one_of_the_four_errors(
-    stub: tuple[Stub, Store], status: int, error: type[OutsideError], reason: Reason
-) -> None:
-    server, store = stub
-    server.answers, server.headers = [(status, {"message": "said so"})], {"Retry-After": "7"}
-    with pytest.raises(OutsideError) as caught:
-        await store.write_status(STORED, FULL)
-    assert (type(caught.value), caught.value.reason, caught.value.message) == (error, reason, "said so")
-    assert len(server.seen) == 1
-    if status in {429, 503}:
-        assert getattr(caught.value, "after", None) == timedelta(seconds=7)
-
-
-async def test_an_object_beyond_etcds_limit_is_too_large(stub: tuple[Stub, Store]) -> None:
-    server, store = stub
-    server.answers = [(500, {"message": "etcdserver: request is too large"})]
-    with pytest.raises(RefusedError) as caught:
-        await store.write_status(STORED, FULL)
-    assert caught.value.reason is Reason.SPEC_TOO_LARGE
-
-
-async def test_a_write_without_an_answer_is_ambiguous_and_a_read_is_not(stub: tuple[Stub, Store]) -> None:
-    server, store = stub
-    server.may_answer.clear()
-    server.answers = [(200, {})] * 2
-    with pytest.raises(AmbiguousError) as caught:
-        await store.write_status(STORED, FULL)
-    assert caught.value.reason is Reason.TIMED_OUT
-    with pytest.raises(UnavailableError):
-        await store.read_pipeline(Key("n", "p"))
-
-
-async def test_a_write_that_never_left_is_not_ambiguous() -> None:
-    api = Api("http://127.0.0.1:1", aiohttp.ClientSession())
-    with pytest.raises(UnavailableError):
-        await Store(api, Events(api, monotonic=lambda: 0.0, dropped=lambda: None)).write_status(STORED, FULL)
-    await api.close()

@@ -293,13 +293,15 @@ class FakeLists:
     sent_at: float = 0.0
     jobs: tuple[Job, ...] = ()
     failed: str | None = None
+    is_behind: bool = False
+    """Whether new lists show the jobs as they were."""
     followed: set[Key] = field(default_factory=set[Key])
     hurries: int = 0
 
     def poll(self) -> None:
         self.sent_at = self.clock.monotonic()
-        """Take the list as it is; like the real one, it shows no options."""
-        self.jobs = tuple(replace(job, options=None) for job in self.dataflow.jobs.values())
+        if not self.is_behind:
+            self.jobs = tuple(self.dataflow.jobs.values())
 
     def follow(self, key: Key, interest: Interest) -> None:
         assert isinstance(interest, Interest)

@@ -137,3 +137,19 @@ async def test_no_state_that_is_not_an_end_is_a_failure(town: Town, state: JobSt
     (attempt,) = town.pipeline.status.ledger[0].attempts
     assert attempt.is_open
     assert attempt.failure is None
+
+
+@pytest.mark.parametrize(("state", "stop"), [(JobState.RUNNING, "stop Drain"), (JobState.PENDING, "stop Cancel")])
+async def test_a_stream_that_the_list_shows_waiting_is_stopped_as_its_own_state_allows(town: Town, state: JobState, stop: str) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes(ONE, JobState.PENDING)
+    town.lists.is_behind = True
+    await town.job_becomes(ONE, state)
+    town.store.apply(a_spec(suspend=True))
+    await town.after(1)
+    assert [call for call in town.dataflow.calls if call.startswith("stop")] == [stop]
+    assert (town.dataflow.calls[stop], town.dataflow.calls["read job"]) == (1, 1)
+    town.lists.is_behind = False
+    await town.job_becomes(ONE, JobState.DRAINED if state is JobState.RUNNING else JobState.CANCELLED)
+    assert town.condition("Suspended") == ("True", "Suspended")

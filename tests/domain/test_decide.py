@@ -46,6 +46,7 @@ from dataflow_operator.domain.pipeline.plan import (
 from dataflow_operator.domain.run import RunStatus
 
 RUNS = an_entry(1, an_attempt())
+WAITS = an_entry(1, an_attempt(state=JobState.PENDING))
 CLAIMED = an_entry(1, an_attempt(job=None))
 FRESH = an_entry(1)
 B = a_spec(content="B")
@@ -125,10 +126,82 @@ def test_the_next_effect_is(world: Observation, effect: type[object] | None) -> 
 )
 def test_a_job_is_asked_to_stop_as_its_state_allows(state: JobState, policy: StopMode, mode: StopMode | None) -> None:
     has_begun = state not in {JobState.QUEUED, JobState.PENDING}
-    known = RUNS if has_begun else an_entry(1, replace(an_attempt(state=state), start_time=None))
-    world = a_world(a_spec(suspend=True, stop_policy=policy), entries=(known,), jobs=(a_job(state=state, of=known),))
+    known = RUNS if has_begun else WAITS
+    job = a_job(state=state, of=known)
+    memory = Memory(jobs={job.id: JobLook(job=job, at=998.0)})
+    world = a_world(a_spec(suspend=True, stop_policy=policy), entries=(known,), jobs=(job,), memory=memory)
     effect = decide(world).effect
     assert (effect.mode if isinstance(effect, StopJob) else None) == mode
+
+
+J1 = JobId("j1")
+LOOK, DRAIN, CANCEL = LookAtJob(job_id=J1), StopJob(job_id=J1, mode=StopMode.DRAIN), StopJob(job_id=J1, mode=StopMode.CANCEL)
+
+
+def read_as(state: JobState | None, *, at: float = 998.0) -> Memory:
+    """Return the memory of one read of the job; None: the service did not know it."""
+    job = a_job(state=state, of=WAITS) if state is not None else None
+    return Memory(jobs={J1: JobLook(job=job, at=at, missing_since=at if job is None else None)})
+
+
+@pytest.mark.parametrize("listed", [JobState.QUEUED, JobState.PENDING])
+@pytest.mark.parametrize(
+    ("memory", "effect"),
+    [
+        (Memory(), LOOK),
+        (read_as(JobState.PENDING, at=994.0), LOOK),
+        (read_as(JobState.RUNNING, at=994.0), LOOK),
+        (read_as(JobState.QUEUED), CANCEL),
+        (read_as(JobState.PENDING), CANCEL),
+        (read_as(JobState.RUNNING), DRAIN),
+        (read_as(JobState.RUNNING, at=999.5), DRAIN),
+        (read_as(JobState.DRAINING, at=999.5), None),
+        (read_as(JobState.FAILED, at=999.5), None),
+        (read_as(None), CANCEL),
+        (replace(read_as(JobState.PENDING), stops={J1: StopCall(mode=StopMode.CANCEL, at=997.0)}), None),
+        (Memory(stops={J1: StopCall(mode=StopMode.CANCEL, at=997.0)}), None),
+        (Memory(stops={J1: StopCall(mode=StopMode.CANCEL, at=990.0)}), LOOK),
+    ],
+    ids=[
+        "never read",
+        "read too long ago, waiting",
+        "read too long ago, running",
+        "read as queued",
+        "read as pending",
+        "read as running before the list was sent",
+        "read as running",
+        "read as draining",
+        "read as failed",
+        "not known to the service",
+        "asked a moment ago",
+        "asked a moment ago by another decision",
+        "asked long ago",
+    ],
+)
+def test_a_stream_that_a_list_shows_waiting_is_read_before_it_is_cancelled_instead_of_drained(
+    listed: JobState, memory: Memory, effect: object
+) -> None:
+    world = a_world(a_spec(suspend=True), entries=(WAITS,), jobs=(a_job(state=listed, of=WAITS),), memory=memory)
+    plan = decide(world)
+    assert plan.effect == effect if effect is not None else not isinstance(plan.effect, StopJob | LookAtJob)
+    assert plan.status.ledger == () or plan.status.ledger[0].stop is StopMode.DRAIN
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        a_world(a_spec(suspend=True, stop_policy=StopMode.CANCEL), entries=(WAITS,), jobs=(a_job(state=JobState.PENDING, of=WAITS),)),
+        a_world(entries=(replace(WAITS, stop=StopMode.CANCEL),), jobs=(a_job(state=JobState.PENDING, of=WAITS),)),
+        a_world(
+            entries=(an_entry(1, replace(WAITS.attempts[0], failure=a_failure(Reason.START_TIMED_OUT)), stop=StopMode.DRAIN),),
+            jobs=(a_job(state=JobState.PENDING, of=WAITS),),
+        ),
+        a_world(BATCH, entries=(replace(WAITS, stop=StopMode.DRAIN),), jobs=(a_job(state=JobState.PENDING, of=WAITS),)),
+    ],
+    ids=["by policy", "by its mark", "failed already", "a batch job"],
+)
+def test_a_job_that_would_be_cancelled_had_it_begun_is_not_read_before(world: Observation) -> None:
+    assert decide(world).effect == CANCEL
 
 
 def test_a_batch_job_is_never_drained() -> None:

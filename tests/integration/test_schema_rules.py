@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.schema_objects import Json, a_pipeline
+from tests.integration.schema_objects import ROOT, Json, a_pipeline
 
 from dataflow_operator.api.definition import PIPELINE, definition_of
 from dataflow_operator.api.rules import CLASHES
@@ -564,6 +564,29 @@ def test_every_field_of_environment_is_accepted_somewhere(door: Door) -> None:
         a_pipeline({"environment": {"flexrsGoal": "CostOptimized", "workerRegion": "europe-west4"}}, type="Batch")
     ).is_accepted
     assert door.try_out(a_pipeline({"template": CLASSIC, "environment": {"bypassTempDirValidation": False}})).is_accepted
+
+
+def failure_words() -> list[str]:
+    """Return the reasons and classes of failures that docs/failures.md has."""
+    rows = [line.split("|")[1:3] for line in (ROOT / "docs" / "failures.md").read_text().split("## How")[0].splitlines() if "| `" in line]
+    return sorted({cell.strip().strip("`") for row in rows for cell in row})
+
+
+def test_every_documented_reason_and_class_of_a_failure_may_be_named_as_not_retryable(door: Door) -> None:
+    words = failure_words()
+    assert {"OutOfMemory", "UserCode", "Quota", "StoppedOutside"} <= set(words)
+    for kind in ("Batch", "Streaming"):
+        answer = door.try_out(a_pipeline({"retryPolicy": {"nonRetryableReasons": words}}, type=kind))
+        assert answer.is_accepted, answer.body["message"]
+
+
+@pytest.mark.parametrize("word", ["OutOfMemry", "outofmemory", "JOB_FAILED", "Succeeded", "SpecTooLarge", ""])
+def test_a_word_that_no_failure_is_called_is_refused_with_the_field_and_all_that_may_stand_there(door: Door, word: str) -> None:
+    refused = door.try_out(a_pipeline({"retryPolicy": {"nonRetryableReasons": ["OutOfMemory", word]}}))
+    allowed = ", ".join(f'"{each}"' for each in failure_words())
+    said, *others = refused.causes
+    assert said == f'spec.retryPolicy.nonRetryableReasons[1]: Unsupported value: "{word}": supported values: {allowed}'
+    assert all("rules were not checked" in other for other in others)
 
 
 def test_the_largest_pipeline_is_within_the_budget_of_the_rules(door: Door) -> None:

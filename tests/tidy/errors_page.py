@@ -9,6 +9,7 @@ from grpc import StatusCode
 
 from dataflow_local.cache import ROOT
 from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, INPLACE, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
+from dataflow_operator.adapters.kubernetes import answers as kubernetes
 
 PAGE = ROOT / "docs" / "errors.md"
 
@@ -35,9 +36,25 @@ TABLES: tuple[tuple[str, str, Sequence[Row]], ...] = (
     ("Stops", "A drain or a cancel. Asking again is harmless, so that little depends on the answer.", STOPS),
 )
 
-BEGINNING = """# What Dataflow's errors mean
+KUBERNETES_TABLES: tuple[tuple[str, str, Sequence[kubernetes.Row]], ...] = (
+    (
+        "Reads of one object",
+        "A pipeline, a run, a ServiceAccount, the Lease. An absence is believed only where the API server names the object.",
+        kubernetes.GETS,
+    ),
+    ("Lists", "A page of all pipelines or runs, for the re-list, and the look whether a kind is served.", kubernetes.LISTS),
+    ("Creates", "A run, an Event, the Lease.", kubernetes.CREATES),
+    (
+        "Changes",
+        "The status of a pipeline or a run, finalizers, the count of an Event, the Lease: each under the resourceVersion that was read, but for Events.",
+        kubernetes.CHANGES,
+    ),
+    ("Deletions", "A run, under the uid and the resourceVersion that were read.", kubernetes.DELETES),
+)
 
-Made from `operator/dataflow_operator/adapters/dataflow/answers.py`; the tests compare, and inject every row into the emulator over gRPC.
+BEGINNING = """# What errors mean
+
+Made from the tables `answers.py` in `operator/dataflow_operator/adapters/dataflow` and `…/kubernetes`. The tests compare, and let every row be answered: by the emulator over gRPC, and by a server that says what it is told.
 
 Each answer is translated once, into one of four errors, named by what is done about them:
 
@@ -45,33 +62,66 @@ Each answer is translated once, into one of four errors, named by what is done a
 |---|---|---|
 | refused | a repeat without a change cannot help; nothing happened | the status says what to change; what somebody else can lift (a permission) is tried again now and then |
 | unavailable | a repeat later can help; nothing happened | it is tried again, not before the service wants to be asked again |
-| ambiguous | it may have happened | look before acting again: a launch stays open until its job is found, or the settle time has passed |
+| ambiguous | it may have happened | look before acting again: a launch stays open until its job is found, or the settle time has passed; an object is read |
 | stale | we acted on an old read | observe again; only the API server says so |
 
-The first row that fits decides. The volatile prefix of the texts, such as `(78f666ea16e50f79): `, is taken off before a person sees them.
+The first row that fits decides.
+
+## Dataflow
+
+The volatile prefix of the texts, such as `(78f666ea16e50f79): `, is taken off before a person sees them.
 Where an answer says when to come again (a `RetryInfo` in its details, or `retry-after` or `grpc-retry-pushback-ms` in its metadata), that is
 heeded, up to five minutes; else the time in the table. *Caller* marks what speaks of the identity that called: see
 [the circuits](architecture.md#calls-to-dataflow).
 """
 
+KUBERNETES = """## Kubernetes' API server
+
+Every request is made once, with a time-out of five seconds; only a read or a deletion whose connection breaks is sent once more at once. The code is HTTP's, or what came instead of an answer; *reason* in brackets is the one of the `Status` that the API server sends. Where an answer says when to come again (`Retry-After`, or `retryAfterSeconds` in the `Status`), that is heeded, up to five minutes.
+The pass over the object backs off, between one second and a minute; an Event that cannot be written is dropped and counted; the Lease is asked for again after its retry period.
+"""
+
 
 def rendered() -> str:
     """Return the page."""
-    return "\n".join([BEGINNING, *(line for title, about, table in TABLES for line in _section(title, about, table))])
+    parts = [BEGINNING, *(line for title, about, table in TABLES for line in _section(title, about, HEAD, map(_line, table)))]
+    parts += [KUBERNETES]
+    parts += [
+        line for title, about, table in KUBERNETES_TABLES for line in _section(title, about, KUBERNETES_HEAD, map(_kubernetes_line, table))
+    ]
+    return "\n".join(parts)
 
 
-def _section(title: str, about: str, table: Sequence[Row]) -> Iterator[str]:
-    yield from (f"## {title}", "", about, "", "| gRPC (HTTP) | text has | means | reason | again after | why | source |", "|" + "---|" * 7)
-    yield from map(_line, table)
+HEAD = ("gRPC (HTTP)", "text has", "means", "reason", "again after", "why", "source")
+KUBERNETES_HEAD = ("HTTP (reason)", "message has", "means", "reason", "why", "source")
+
+
+def _section(title: str, about: str, head: Sequence[str], lines: Iterator[str]) -> Iterator[str]:
+    yield from (f"### {title}", "", about, "", f"| {' | '.join(head)} |", "|" + "---|" * len(head))
+    yield from lines
     yield ""
 
 
 def _line(row: Row) -> str:
     codes = ", ".join(f"{code.name} ({HTTP[code]})" for code in row.codes) or "any other"
-    words = " or ".join(f"`{word}`" for word in row.words)
     after = f"{row.after.total_seconds():g} s" if row.after else ""
     meaning = f"{row.meaning}, *caller*" if row.blames_caller else row.meaning
-    return f"| {codes} | {words} | {meaning} | {_reasons(row)} | {after} | {row.why} | {row.source} |"
+    return f"| {codes} | {_words(row.words)} | {meaning} | {_reasons(row)} | {after} | {row.why} | {row.source} |"
+
+
+def _kubernetes_line(row: kubernetes.Row) -> str:
+    codes = ", ".join(_code(code) for code in row.codes) or "any other"
+    says = f" ({row.says})" if row.says else ""
+    reason = "" if row.meaning is kubernetes.Meaning.NOTHING else row.reason
+    return f"| {codes}{says} | {_words(row.words)} | {row.meaning} | {reason} | {row.why} | {row.source} |"
+
+
+def _code(code: kubernetes.Code) -> str:
+    return code.value if isinstance(code, kubernetes.Loss) else f"{int(code)}"
+
+
+def _words(words: Sequence[str]) -> str:
+    return " or ".join(f"`{word}`" for word in words)
 
 
 def _reasons(row: Row) -> str:

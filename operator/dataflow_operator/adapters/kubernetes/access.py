@@ -35,6 +35,10 @@ class AccessError(Exception):
     """The way to the API server is not described so that it can be used."""
 
 
+class TokenError(aiohttp.ClientError):
+    """Our own token cannot be read, so that nothing was sent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """Where the API server is and how to speak to it."""
@@ -68,11 +72,19 @@ class Bearer:
     async def __call__(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         """Send *request* with the token of now."""
         if self._path is not None and time.monotonic() - self._read_at > self._every_seconds:
-            self._read_at = time.monotonic()
-            self._token = (await asyncio.to_thread(self._path.read_text)).strip() or self._token
+            await self._read(self._path)
         if self._token:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return await handler(request)
+
+    async def _read(self, path: Path) -> None:
+        """Read the token anew; while that fails, the one of before is as good as it was."""
+        try:
+            self._token = (await asyncio.to_thread(path.read_text)).strip() or self._token
+        except (OSError, UnicodeDecodeError) as error:
+            if self._token is None:
+                raise TokenError(f"the token file cannot be read: {error}") from error
+        self._read_at = time.monotonic()
 
 
 def in_cluster(environment: Mapping[str, str] = os.environ) -> Access:

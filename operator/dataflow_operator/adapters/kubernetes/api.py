@@ -1,8 +1,11 @@
-"""Single requests to the API server, by path, through the official client: an explicit content type and a time-out on each, no retries."""
+"""Single requests to the API server, by path, through the official client: an explicit content type and a time-out on each, no retries.
+
+But for aiohttp's own one: a GET or a DELETE whose connection breaks is sent once more at once. Both may be: RFC 9112, 9.3.1.
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,9 +15,11 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from dataflow_operator.adapters.kubernetes.errors import is_taken, loss_of, refusal_of
-from dataflow_operator.adapters.kubernetes.fields import Json, mapping
+from dataflow_operator.adapters.kubernetes.answers import CHANGES, CREATES, DELETES, GETS, LISTS, Row
+from dataflow_operator.adapters.kubernetes.errors import Said, judged, lost_by, object_in, said_by
+from dataflow_operator.adapters.kubernetes.fields import Json
 from dataflow_operator.adapters.tally import Tally, uncounted
+from dataflow_operator.domain.errors import Reason, StaleError
 
 REQUEST_SECONDS: Final = 5.0
 """The longest that one request may take. The client's own default is 300 s; ten times the slowest answer measured. Source: chosen."""
@@ -27,12 +32,8 @@ class Content(StrEnum):
     MERGE = "application/merge-patch+json"
 
 
-class TakenError(Exception):
-    """The name of a new object is in use."""
-
-
 class Api:
-    """Requests by path. Every answer is an object, None for a read of what is not there, or one of the errors of ``domain.errors``."""
+    """Requests by path. Every answer is an object, None where a table of ``answers`` says that there is none, or one of the four errors."""
 
     def __init__(
         self, server: str, session: aiohttp.ClientSession, tally: Tally = uncounted, *, request_seconds: float = REQUEST_SECONDS
@@ -46,44 +47,55 @@ class Api:
         """Close the session, too."""
         await self._client.close()
 
-    async def read(self, path: str, *, accept: str = Content.JSON, **query: str) -> Json | None:
-        """Return an object or a list; None: it is not there."""
-        status, body, retry = await self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, Content.JSON, accept)
-        if status == HTTPStatus.NOT_FOUND:
-            return None
-        return self._object(status, body, retry, is_write=False)
+    async def read(self, path: str) -> Json | None:
+        """Return an object; None: it is not there."""
+        return await self._answer("GET", path, GETS)
 
-    async def create(self, path: str, body: Json) -> Json:
-        """Create an object. TakenError: its name is in use."""
-        status, answer, retry = await self._send("POST", path, body, Content.JSON)
-        if status == HTTPStatus.CONFLICT and is_taken(answer):
-            raise TakenError
-        return self._object(status, answer, retry, is_write=True)
+    async def page(self, path: str, *, accept: str = Content.JSON, **query: str) -> Json | None:
+        """Return a page of a list; None: the kind is not served. StaleError: it can no longer be continued."""
+        return await self._answer("GET", f"{path}?{urlencode(query)}", LISTS, accept=accept)
+
+    async def create(self, path: str, body: Json) -> Json | None:
+        """Create an object; None: its name is in use."""
+        return await self._answer("POST", path, CREATES, body)
 
     async def merge(self, path: str, patch: Json) -> Json:
         """Apply a merge patch; `metadata.resourceVersion` in it is a precondition."""
-        return self._object(*await self._send("PATCH", path, patch, Content.MERGE), is_write=True)
+        answer = await self._answer("PATCH", path, CHANGES, patch, content=Content.MERGE)
+        if answer is None:
+            raise StaleError(Reason.NOT_FOUND, "there is nothing to be changed")
+        return answer
 
     async def delete(self, path: str, options: Json) -> None:
-        """Delete an object under the preconditions in *options*."""
-        self._object(*await self._send("DELETE", path, options, Content.JSON), is_write=True)
+        """Delete an object under the preconditions in *options*; an absent one is no error."""
+        await self._answer("DELETE", path, DELETES, options)
 
-    async def _send(
-        self, method: str, path: str, body: Json | None, content: Content, accept: str = Content.JSON
-    ) -> tuple[int, bytes, str | None]:
-        headers = {"Content-Type": content.value, "Accept": accept}
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        table: Sequence[Row],
+        body: Json | None = None,
+        *,
+        content: Content = Content.JSON,
+        accept: str = Content.JSON,
+    ) -> Json | None:
+        """Return the object that answers; None: there is none, by a row of *table*. Else what came is the error of the first row that fits."""
+        came = await self._send(method, path, body, {"Content-Type": content.value, "Accept": accept})
+        if not isinstance(came, Said):
+            return came
+        if (error := judged(came, table)) is not None:
+            raise error
+        return None
+
+    async def _send(self, method: str, path: str, body: Json | None, headers: dict[str, str]) -> Json | Said:
         try:
             request = await self._client.param_serialize(method, path, header_params=headers, body=body)
             response = await self._client.call_api(*request, _request_timeout=self._request_seconds)
             answer: bytes = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             self._tally("kubernetes", method, type(error).__name__)
-            raise loss_of(error, is_write=method != "GET") from error
+            return lost_by(error)
         self._tally("kubernetes", method, str(response.status))
-        return response.status, answer, response.headers.get("Retry-After")
-
-    @staticmethod
-    def _object(status: int, body: bytes, retry_after: str | None, *, is_write: bool) -> Json:
-        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            return mapping(json.loads(body))
-        raise refusal_of(status, body, retry_after, is_write=is_write)
+        found = object_in(answer) if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES else None
+        return found if found is not None else said_by(response.status, answer, response.headers.get("Retry-After"))

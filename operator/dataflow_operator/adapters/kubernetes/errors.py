@@ -1,72 +1,91 @@
-"""What the API server's answers mean, translated once."""
+"""What the API server's answers mean: the one place that looks up the tables of ``answers``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
 import aiohttp
 
-from dataflow_operator.adapters.kubernetes.fields import Json, mapping, text
-from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
-
-_BEFORE_EFFECT: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""Codes with which the API server turns a request away before anything is done."""
+from dataflow_operator.adapters.kubernetes.access import TokenError
+from dataflow_operator.adapters.kubernetes.answers import Code, Loss, Meaning, Row
+from dataflow_operator.adapters.kubernetes.fields import Json, count, mapping, text
+from dataflow_operator.domain.errors import AmbiguousError, OutsideError, RefusedError, StaleError, UnavailableError
 
 LONGEST_PAUSE_SECONDS: Final = 300
 """The longest pause that an API server is obeyed in: an outage is to be noticed when it ends. Source: chosen."""
 
-_STALE: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.GONE})
-"""Codes that say that what was read is old: an object that has changed, a list that can no longer be continued."""
-
-_TOO_LARGE: Final = ("too large", "Too long: may not be more than", "limit is 3145728")
-"""How an object beyond etcd's or the API server's limit is refused; etcd's own refusal comes as a 500."""
-
-_REFUSALS: Final[Mapping[int, Reason]] = {
-    HTTPStatus.FORBIDDEN: Reason.PERMISSION_DENIED,
-    HTTPStatus.NOT_FOUND: Reason.NOT_FOUND,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Reason.SPEC_TOO_LARGE,
-}
+TEXT_LIMIT: Final = 512
+"""How much is quoted of an answer that is no Status, in characters. Source: chosen; a proxy's page says who it is at its beginning."""
 
 
-def refusal_of(status: int, body: bytes, retry_after: str | None, *, is_write: bool) -> OutsideError:
-    """Return the error that an answer of *status* is."""
-    raw = _parsed(body)
-    message = text(raw.get("message")) or body.decode(errors="replace")[:512] or f"HTTP {status}"
-    if status in _STALE:
-        return StaleError(Reason.CONFLICT, message)
-    if status == HTTPStatus.NOT_FOUND and is_write:
-        return StaleError(Reason.NOT_FOUND, message)
-    if status in _BEFORE_EFFECT:
-        after = timedelta(seconds=min(int(retry_after[:9]), LONGEST_PAUSE_SECONDS)) if retry_after and retry_after.isdecimal() else None
-        return UnavailableError(Reason.UNAVAILABLE, message, after)
-    if status == HTTPStatus.UNAUTHORIZED:
-        return UnavailableError(Reason.UNAUTHENTICATED, message)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        if any(sign in message for sign in _TOO_LARGE):
-            return RefusedError(Reason.SPEC_TOO_LARGE, message)
-        return AmbiguousError(Reason.UNAVAILABLE, message) if is_write else UnavailableError(Reason.UNAVAILABLE, message)
-    return RefusedError(_REFUSALS.get(status, Reason.INVALID_ARGUMENT), message)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What came back of a request, other than an object."""
+
+    code: Code
+    says: str = ""
+    """The Status' reason; empty: there is none, or it is no Status."""
+    message: str
+    after: timedelta | None = None
+    """When to come again, if the answer says so."""
 
 
-def is_taken(body: bytes) -> bool:
-    """Whether a 409 to a create says that the name is in use."""
-    return text(_parsed(body).get("reason")) == "AlreadyExists"
+def said_by(status: int, body: bytes, retry_after: str | None) -> Said:
+    """Return what an answer says that brought no object."""
+    raw = object_in(body) or {}
+    message = text(raw.get("message")) or body.decode(errors="replace")[:TEXT_LIMIT] or f"HTTP {status}"
+    details, says = mapping(raw.get("details")), text(raw.get("reason")) or ""
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Said(code=Loss.NO_OBJECT, message=f"HTTP {status} without an object: {message}")
+    if status == HTTPStatus.NOT_FOUND and text(details.get("name")) is None:
+        says = ""  # A path that is not served has the same reason where a Status says so; only an object has a name.
+    return Said(code=status, says=says, message=message, after=_pause(retry_after, count(details.get("retryAfterSeconds"))))
 
 
-def loss_of(error: Exception, *, is_write: bool) -> OutsideError:
-    """Return the error that a request without an answer is: of a write that may have arrived nothing is known."""
-    reason = Reason.TIMED_OUT if isinstance(error, TimeoutError) else Reason.CONNECTION_LOST
-    message = f"no answer from the API server: {str(error) or type(error).__name__}"
-    never_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    return AmbiguousError(reason, message) if is_write and not never_sent else UnavailableError(reason, message)
+def lost_by(error: Exception) -> Said:
+    """Return what came of a request that has no answer."""
+    return Said(code=_loss_of(error), message=f"no answer from the API server: {str(error) or type(error).__name__}")
 
 
-def _parsed(body: bytes) -> Json:
+def judged(said: Said, table: Sequence[Row]) -> OutsideError | None:
+    """Return the error that an answer is by the first row of *table* that fits; None: what was wanted holds, or there is nothing to be found."""
+    row = next(row for row in table if row.fits(said.code, said.says, said.message))
+    match row.meaning:
+        case Meaning.NOTHING:
+            return None
+        case Meaning.REFUSED:
+            return RefusedError(row.reason, said.message)
+        case Meaning.UNAVAILABLE:
+            return UnavailableError(row.reason, said.message, said.after)
+        case Meaning.AMBIGUOUS:
+            return AmbiguousError(row.reason, said.message)
+        case Meaning.STALE:
+            return StaleError(row.reason, said.message)
+
+
+def object_in(body: bytes) -> Json | None:
+    """Return the object that a body holds; None: it holds none."""
     try:
-        return mapping(json.loads(body))
+        return mapping(json.loads(body)) or None
     except ValueError:
-        return {}
+        return None
+
+
+def _loss_of(error: Exception) -> Loss:
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return Loss.NOT_SENT
+    if isinstance(error, TokenError):
+        return Loss.NO_TOKEN
+    return Loss.NO_ANSWER if isinstance(error, TimeoutError) else Loss.BROKEN_OFF
+
+
+def _pause(header: str | None, seconds: int | None) -> timedelta | None:
+    """Return how long to wait: by the header, else by the Status."""
+    if header is not None and header.isdecimal():
+        seconds = int(header[:9])
+    return timedelta(seconds=min(seconds, LONGEST_PAUSE_SECONDS)) if seconds is not None and seconds >= 0 else None

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from dataflow_operator.adapters.kubernetes.api import Api, TakenError
+from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.fields import mapping, text
 from dataflow_operator.adapters.kubernetes.wire import API_VERSION
-from dataflow_operator.domain.errors import OutsideError
+from dataflow_operator.domain.errors import OutsideError, Reason, UnavailableError
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.pipeline.notices import Notice
 
@@ -57,7 +57,7 @@ class Events:
         for notice in notices:
             try:
                 await self._write(subject, notice)
-            except (OutsideError, TakenError) as error:
+            except OutsideError as error:
                 self._dropped()
                 logger.debug("event dropped", extra={"key": f"{subject.namespace}/{subject.name}", "error": str(error)})
                 return
@@ -73,6 +73,8 @@ class Events:
             await self._api.merge(f"{path}/{known.name}", {"series": series})
             return
         made = await self._api.create(path, self._body(subject, notice))
+        if made is None:
+            raise UnavailableError(Reason.ALREADY_EXISTS, "the API server found no free name for the event")
         name = text(mapping(made.get("metadata")).get("name"))
         if name is not None:
             self._series[same] = _Series(name, 1, now)

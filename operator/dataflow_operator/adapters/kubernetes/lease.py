@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from dataflow_operator.adapters.kubernetes.api import Api, TakenError
+from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.fields import Json, count, mapping, text
 from dataflow_operator.controller.lease import Record
 from dataflow_operator.domain.errors import Reason, StaleError
@@ -39,10 +39,10 @@ class LeaseObject:
             metadata: Json = {"resourceVersion": record.version}
             return _record_of(await self._api.merge(f"{self._folder}/{self._name}", {"metadata": metadata, "spec": spec}))
         kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
-        try:
-            return _record_of(await self._api.create(self._folder, {**kind, "metadata": {"name": self._name}, "spec": spec}))
-        except TakenError:
-            raise StaleError(Reason.CONFLICT, f"the lease {self._name} was created by somebody else") from None
+        made = await self._api.create(self._folder, {**kind, "metadata": {"name": self._name}, "spec": spec})
+        if made is None:
+            raise StaleError(Reason.CONFLICT, f"the lease {self._name} was created by somebody else")
+        return _record_of(made)
 
 
 def _record_of(raw: Json) -> Record:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dataflow_operator.adapters.kubernetes.api import Api, TakenError
+from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.events import Events
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
 from dataflow_operator.adapters.kubernetes.status import (
@@ -114,11 +114,9 @@ class Store:
             },
             "spec": {"pipelineRef": {"name": pipeline.name}},
         }
-        try:
-            return self._remembered(await self._api.create(_path(RUNS, pipeline.namespace), body))
-        except TakenError:
-            holder = await self.read_run(pipeline.namespace, name)
-        if holder is None:
+        if (made := await self._api.create(_path(RUNS, pipeline.namespace), body)) is not None:
+            return self._remembered(made)
+        if (holder := await self.read_run(pipeline.namespace, name)) is None:
             raise UnavailableError(Reason.CONFLICT, f"the run {name} is being deleted")
         return holder
 
@@ -149,11 +147,7 @@ class Store:
         """Delete a run if it is still as it was seen, in the background; an absent one is no error."""
         preconditions = {"uid": doomed.uid, "resourceVersion": doomed.resource_version}
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": preconditions}
-        try:
-            await self._api.delete(_path(RUNS, namespace, doomed.name), options)
-        except StaleError as error:
-            if error.reason is not Reason.NOT_FOUND:
-                raise
+        await self._api.delete(_path(RUNS, namespace, doomed.name), options)
 
     # the rest
 
@@ -167,7 +161,7 @@ class Store:
 
     async def is_served(self, kind: str) -> bool:
         """Return whether the API server serves a kind of ours, by its plural."""
-        return await self._api.read(f"/apis/{API_VERSION}/{kind}", limit="1") is not None
+        return await self._api.page(f"/apis/{API_VERSION}/{kind}", limit="1") is not None
 
     async def listed(self, kind: str) -> Mapping[Key, Version]:
         """Return which objects of a kind there are, page by page; a list whose continue token expires is begun anew."""
@@ -182,7 +176,7 @@ class Store:
         found: dict[Key, Version] = {}
         query = {"limit": str(PAGE)}
         for _ in range(PAGES):
-            raw = await self._api.read(f"/apis/{API_VERSION}/{kind}", accept=METADATA_ONLY, **query)
+            raw = await self._api.page(f"/apis/{API_VERSION}/{kind}", accept=METADATA_ONLY, **query)
             if raw is None:
                 raise UnavailableError(Reason.NOT_FOUND, f"the API server does not serve {kind}")
             for item in objects(raw.get("items")):

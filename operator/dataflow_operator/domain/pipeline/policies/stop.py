@@ -10,7 +10,7 @@ from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
 from dataflow_operator.domain.pipeline.deadlines import force_time
 from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.observation import StopCall
-from dataflow_operator.domain.pipeline.plan import StopJob
+from dataflow_operator.domain.pipeline.plan import LookAtJob, StopJob
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 
@@ -28,11 +28,16 @@ def stop_what_is_marked(world: World) -> Choice | None:
     return None
 
 
-def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob | None:
-    """Return how to ask *job* to stop now, or None while it is over, stopping as it should, or was asked a moment ago."""
-    has_begun = job.state.has_begun or attempt.start_time is not None  # what is on record outlives a list that is behind
+def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob | LookAtJob | None:
+    """Return how to ask *job* to stop now, or None while it is over, stopping as it should, or was asked a moment ago.
+
+    One that would be drained had it begun is read before it is cancelled: the list may be behind, and nothing on record yet.
+    """
     is_sound = attempt.failure is None or attempt.failure.reason is Reason.REVISION_UNHEALTHY
-    drains = entry.stop is StopMode.DRAIN and is_sound and not world.spec.is_batch and has_begun
+    may_drain = entry.stop is StopMode.DRAIN and is_sound and not world.spec.is_batch
+    read = _just_read(world, job)
+    has_begun = job.state.has_begun or attempt.start_time is not None or (read is not None and read.state.has_begun)
+    drains = may_drain and has_begun  # what is on record, or was just read, outlives a list that is behind
     mode = StopMode.DRAIN if drains else StopMode.CANCEL
     if job.state.is_terminal or (job.state is JobState.DRAINING and drains):
         return None
@@ -42,7 +47,20 @@ def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob
     call = world.seen.memory.stops.get(job.id)
     if call is not None and (call.mode, call.force) == (mode, force) and world.seen.is_fresh(call.at, pause_after(world, call)):
         return None
+    if may_drain and not has_begun and not force and not _was_just_read(world, job):
+        return LookAtJob(job_id=job.id)
     return StopJob(job_id=job.id, mode=mode, force=force)
+
+
+def _was_just_read(world: World, job: Job) -> bool:
+    """Whether the job was asked for by itself a few seconds ago, whatever came of it: a 404 is no reason to let it run."""
+    look = world.seen.memory.jobs.get(job.id)
+    return look is not None and world.seen.is_fresh(look.at, world.seen.limits.stop_again)
+
+
+def _just_read(world: World, job: Job) -> Job | None:
+    """Return the job as it was read a few seconds ago, however new a list is: that says less."""
+    return world.seen.memory.jobs[job.id].job if _was_just_read(world, job) else None
 
 
 def pause_after(world: World, call: StopCall) -> timedelta:
