@@ -32,6 +32,23 @@ if TYPE_CHECKING:
     from dataflow_local.apiserver import ApiServer
 
 JOB = "2026-11-25_01_02_03-123"
+A_WORD = """\
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: word-{namespace}}}
+spec:
+  matchConstraints:
+    namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}
+    resourceRules: [{{apiGroups: [dataflow-operator.io], apiVersions: ["*"], resources: [dataflowpipelines], operations: [UPDATE]}}]
+  validations: [{{expression: "false", message: 'a word of the "cluster"'}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: word-{namespace}}}
+spec: {{policyName: word-{namespace}, validationActions: [Warn]}}
+"""
+"""A policy of somebody else's that warns of every change."""
+
 ENGINE: Json = {
     "environment": {"enableStreamingEngine": True, "maxWorkers": 10},
     "parameters": {"topic": "a"},
@@ -241,24 +258,22 @@ def test_a_folder_is_read_and_json_is_written(door: Door, plugin: Plugin, tmp_pa
 
 
 def test_the_warnings_of_the_api_server_are_shown_but_not_our_own(door: Door, plugin: Plugin) -> None:
-    policies = door.without_namespace().kubectl(
-        "apply", "--server-side", "-f", str(ROOT / "manifests" / "policies" / "reach-warnings.yaml")
-    )
-    assert policies.returncode == 0, policies.stderr
-    assert NAME in OUR_WARNING
+    policies = ROOT / "manifests" / "policies" / "reach-warnings.yaml"
+    for manifest in (policies.read_text(), A_WORD.format(namespace=door.namespace)):
+        done = door.without_namespace().kubectl("apply", "--server-side", "-f", "-", stdin=manifest)
+        assert done.returncode == 0, done.stderr
     changed = ENGINE | {"parameters": {"topic": "b"}}
-    running(door, applied(door, ENGINE, "warned", "--server-side"))
+    running(door, applied(door, ENGINE, "warned"))
     eventually(
         lambda: door.patch("dataflowpipelines", "warned", {"spec": changed}, dryRun="All").warning,
-        until=lambda warning: OUR_WARNING in warning,
+        until=lambda warning: OUR_WARNING in warning and "a word" in warning,
         seconds=30,
     )
-    pipeline = a_pipeline(changed, name="warned")
-    pipeline["metadata"]["finalizers"] = ["plain"]
-    said = plugin.diff(pipeline)
-    assert said.code == 1
-    assert '  warning: metadata.finalizers: "plain": prefer a domain-qualified finalizer name' in said.out
-    assert OUR_WARNING not in said.out
+    said = plugin.diff(a_pipeline(changed, name="warned"))
+    assert (said.code, NAME in OUR_WARNING) == (1, True)
+    (line,) = (line for line in said.out.splitlines() if "Policy" in line)
+    assert line.startswith("  warning: Validation failed for ValidatingAdmissionPolicy 'word-")
+    assert line.endswith(': a word of the "cluster"')
 
 
 def test_kubectl_finds_the_plugin(door: Door, tmp_path: Path) -> None:

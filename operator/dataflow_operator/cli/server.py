@@ -94,7 +94,7 @@ class Server:
             raise ServerError(f"no answer from the API server {self._client.configuration.host}: {_reason_of(error)}") from error
         except _client.ApiException as error:
             raise ServerError(f"no answer from the API server {self._client.configuration.host}: {error.reason}") from error
-        warnings = tuple(found for line in response.headers.getlist("Warning") for found in _WARNING.findall(line))
+        warnings = tuple(re.sub(r"\\(.)", r"\1", found) for line in response.headers.getlist("Warning") for found in _WARNING.findall(line))
         return response.status, _parsed(answer), warnings
 
 
