@@ -217,6 +217,15 @@ def test_a_cluster_that_cannot_be_reached_is_named(kubeconfig_of_nowhere: str, t
     assert none.err.startswith(f"error: no access to a cluster by the kubeconfig {tmp_path / 'none'}: ")
 
 
+@pytest.mark.parametrize("text", ["a: [", "hello", "kind: Config", "current-context: a\ncontexts: [{name: b}]"])
+def test_a_kubeconfig_that_is_none_is_said(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    said = Plugin(kubeconfig=str(path), namespace="team-a").diff(a_pipeline())
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert said.err.startswith(f"error: no access to a cluster by the kubeconfig {path}: ")
+
+
 def test_a_namespace_that_is_missing_or_another_is_said(plugin: Plugin) -> None:
     missing = plugin.diff(a_pipeline(), namespace="nowhere")
     assert (missing.code, missing.err) == (2, 'error: stdin: orders: namespaces "nowhere" not found\n')

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from tests.builders import a_spec, a_world, an_attempt, an_entry
+
 from dataflow_local.cache import ROOT
-from dataflow_operator.domain.pipeline.reach import TABLE, Reach, Row
+from dataflow_operator.cli.outlook import outlook_of
+from dataflow_operator.cli.show import Report, text_of
+from dataflow_operator.domain.job import JobId
+from dataflow_operator.domain.pipeline.reach import TABLE, Reach, Row, changes
 
 PAGE = ROOT / "docs" / "changes.md"
 
@@ -33,13 +39,10 @@ kubectl dataflow diff -f orders.yaml
 reads the pipeline, sends the new one as a dry run, so that the API server's own validation speaks, and says what would happen:
 
 ```
-DataflowPipeline team-a/orders
-  environment.maxWorkers  10 → 4                         InPlace  Dataflow changes it while a stream on Streaming Engine runs; …
-  parameters.window       60s → 120s                     Replace  They decide what the job computes, and a job reads them once, at its launch.
-  → the running job 2026-11-25_01_02_03-123 is replaced: strategy Update, Dataflow checks that the new one is compatible, and the old one runs on if it is not
-```
+{sample}```
 
-together with the parameters and the environment that would be sent to Dataflow. It ends with 0 if nothing would happen, with 1 if something would, and with more if it cannot say.
+together with the parameters and the environment that would be sent to Dataflow. Whoever asks needs the rights to get and to patch the pipeline, and to create one that is not there yet.
+It ends with 0 if nothing would happen, with 1 if something would, and with more if it cannot say.
 `-o json` is for programs. `kubectl-dataflow` comes with the operator's Python package (`pip install .`); kubectl finds it on PATH, and `python -m dataflow_operator.cli` is the same.
 
 Without it: `kubectl apply --dry-run=server -f orders.yaml`, like the real apply, warns of what a change of a running stream would bring about, if `manifests/policies` is installed:
@@ -72,6 +75,8 @@ Deleting a run object that is not over stops its job: a stream is started again,
 | `Cancel` | ends at once | starts when the old one has ended | is lost, with what was under way | nothing runs; `retryPolicy` decides |
 | `Parallel` | runs on beside the new one for `parallel.overlapSeconds`, and is drained once that one has earned its place | starts at once, under a name of its own | each has its own; both read, so that the sink must bear duplicates | the old one runs on |
 
+With `updatePolicy.rollback: OnFailure` the last revision that had earned its place is launched again where a new one has failed and nothing serves, or where it runs and does not earn its place. The spec stays as it is, and the next change of it is tried.
+
 ## Every field
 
 """
@@ -79,7 +84,18 @@ Deleting a run object that is not over stops its job: a stream is started again,
 
 def rendered() -> str:
     """Return the page."""
-    return BEGINNING + "\n".join([*_legend(), "", *_table(), ""])
+    return BEGINNING.replace("{sample}", _sample()) + "\n".join([*_legend(), "", *_table(), ""])
+
+
+def _sample() -> str:
+    """Return what the plugin says of a change, by the plugin itself."""
+    old = a_spec(environment={"enableStreamingEngine": True, "maxWorkers": 10}, parameters={"window": "60s"})
+    new = replace(old, environment={**old.environment, "maxWorkers": 4}, parameters={"window": "120s"})
+    live = a_world(old, entries=(an_entry(7, an_attempt(), spec=old),)).pipeline
+    live = replace(live, status=replace(live.status, job_id=JobId("2026-11-25_01_02_03-123"), job_state="JOB_STATE_RUNNING"))
+    found = changes(old, new)
+    report = Report(namespace="team-a", name="orders", changes=found, outlook=outlook_of("orders", live, new, found))
+    return text_of([report], in_colour=False)
 
 
 def _legend() -> Iterator[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Final
 
-from dataflow_operator.cli.diff import Format, Options, Streams, diff
+from dataflow_operator.cli.diff import CANNOT_SAY, Format, Options, Streams, diff
 
 DIFF: Final = """\
 Say what applying manifests would bring about, and change nothing.
@@ -66,7 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context=said.context,
         output=said.output,
     )
-    return diff(options, Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr))
+    try:
+        return diff(options, Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr))
+    except Exception:  # noqa: BLE001 # a defect of ours: Python's own code for it, 1, would say that something happens
+        traceback.print_exc()
+        return CANNOT_SAY
 
 
 if __name__ == "__main__":

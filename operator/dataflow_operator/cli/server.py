@@ -13,8 +13,10 @@ from typing import Any, Final
 import kubernetes.client
 import kubernetes.config
 import urllib3
+import yaml
 from kubernetes.config.config_exception import ConfigException
 
+from dataflow_operator.adapters.kubernetes.access import AccessError, own_namespace
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
 from dataflow_operator.adapters.kubernetes.wire import PIPELINES
 from dataflow_operator.cli.manifests import Manifest
@@ -105,11 +107,11 @@ def connected(kubeconfig: str | None, context: str | None) -> Server:
     try:
         if kubeconfig is None and context is None and not _has_kubeconfig() and "KUBERNETES_SERVICE_HOST" in os.environ:
             _config.load_incluster_config(client_configuration=configuration)
-            namespace = "default"
+            namespace = own_namespace()
         else:
             _config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False)
             namespace = _namespace_of(kubeconfig, context)
-    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+    except (ConfigException, AccessError, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise ServerError(f"no access to a cluster by the kubeconfig {where}: {' '.join(str(error).split())}") from error
     return Server(_client.ApiClient(configuration), namespace)
