@@ -144,7 +144,8 @@ def _accepted(status: int, answer: Json) -> Json:
         # Only says that nothing more was looked at.
         if cause.get("field") != "<nil>"
     ]
-    raise ServerError(*(causes or [text(answer.get("message")) or f"HTTP {status}"]))
+    # The server's own order changes from one answer to the next.
+    raise ServerError(*(sorted(causes) or [text(answer.get("message")) or f"HTTP {status}"]))
 
 
 def _parsed(answer: bytes) -> Json:
