@@ -26,7 +26,7 @@ def digest_of(spec: PipelineSpec | ResolvedSpec, form: str = FORM) -> str:
     """Return the digest of what *spec* runs.
 
     Batch: template and parameters. Streaming: jobLabels, too, and environment without what changes in place. Key order, empty values and
-    defaults do not count.
+    defaults do not count. `reach.TABLE` says the same by field, and a property holds the two together.
     """
     parts: list[tuple[str, Mapping[str, object]]] = [("template", _plain(spec.template)), ("parameters", spec.parameters)]
     if spec.type is PipelineType.STREAMING:

@@ -1,0 +1,164 @@
+"""The API server as a person reaches it: a kubeconfig with whatever it says, a time-out on every call, and no change ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import kubernetes.client
+import kubernetes.config
+import urllib3
+import yaml
+from kubernetes.config.config_exception import ConfigException
+
+from dataflow_operator.adapters.kubernetes.access import AccessError, own_namespace
+from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
+from dataflow_operator.adapters.kubernetes.wire import PIPELINES
+from dataflow_operator.cli.manifests import Manifest
+from dataflow_operator.cli.merging import LAST_APPLIED, Way, way_of
+
+CALL_SECONDS: Final = 10.0
+"""The longest that one call may take: a person waits. Ten times what a busy API server needs for a dry run. Source: chosen."""
+
+_config: Final[Any] = kubernetes.config  # the client is not annotated
+_client: Final[Any] = kubernetes.client
+
+_WARNING: Final = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
+
+
+class ServerError(Exception):
+    """The API server could not be asked, or refused; one line for each cause."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A pipeline as it is, and as it would be."""
+
+    live: Json | None
+    """None: it is not there yet."""
+    merged: Json
+    warnings: tuple[str, ...]
+
+
+class Server:
+    """Reads, and tries out."""
+
+    def __init__(self, client: Any, namespace: str) -> None:
+        self._client = client
+        self.namespace = namespace
+        """Of the context, for objects that name none."""
+
+    def tried(self, manifest: Manifest, namespace: str) -> Tried:
+        """Return what applying the manifest would make of the live object. ServerError: it would be refused, or cannot be asked."""
+        path = f"/apis/{manifest.version}/namespaces/{namespace}/{PIPELINES}/{manifest.name}"
+        live = self._read(path)
+        way = way_of(manifest.raw, live)
+        merged, warnings = self._dry_run(path, _named(manifest.raw, namespace) if way.patch is None else way.patch, way)
+        return Tried(live=live, merged=merged, warnings=warnings)
+
+    def _read(self, path: str) -> Json | None:
+        status, answer, _ = self._send("GET", path)
+        if status == HTTPStatus.NOT_FOUND and answer.get("reason") == "NotFound":
+            return None
+        return _accepted(status, answer)
+
+    def _dry_run(self, path: str, body: Json, way: Way) -> tuple[Json, tuple[str, ...]]:
+        query = {"dryRun": "All", "fieldManager": way.manager, "fieldValidation": "Strict"}
+        if way.patch is None:
+            # What another manager owns would be a conflict: what the object would be is asked, not who may say so.
+            query["force"] = "true"
+            content = "application/apply-patch+yaml"
+        else:
+            content = "application/merge-patch+json"
+        status, answer, warnings = self._send("PATCH", path, body, content, query)
+        return _accepted(status, answer), warnings
+
+    def _send(
+        self, method: str, path: str, body: Json | None = None, content: str = "", query: Mapping[str, str] | None = None
+    ) -> tuple[int, Json, tuple[str, ...]]:
+        headers = {"Accept": "application/json", **({"Content-Type": content} if content else {})}
+        try:
+            request = self._client.param_serialize(
+                method, path, query_params=list((query or {}).items()), header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            response = self._client.call_api(*request, _request_timeout=CALL_SECONDS)
+            answer: bytes = response.read()
+        except urllib3.exceptions.HTTPError as error:
+            raise ServerError(f"no answer from the API server {self._client.configuration.host}: {_reason_of(error)}") from error
+        except _client.ApiException as error:
+            raise ServerError(f"no answer from the API server {self._client.configuration.host}: {error.reason}") from error
+        warnings = tuple(re.sub(r"\\(.)", r"\1", found) for line in response.headers.getlist("Warning") for found in _WARNING.findall(line))
+        return response.status, _parsed(answer), warnings
+
+
+def connected(kubeconfig: str | None, context: str | None) -> Server:
+    """Return the server that a kubeconfig describes, or in a pod without one its own. ServerError: none is described so that it can be used."""
+    configuration = _client.Configuration()
+    configuration.retries = False
+    try:
+        if kubeconfig is None and context is None and not _has_kubeconfig() and "KUBERNETES_SERVICE_HOST" in os.environ:
+            _config.load_incluster_config(client_configuration=configuration)
+            namespace = own_namespace()
+        else:
+            _config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False)
+            namespace = _namespace_of(kubeconfig, context)
+    except (ConfigException, AccessError, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        raise ServerError(f"no access to a cluster by the kubeconfig {where}: {' '.join(str(error).split())}") from error
+    return Server(_client.ApiClient(configuration), namespace)
+
+
+def _has_kubeconfig() -> bool:
+    return "KUBECONFIG" in os.environ or os.path.exists(os.path.expanduser("~/.kube/config"))  # noqa: PTH110, PTH111 # as the client looks
+
+
+def _namespace_of(kubeconfig: str | None, context: str | None) -> str:
+    contexts, current = _config.list_kube_config_contexts(config_file=kubeconfig)
+    chosen = next((each for each in contexts if each["name"] == context), current) if context else current
+    return text(mapping(chosen.get("context")).get("namespace")) or "default"
+
+
+def _named(raw: Json, namespace: str) -> Json:
+    """Return the object as it is applied: in its namespace, and without what only a server writes."""
+    metadata = {key: value for key, value in mapping(raw.get("metadata")).items() if key not in {"managedFields", "resourceVersion", "uid"}}
+    annotations = {key: value for key, value in mapping(metadata.get("annotations")).items() if key != LAST_APPLIED}
+    kept = {key: value for key, value in raw.items() if key != "status"}
+    return {**kept, "metadata": {**metadata, "namespace": namespace, **({"annotations": annotations} if annotations else {})}}
+
+
+def _accepted(status: int, answer: Json) -> Json:
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return answer
+    causes = [
+        f"{cause.get('field') or '?'}: {cause.get('message')}"
+        for cause in objects(mapping(answer.get("details")).get("causes"))
+        # Only says that nothing more was looked at.
+        if cause.get("field") != "<nil>"
+    ]
+    # The server's own order changes from one answer to the next.
+    raise ServerError(*(sorted(causes) or [text(answer.get("message")) or f"HTTP {status}"]))
+
+
+def _parsed(answer: bytes) -> Json:
+    try:
+        return mapping(json.loads(answer))
+    except ValueError:
+        said = answer.decode(errors="replace").strip()
+        if said == "404 page not found":
+            said = "the cluster does not know DataflowPipelines: apply the definitions in crds/ first"
+        return {"message": said[:512]}
+
+
+def _reason_of(error: Exception) -> str:
+    """Return what is wrong, without the objects that urllib3 shows."""
+    inner = getattr(error, "reason", None) or error
+    return re.sub(r"^<?[\w.]+\(.*?\)>?: |^.*? object at 0x[0-9a-f]+>?[,:] |^\w+\([^)]*\): ", "", str(inner))

@@ -1,0 +1,90 @@
+"""Reports as text for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dataflow_operator.cli.outlook import Outlook
+from dataflow_operator.domain.pipeline.reach import Change, Reach
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What is known of one pipeline of the input."""
+
+    namespace: str
+    name: str
+    changes: tuple[Change, ...] = ()
+    outlook: Outlook
+    launch: Mapping[str, Any] | None = None
+    """What would be sent to Dataflow; None: nothing would be launched."""
+    warnings: tuple[str, ...] = ()
+
+
+ABSENT: Final = "(not set)"
+
+_PLAIN: Final = "\x1b[0m"
+_COLOURS: Final[Mapping[Reach, str]] = {
+    Reach.NOTHING: "\x1b[2m",
+    Reach.NEXT_RUN: "\x1b[2m",
+    Reach.IN_PLACE: "\x1b[32m",
+    Reach.RUN: "\x1b[33m",
+    Reach.REPLACE: "\x1b[33m",
+    Reach.SUSPEND: "\x1b[31m",
+    Reach.FORBIDDEN: "\x1b[31m",
+}
+"""The further a change reaches, the louder."""
+_BOLD: Final = "\x1b[1m"
+
+
+def text_of(reports: Sequence[Report], *, in_colour: bool) -> str:
+    """Return the reports for people."""
+    return "\n".join("\n".join(_lines(report, in_colour=in_colour)) + "\n" for report in reports)
+
+
+def _lines(report: Report, *, in_colour: bool) -> Iterator[str]:
+    yield _painted(f"DataflowPipeline {report.namespace}/{report.name}", _BOLD, in_colour=in_colour)
+    rows = [(change, change.path, f"{_shown(change.old)} → {_shown(change.new)}") for change in report.changes]
+    paths = max((len(path) for _, path, _ in rows), default=0)
+    values = max((len(value) for _, _, value in rows), default=0)
+    reaches = max(map(len, Reach))
+    for change, path, value in rows:
+        reach = _painted(f"{change.reach:{reaches}}", _COLOURS[change.reach], in_colour=in_colour)
+        yield f"  {path:{paths}}  {value:{values}}  {reach}  {change.why}"
+    yield from (f"  warning: {warning}" for warning in report.warnings)
+    yield f"  → {_painted(report.outlook.text, _BOLD, in_colour=in_colour)}"
+    if report.launch is not None:
+        yield "  sent to Dataflow:"
+        yield from (f"    {line}" for line in json.dumps(report.launch, indent=2, ensure_ascii=False).splitlines())
+
+
+def _shown(value: str | None) -> str:
+    return ABSENT if value is None else value
+
+
+def _painted(text: str, colour: str, *, in_colour: bool) -> str:
+    return f"{colour}{text}{_PLAIN}" if in_colour else text
+
+
+def json_of(reports: Sequence[Report], skipped: Sequence[str], errors: Sequence[str]) -> str:
+    """Return the reports for programs."""
+    whole = {"pipelines": [_object(report) for report in reports], "skipped": list(skipped), "errors": list(errors)}
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+def _object(report: Report) -> dict[str, object]:
+    return {
+        "namespace": report.namespace,
+        "name": report.name,
+        "changes": [
+            {"path": change.path, "field": change.field, "old": change.old, "new": change.new, "reach": change.reach, "why": change.why}
+            for change in report.changes
+        ],
+        "happens": report.outlook.happens,
+        "outlook": report.outlook.text,
+        "launch": report.launch,
+        "warnings": list(report.warnings),
+    }
