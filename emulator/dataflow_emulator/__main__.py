@@ -82,6 +82,8 @@ def _settings(asked: argparse.Namespace) -> Settings:
             not_ready_for=timedelta(seconds=asked.not_ready_seconds),
             error_lag=timedelta(seconds=asked.error_lag_seconds),
             active_jobs_limit=asked.active_jobs_limit,
+            parallel_gap=timedelta(seconds=asked.parallel_gap_seconds),
+            snapshot_after=timedelta(seconds=asked.snapshot_seconds),
         ),
         scripts=Scripts(by_name=read_scripts(asked.scripts.read_bytes()) if asked.scripts else ()),
         rates=dict(_rate(each) for each in asked.rate),
@@ -125,11 +127,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--journal", type=Path, metavar="FILE", help="where every call and job is recorded, as JSON lines")
     add("--state", type=Path, metavar="FILE", help="SQLite file in which jobs survive a restart")
     add("--speed", type=_speed, default=1.0, metavar="N", help="scripts, purge and forced cancel go N times as fast (default: %(default)s)")
-    add("--scripts", type=Path, metavar="FILE", help="how simulated jobs go: a JSON object of job name patterns")
+    add("--scripts", type=Path, metavar="FILE", help="how jobs go: a JSON object of job name patterns")
     add("--labels-while-queued", action="store_true", help="show the caller's labels before a job has a graph")
     add("--not-ready-seconds", type=float, default=0.0, metavar="S", help='how long young jobs answer a stop with "not yet ready"')
     add("--error-lag-seconds", type=float, default=0.0, metavar="S", help="how late ERROR messages can be read; up to 50 in life")
     add("--active-jobs-limit", type=int, default=0, metavar="N", help="active jobs in a project at most; 25 in life, 0: no limit")
+    add("--parallel-gap-seconds", type=float, default=120.0, metavar="S", help="age of a job before one of its name can run beside it")
+    add("--snapshot-seconds", type=float, default=0.0, metavar="S", help="how long a snapshot takes to be READY; minutes in life")
     add("--rate", action="append", default=[], metavar="KIND=N", help="launches, updates or reads of a caller a minute at most")
     add("--image", action="append", default=[], metavar="NAME=FILE.py", help="a program for flex templates with this container image")
     add("--work", type=Path, metavar="DIR", help="where the Beam engine keeps the files of jobs (default: beside the root)")

@@ -1,4 +1,4 @@
-"""The admin API under /emulator: health, journal, faults, scripts, a fresh start."""
+"""The admin API under /emulator: health, journal, faults, scripts of jobs to come and of living ones, a fresh start."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from dataflow_emulator.engines.script import Script, Scripts
-from dataflow_emulator.engines.simulated import SimulatedEngine
+from dataflow_emulator.engines.script import Script, Scripted, Scripts
 from dataflow_emulator.faults import Fault, When
 from dataflow_emulator.journal import line_of
 from dataflow_emulator.refusals import Code, RefusedError, invalid
@@ -38,6 +37,7 @@ class Admin:
         front.add("POST", "/emulator/faults", self.add_fault)
         front.add("DELETE", "/emulator/faults", self.clear_faults)
         front.add("PUT", "/emulator/scripts", self.put_scripts)
+        front.add("PUT", "/emulator/jobs/{job_id}/script", self.direct)
 
     async def health(self, request: web.Request) -> web.Response:
         """Tell that all is well, and how many jobs there are."""
@@ -90,24 +90,38 @@ class Admin:
 
     async def put_scripts(self, request: web.Request) -> web.Response:
         """Take the scripts of jobs to come: an object of job name patterns and what they change."""
-        engine = self._service.engine
-        if not isinstance(engine, SimulatedEngine):
-            raise RefusedError(Code.FAILED_PRECONDITION, "Only the simulated engine goes by scripts.")
+        engine = self._scripted()
         engine.scripts = Scripts(default=engine.scripts.default, by_name=read_scripts(await request.read()))
         return web.json_response({})
+
+    async def direct(self, request: web.Request) -> web.Response:
+        """Change the script of one living job: an object of what changes; 404 if the engine has no such job."""
+        engine, job_id = self._scripted(), request.match_info["job_id"]
+        changes = _directions(job_id, _json(await request.read()))
+        if not engine.direct(job_id, changes):
+            raise RefusedError(Code.NOT_FOUND, f"No job {job_id} is alive.")
+        return web.json_response({})
+
+    def _scripted(self) -> Scripted:
+        engine = self._service.engine
+        if not isinstance(engine, Scripted):
+            raise RefusedError(Code.FAILED_PRECONDITION, "This engine does not go by scripts.")
+        return engine
 
 
 def read_scripts(text: bytes) -> tuple[tuple[str, Mapping[str, str]], ...]:
     """Read job name patterns and what they change from JSON; refuse what no script says."""
-    patterns: list[tuple[str, Mapping[str, str]]] = []
-    for pattern, directions in _object(_json(text)).items():
-        changes = {key: _word(value) for key, value in _object(directions).items()}
-        try:
-            Script().directed(changes)
-        except ValueError as error:
-            raise invalid(f"{pattern}: {error}") from error
-        patterns.append((pattern, changes))
-    return tuple(patterns)
+    return tuple((pattern, _directions(pattern, directions)) for pattern, directions in _object(_json(text)).items())
+
+
+def _directions(whose: str, said: object) -> Mapping[str, str]:
+    """Return what a script changes; refuse what no script says."""
+    changes = {key: _word(value) for key, value in _object(said).items()}
+    try:
+        Script().directed(changes)
+    except ValueError as error:
+        raise invalid(f"{whose}: {error}") from error
+    return changes
 
 
 def _word(value: object) -> str:

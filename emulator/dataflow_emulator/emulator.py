@@ -88,7 +88,8 @@ class Emulator:
         if self._store is None:
             return
         self._store.restore(self.service.machine)
-        for job in list(self.service.machine.jobs):
+        # Who waits for another comes after it, for only who lives can be waited for.
+        for job in sorted(self.service.machine.jobs, key=lambda job: job.parallel is not None):
             if job.state.is_terminal:
                 continue
             if isinstance(self.engine, SimulatedEngine):
@@ -96,6 +97,7 @@ class Emulator:
             else:
                 self.service.observe(job.id, Said(importance=Importance.ERROR, text=LOST))
                 self.service.observe(job.id, Ended(outcome=Outcome.FAILED))
+        self.service.settle()
 
 
 def _options_of(settings: Settings) -> Options:
@@ -119,7 +121,7 @@ def _engine_of(settings: Settings) -> Engine:
 def _beam(settings: Settings) -> Engine:
     if settings.beam_python is None:
         raise ValueError("The Beam engine needs beam_python (--beam-python): a Python that has Beam installed.")
-    from dataflow_emulator.engines.beam import BeamEngine  # noqa: PLC0415 - whoever simulates need not load it
+    from dataflow_emulator.engines.beam import AS_IT_IS, BeamEngine  # noqa: PLC0415 - whoever simulates need not load it
 
     return BeamEngine(
         root=settings.root,
@@ -127,4 +129,5 @@ def _beam(settings: Settings) -> Engine:
         prism=settings.prism,
         beam_python=settings.beam_python,
         images=settings.images,
+        scripts=replace(settings.scripts, default=AS_IT_IS),
     )

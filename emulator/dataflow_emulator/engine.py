@@ -57,6 +57,14 @@ class Order:
     transform_name_mapping: Mapping[str, str] = field(default_factory=dict[str, str])
     streaming: bool | None = None
     """What the template's metadata says about the kind of job; None: nothing. The program's graph has the last word."""
+    after: str | None = None
+    """Id of the job that must be over before this one reads anything; it builds its graph at once."""
+    after_seconds: float | None = None
+    """How long it waits for that at most, in true seconds from its graph on; None: for ever."""
+    validates_only: bool = False
+    """Whether it is over as soon as its graph is found good: Graphed, a message, Ended(DONE), and never Started."""
+    snapshot: str | None = None
+    """Id of the snapshot that it starts from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +112,11 @@ class Ended:
     """The execution is over; nothing of the job runs any more. The last event of a job."""
 
     outcome: Outcome
+
+
+def validated(job_id: str) -> Said:
+    """Return what is said of a graph that was to be validated only and is good. Recalled, not recorded."""
+    return Said(importance=Importance.BASIC, text=f"Workflow job: {job_id} succeeded validation. Marking graph_validate_only job as Done.")
 
 
 Event = Graphed | Started | Said | Measured | Ended

@@ -54,6 +54,8 @@ class JobForm:
     """The caller's labels, also while readers do not see them."""
     replaces: str = ""
     replaced_by: str = ""
+    runtime_params: Mapping[str, object] = field(default_factory=dict[str, object])
+    """runtimeUpdatableParams as they stand, by the API's snake_case names."""
 
 
 Record = Call | JobForm

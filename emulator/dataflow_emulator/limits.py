@@ -29,6 +29,10 @@ _HINT: Final = (0.1, 0.9)
 """Bounds of the worker utilization hint. Source: Dataflow's page on updating a pipeline."""
 
 
+_TIERS: Final = ("low-latency", "medium-latency", "high-latency")
+"""Source: the comments on RuntimeUpdatableParams.autoscaling_tier."""
+
+
 def check_name(name: str) -> None:
     """Refuse a job name that the service does not take."""
     if not _NAME.fullmatch(name):
@@ -67,6 +71,8 @@ def check_scaling(scaling: Scaling) -> None:
             raise invalid(f"The number of workers must be between 1 and 1000, not {bound}.")
     if scaling.minimum is not None and scaling.maximum is not None and scaling.minimum > scaling.maximum:
         raise invalid(f"min_num_workers ({scaling.minimum}) cannot exceed max_num_workers ({scaling.maximum}).")
+    if scaling.tier is not None and scaling.tier not in _TIERS:
+        raise invalid(f"autoscaling_tier must be one of {', '.join(_TIERS)}, not {scaling.tier}.")
     if scaling.hint is not None and not _HINT[0] <= scaling.hint <= _HINT[1]:
         raise invalid(f"worker_utilization_hint must be between {_HINT[0]} and {_HINT[1]}, not {scaling.hint}.")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
@@ -17,18 +17,14 @@ from dataflow_emulator import refusals
 from dataflow_emulator.commands import Cancel, Drain, Outbox, Resize, Run, order_of
 from dataflow_emulator.engine import Ended, Event, Graphed, Importance, JobType, Measured, Outcome, Said, Started
 from dataflow_emulator.ids import Ids
-from dataflow_emulator.jobs import NEXT, Job, JobState, Launch, Options, Scaling
+from dataflow_emulator.jobs import NEXT, Job, JobState, Launch, Options, Scaling, Snapshot
 from dataflow_emulator.limits import check_environment, check_labels, check_name, check_scaling
+from dataflow_emulator.parallel import Successions
+from dataflow_emulator.places import UPDATABLE, Place, Places
 from dataflow_emulator.records import Records
 from dataflow_emulator.shelf import Shelf
 from dataflow_emulator.snapshots import Snapshots
 from dataflow_emulator.template import Template
-
-UPSERT: Final = "create_or_update_job"
-"""The experiment that makes a launch an update where there is something to update, and a new job elsewhere."""
-
-_UPDATABLE: Final = frozenset({JobState.RUNNING, JobState.DRAINING})
-"""States in which a job can be replaced. Source: Dataflow's page on updating a pipeline."""
 
 _STOPS: Final[Mapping[JobState, str]] = {
     JobState.CANCELLED: "cancel",
@@ -37,6 +33,9 @@ _STOPS: Final[Mapping[JobState, str]] = {
     JobState.DRAINING: "drain",
 }
 """Requested states and what they mean. Terraform and Beam ask for DRAINING where the documentation says DRAINED."""
+
+_SOURCE: Final = re.compile(r"projects/[^/]+/(?:topics|subscriptions)/[^/]+")
+"""What a Pub/Sub source looks like among a job's parameters."""
 
 FORCE_LABEL: Final = "force_cancel_job"
 """The label that turns a cancel into a forced one. Source: gcloud."""
@@ -53,6 +52,8 @@ class Machine:
         self.records = Records(self.options)
         self.snapshots = Snapshots(self.ids)
         self._outbox = Outbox()
+        self._places = Places(jobs=self.jobs, ids=self.ids, options=self.options)
+        self._successions = Successions(self.jobs)
 
     def take(self) -> Outbox:
         """Return what happened since the last time, once."""
@@ -65,7 +66,7 @@ class Machine:
 
     def restore(self, job: Job) -> None:
         """Take a job from a former life, without consequences."""
-        self.jobs.put(job)
+        self._shelve(job)
 
     def launch(self, launch: Launch, template: Template, now: datetime, *, validate_only: bool = False) -> Job | None:
         """Start a job from a template, or refuse; None if it was to be validated only."""
@@ -75,10 +76,8 @@ class Machine:
         template.check(launch.parameters, launch.environment, self.options.free_parameters)
         launch = replace(launch, environment={**(template.default_environment or {}), **launch.environment})
         check_environment(launch.environment)
-        base = self._base(launch)
-        if validate_only:
-            return None
-        return self._begin(launch, template, now, base)
+        place = self._place(launch, now)
+        return None if validate_only else self._begin(launch, template, now, place)
 
     def create(self, launch: Launch, now: datetime, *, type_: JobType | None, steps: tuple[str, ...], client_request_id: str) -> Job:
         """Start a job from a graph; under the name of an active job the answer is that job. Source: the comments on Job.name."""
@@ -93,7 +92,7 @@ class Machine:
         ):
             raise refusals.request_taken(self.ids.prefix(), self.ids.prefix(), launch.name)
         template = Template(path="", image="", streaming=None if type_ is None else type_ is JobType.STREAMING)
-        return self._begin(launch, template, now, self._base(launch), steps=steps, client_request_id=client_request_id)
+        return self._begin(launch, template, now, self._place(launch, now), steps=steps, client_request_id=client_request_id)
 
     def find(self, project: str, location: str, job_id: str, now: datetime) -> Job:
         """Return the job in full, or refuse as the service does when it is not there."""
@@ -116,16 +115,28 @@ class Machine:
             return self._drain(job, now)
         return self._force(job, now) if force else self._cancel(job, now)
 
-    def rescale(self, job: Job, scaling: Scaling) -> Job:
-        """Give a running job new scaling options, without a new job."""
-        if job.state is not JobState.RUNNING or job.type is not JobType.STREAMING or not _uses_streaming_engine(job):
-            raise refusals.RefusedError(
-                refusals.Code.FAILED_PRECONDITION,
-                f"({self.ids.prefix()}): Runtime updatable parameters can only be changed of a running Streaming Engine job: {job.id}",
-            )
+    def rescale(self, job: Job, scaling: Scaling, now: datetime) -> Job:
+        """Give a running job new scaling options, without a new job; workers beyond the new bounds come and go at once."""
+        if job.state.is_terminal:
+            raise refusals.has_terminated(self.ids.prefix(), self.ids.prefix(), "update", job.id)
+        if (why := _unscalable(job)) is not None:
+            raise refusals.not_updatable(self.ids.prefix(), self.ids.prefix(), job.id, why)
         check_scaling(scaling)
         self._outbox.commands.append(Resize(job_id=job.id, minimum=scaling.minimum, maximum=scaling.maximum))
+        self._bound(job, scaling, now)
         return self._put(replace(job, scaling=scaling))
+
+    def snapshot(self, job: Job, now: datetime, *, ttl: timedelta | None, description: str, with_sources: bool) -> Snapshot:
+        """Take a snapshot of a running stream, or refuse."""
+        sources = tuple(sorted(filter(_SOURCE.fullmatch, job.launch.parameters.values()))) if with_sources else ()
+        made = self.snapshots.make(job, now, ttl=ttl, description=description, sources=sources, takes=self.options.snapshot_after)
+        self._outbox.snapshots.append(made)
+        return made
+
+    def delete_snapshot(self, snapshot: Snapshot) -> None:
+        """Remove a snapshot."""
+        self.snapshots.delete(snapshot)
+        self._outbox.lost_snapshots.append(snapshot.id)
 
     def label(self, job: Job, properties: Mapping[str, str]) -> Job:
         """Set a job's user display properties."""
@@ -147,39 +158,36 @@ class Machine:
                 self.records.measure(job.id, metrics, now)
             case Ended(outcome=outcome):
                 self._ended(job, outcome, now)
+        self.tick(now)
 
-    def _base(self, launch: Launch) -> Job | None:
-        """Return the job that a launch replaces, None for a new one; refuse what cannot be."""
-        holders = self.jobs.named(launch.project, launch.location, launch.name)
-        bases = [job for job in holders if job.state in _UPDATABLE]
-        update = launch.update or (UPSERT in launch.experiments and bool(bases))
-        if not update:
-            if holders:
-                raise refusals.name_taken(self.ids.prefix(), launch.name)
-            self._admit(launch)
-            return None
-        if not bases:
-            raise refusals.nothing_to_update(self.ids.prefix(), self.ids.prefix(), launch.name)
-        if len(holders) > 1:
-            raise refusals.name_taken(self.ids.prefix(), launch.name)
-        if bases[0].type is JobType.BATCH:
-            raise refusals.batch_not_updatable(self.ids.prefix(), self.ids.prefix(), launch.name)
-        return bases[0]
+    def next_due(self) -> datetime | None:
+        """Return when `tick` has something to do, None if nothing is to come by itself."""
+        return min((due.time for due in self._successions.dues()), default=None)
 
-    def _admit(self, launch: Launch) -> None:
-        limit = self.options.active_jobs_limit
-        if not limit:
-            return
-        active = sum(len(self.jobs.active_of(launch.project, location)) for location in self.jobs.locations(launch.project))
-        if active >= limit:
-            raise refusals.over_quota(self.ids.prefix(), self.ids.prefix(), launch.project, active)
+    def tick(self, now: datetime) -> None:
+        """Do what is due in parallel updates: drain the old job, or cancel one that drains for too long."""
+        while (due := next((due for due in self._successions.dues() if due.time <= now), None)) is not None:
+            base = self.jobs.get(due.job_id)
+            if base is None:
+                return
+            if due.state is JobState.DRAINED:
+                self._drain(base, now)
+            else:
+                self._cancel(base, now)
+
+    def _place(self, launch: Launch, now: datetime) -> Place:
+        """Return whose place a launch takes; refuse what cannot be, or cannot start from its snapshot."""
+        place = self._places.of(launch, now)
+        if launch.snapshot:
+            self.snapshots.check(launch.project, launch.location, launch.snapshot, now)
+        return place
 
     def _begin(
         self,
         launch: Launch,
         template: Template,
         now: datetime,
-        base: Job | None,
+        place: Place,
         *,
         steps: tuple[str, ...] = (),
         client_request_id: str = "",
@@ -196,7 +204,9 @@ class Machine:
                 service_labels=_service_labels(template),
                 steps=steps,
                 scaling=_scaling(launch.environment, launch.experiments),
-                replaces=base.id if base else "",
+                replaces=place.replaces,
+                parallel=place.parallel,
+                validates_only=place.validates_only,
                 client_request_id=client_request_id,
             )
         )
@@ -216,9 +226,9 @@ class Machine:
             job = self._move(replace(job, type=type_), JobState.PENDING, now)
         if job.state is not JobState.PENDING:
             return
-        self._move(job, JobState.RUNNING, now)
+        self._move(replace(job, run_time=now), JobState.RUNNING, now)
         self.records.scaled(job.id, 0, _workers(job), "Workers have started successfully.", now)
-        base = self.jobs.get(job.replaces) if job.replaces else None
+        base = self.jobs.get(job.replaces) if job.replaces and job.parallel is None else None
         if base is not None and not base.state.is_terminal:
             self._hand_over(base, job, now)
 
@@ -230,10 +240,13 @@ class Machine:
             self._move(base, JobState.CANCELLED, now)
 
     def _ended(self, job: Job, outcome: Outcome, now: datetime) -> None:
-        if outcome is Outcome.DRAINED and (successor := self._successor(job)) is not None and job.state in _UPDATABLE:
+        if outcome is Outcome.DRAINED and (successor := self._successor(job)) is not None and job.state in UPDATABLE:
             self._hand_over(job, successor, now)
             return
         end = _end_of(job, outcome)
+        if job.validates_only and end is JobState.DONE and job.state is JobState.PENDING:
+            self._move(job, end, now)
+            return
         if job.state in {JobState.QUEUED, JobState.PENDING} and end in {JobState.DONE, JobState.DRAINED}:
             self._started(job, now)
             job = self.jobs.get(job.id) or job
@@ -246,7 +259,7 @@ class Machine:
     def _successor(self, job: Job) -> Job | None:
         """Return the job to which this one hands over right now: a replacement whose graph was accepted."""
         for other in self.jobs.named(job.project, job.location, job.name):
-            if other.replaces == job.id and other.state.has_graph:
+            if other.replaces == job.id and other.parallel is None and not other.validates_only and other.state.has_graph:
                 return other
         return None
 
@@ -259,7 +272,7 @@ class Machine:
             return job
         if job.state is not JobState.RUNNING:
             raise refusals.not_ready(self.ids.prefix(), self.ids.prefix(), "drain", job.id)
-        job = self._move(replace(job, requested=JobState.DRAINED), JobState.DRAINING, now)
+        job = self._move(replace(job, requested=JobState.DRAINED, drain_time=now), JobState.DRAINING, now)
         self._outbox.commands.append(Drain(job_id=job.id))
         return job
 
@@ -285,15 +298,30 @@ class Machine:
         return self._put(job)
 
     def _put(self, job: Job) -> Job:
-        self.jobs.put(job)
+        self._shelve(job)
         self._outbox.jobs.append(job)
         return job
+
+    def _shelve(self, job: Job) -> None:
+        self.jobs.put(job)
+        self._successions.note(job)
+
+    def _bound(self, job: Job, scaling: Scaling, now: datetime) -> None:
+        """Let workers come or go until their number is within bounds; the wording is not recorded."""
+        current = self.records.workers(job.id)
+        target = max(min(current, scaling.maximum or current), scaling.minimum or 1)
+        if target != current:
+            verb, bound = ("Raised", "minimum") if target > current else ("Reduced", "maximum")
+            text = f"Autoscaling: {verb} the number of workers to {target} because of the new {bound}."
+            self.records.scaled(job.id, current, target, text, now)
+            self._say(job, Importance.DETAILED, text, now)
 
     def forget(self, now: datetime) -> None:
         """Purge what is over for too long."""
         for job_id in self.jobs.forget(now, self.options.purge_after):
             self.records.forget(job_id)
             self._outbox.forgotten.append(job_id)
+        self._outbox.lost_snapshots += self.snapshots.expire(now)
 
 
 def _end_of(job: Job, outcome: Outcome) -> JobState:
@@ -327,13 +355,13 @@ def _scaling(environment: Mapping[str, object], experiments: tuple[str, ...]) ->
     )
 
 
-def _uses_streaming_engine(job: Job) -> bool:
-    return environment_says(job, "enableStreamingEngine") or job.launch.environment.get("streamingMode") == "STREAMING_MODE_AT_LEAST_ONCE"
-
-
-def environment_says(job: Job, option: str) -> bool:
-    """Tell whether a launch switched an option on, in its environment or as a parameter."""
-    return job.launch.environment.get(option) is True or job.launch.parameters.get(option, "").lower() == "true"
+def _unscalable(job: Job) -> str | None:
+    """Return why a job's scaling options cannot change, None if they can."""
+    if job.type is JobType.BATCH:
+        return "is a batch job"
+    if job.state is not JobState.RUNNING:
+        return f"is in state {job.state}"
+    return None if job.launch.has_streaming_engine else "does not use Streaming Engine"
 
 
 def _workers(job: Job) -> int:

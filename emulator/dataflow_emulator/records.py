@@ -80,6 +80,11 @@ class Records:
         """Add an autoscaling event."""
         self._of(job_id).scaling.append(ScalingEvent(time=now, current=current, target=target, text=text))
 
+    def workers(self, job_id: str) -> int:
+        """Return how many workers a job has."""
+        events = self._of(job_id).scaling
+        return events[-1].target if events else 0
+
     def measure(self, job_id: str, metrics: tuple[Metric, ...], now: datetime) -> None:
         """Replace a job's metrics; what did not change keeps its time."""
         record = self._of(job_id)

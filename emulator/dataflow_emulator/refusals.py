@@ -111,6 +111,11 @@ def batch_not_updatable(prefix: str, inner: str, name: str) -> RefusedError:
     )
 
 
+def not_created(prefix: str, inner: str, cause: str, code: Code = Code.INVALID_ARGUMENT) -> RefusedError:
+    """Return the answer to a launch that the service rejects for *cause*; which code goes with which text is not recorded."""
+    return RefusedError(code, f"({prefix}): The workflow could not be created. Causes: ({inner}): {cause}")
+
+
 def over_quota(prefix: str, inner: str, project: str, active: int) -> RefusedError:
     """Return the answer to a launch beyond the number of concurrent jobs."""
     return RefusedError(
@@ -171,6 +176,13 @@ def force_too_early(prefix: str, inner: str, job_id: str) -> RefusedError:
         inner,
         f"Operation cancel not allowed for job: {job_id}. A job can be force cancelled only after a regular cancel has been tried"
         " for at least 30 minutes.",
+    )
+
+
+def not_updatable(prefix: str, inner: str, job_id: str, why: str) -> RefusedError:
+    """Return the answer to new runtime options for a job that cannot take any; the text is not recorded."""
+    return _not_modified(
+        prefix, inner, f"Runtime updatable parameters can only be changed of a running Streaming Engine job: {job_id} {why}."
     )
 
 

@@ -16,11 +16,15 @@ from dataflow_emulator.machine import FORCE_LABEL, Machine
 from dataflow_emulator.paging import page_of
 from dataflow_emulator.read import aggregated, listed, seen
 from dataflow_emulator.refusals import Code, RefusedError, invalid
+from dataflow_emulator.snapshots import SnapshotState, state_of
 from dataflow_emulator.template import flex_template
 from dataflow_emulator.translate import Pb, location_of, time_of
 
 _SCALING: Final = "runtime_updatable_params"
 _PROPERTIES: Final = "job_metadata.user_display_properties"
+_ALL: Final = translate.number_of(types.JobView, "JOB_VIEW_ALL")
+_DESCRIBING: Final = frozenset({_ALL, translate.number_of(types.JobView, "JOB_VIEW_DESCRIPTION")})
+"""Views that have the pipeline's description. Source: the comments on Job.pipeline_description."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,9 @@ def _create_job(world: World, request: Pb, response: Pb) -> None:
 def _get_job(world: World, request: Pb, response: Pb) -> None:
     job = seen(_find(world, request), world.machine.options)
     translate.detail(job, response)
-    if request.view == translate.number_of(types.JobView, "JOB_VIEW_ALL"):
+    if request.view in _DESCRIBING:
+        translate.description(job, response)
+    if request.view == _ALL:
         translate.steps(job, response)
 
 
@@ -114,6 +120,8 @@ def _update_job(world: World, request: Pb, response: Pb) -> None:
     paths = list(request.update_mask.paths)
     if paths and request.job.requested_state:
         raise invalid("Only one of update_mask and requested_state can be set.")
+    if not paths and not request.job.requested_state:
+        raise invalid("Either update_mask or requested_state must be set: without a mask, only the requested state is considered.")
     if paths:
         translate.detail(seen(_masked(world, job, request.job, paths), world.machine.options), response)
         return
@@ -124,6 +132,9 @@ def _update_job(world: World, request: Pb, response: Pb) -> None:
 def _masked(world: World, job: Job, asked: Pb, paths: list[str]) -> Job:
     """Apply an update by mask: all paths are looked at before anything changes."""
     scaling, properties = job.scaling, dict[str, str]()
+    # A path to a message means all of its fields.
+    leaves = [f"{_SCALING}.{leaf}" for leaf in translate.SCALING_FIELDS]
+    paths = [leaf for path in paths for leaf in (leaves if path == _SCALING else [path])]
     for path in paths:
         parent, _, leaf = path.rpartition(".")
         if parent == _SCALING and leaf in translate.SCALING_FIELDS:
@@ -135,7 +146,7 @@ def _masked(world: World, job: Job, asked: Pb, paths: list[str]) -> Job:
         else:
             raise invalid(f"The update mask path {path} is not supported.")
     if any(path.startswith(_SCALING) for path in paths):
-        job = world.machine.rescale(job, scaling)
+        job = world.machine.rescale(job, scaling, world.now)
     return world.machine.label(job, properties) if properties else job
 
 
@@ -180,24 +191,27 @@ def _check_active(world: World, request: Pb, response: Pb) -> None:
 
 def _snapshot_job(world: World, request: Pb, response: Pb) -> None:
     job = _find(world, request)
-    snapshot = world.machine.snapshots.make(job, world.now, ttl=translate.ttl_of(request), description=request.description)
-    translate.snapshot_to(snapshot, response)
+    snapshot = world.machine.snapshot(
+        job, world.now, ttl=translate.ttl_of(request), description=request.description, with_sources=request.snapshot_sources
+    )
+    # What was only just asked for is not there yet, however fast the service is.
+    translate.snapshot_to(snapshot, response, SnapshotState.PENDING)
 
 
 def _get_snapshot(world: World, request: Pb, response: Pb) -> None:
     snapshot = world.machine.snapshots.find(request.project_id, location_of(request), request.snapshot_id, world.now)
-    translate.snapshot_to(snapshot, response)
+    translate.snapshot_to(snapshot, response, state_of(snapshot, world.now))
 
 
 def _list_snapshots(world: World, request: Pb, response: Pb) -> None:
     for snapshot in world.machine.snapshots.of(request.project_id, location_of(request), request.job_id, world.now):
-        translate.snapshot_to(snapshot, response.snapshots.add())
+        translate.snapshot_to(snapshot, response.snapshots.add(), state_of(snapshot, world.now))
 
 
 def _delete_snapshot(world: World, request: Pb, response: Pb) -> None:
     del response
     snapshot = world.machine.snapshots.find(request.project_id, location_of(request), request.snapshot_id, world.now)
-    world.machine.snapshots.delete(snapshot)
+    world.machine.delete_snapshot(snapshot)
 
 
 def _messages(world: World, request: Pb, response: Pb) -> None:

@@ -21,7 +21,7 @@ from dataflow_emulator.machine import Machine
 from dataflow_emulator.rates import Rates
 from dataflow_emulator.refusals import Code, RefusedError, credential_dead, over_rate
 from dataflow_emulator.rpc import Rpc, World
-from dataflow_emulator.translate import Pb, fields_of
+from dataflow_emulator.translate import Pb, fields_of, scaling_fields
 
 COMMAND_SECONDS: Final = 30.0
 """How long an engine may take to accept a command, in seconds; its calls are to return soon, a cold start of Beam takes five."""
@@ -86,6 +86,8 @@ class Service:
         self._clock = clock
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
         self._pump: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """For what the machine does by itself, in parallel updates."""
         self._held: set[asyncio.Task[Pb]] = set()
         """Calls that the network holds back; they arrive even if their callers have gone."""
 
@@ -96,6 +98,7 @@ class Service:
 
     async def close(self) -> None:
         """Stop the engine; jobs stay what they are."""
+        self._disarm()
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
@@ -111,6 +114,7 @@ class Service:
             if not job.state.is_terminal:
                 self._commands.put_nowait(Cancel(job_id=job.id))
         self.machine = self.machine.renewed()
+        self._disarm()
         self.faults.clear()
         self._rates.clear()
         self.journal.clear()
@@ -189,6 +193,25 @@ class Service:
             self.journal.add(_form(job, self.now()))
         for command in outbox.commands:
             self._commands.put_nowait(command)
+        self._arm()
+
+    def _arm(self) -> None:
+        """Be there when the machine has something to do by itself."""
+        self._disarm()
+        due = self.machine.next_due()
+        if due is not None and self._pump is not None:
+            wait = max(0.0, (due - self.now()).total_seconds())
+            self._timer = asyncio.get_running_loop().call_later(wait, self._tick)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.machine.tick(self.now())
+        self.settle()
 
     def _world(self) -> World:
         return World(machine=self.machine, bucket=self.bucket, now=self.now(), unanswering=self.unanswering)
@@ -258,6 +281,7 @@ def _form(job: Job, now: datetime) -> JobForm:
         labels=dict(job.labels),
         replaces=job.replaces,
         replaced_by=job.replaced_by,
+        runtime_params=dict(scaling_fields(job.scaling)),
     )
 
 

@@ -39,7 +39,7 @@ class Settings:
     """How many times faster than life scripts go, and purge and forced cancel come. Time stamps stay true."""
     options: Options = field(default_factory=Options)
     scripts: Scripts = field(default_factory=Scripts)
-    """How simulated jobs go."""
+    """How simulated jobs go, and, where a real engine can do the same, others."""
     rates: Mapping[str, int] = field(default_factory=dict[str, int])
     """Calls a minute at most, of one caller in one project, by the measures of `rates.py`; none: no limit, as the numbers differ by project."""
     seed: int | None = None

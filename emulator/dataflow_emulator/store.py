@@ -10,16 +10,18 @@ from pydantic import TypeAdapter
 
 from dataflow_emulator.commands import Outbox
 from dataflow_emulator.engine import Metric
-from dataflow_emulator.jobs import Job, Message
+from dataflow_emulator.jobs import Job, Message, Snapshot
 from dataflow_emulator.machine import Machine
 
 _JOB: Final = TypeAdapter(Job)
 _MESSAGE: Final = TypeAdapter(Message)
+_SNAPSHOT: Final = TypeAdapter(Snapshot)
 _METRICS: Final = TypeAdapter(tuple[Metric, ...])
 
 _SCHEMA: Final = """
 create table if not exists jobs (id text primary key, body blob not null);
 create table if not exists metrics (job text primary key, body blob not null);
+create table if not exists snapshots (id text primary key, body blob not null);
 create table if not exists messages (job text not null, number integer not null, body blob not null, primary key (job, number));
 """
 
@@ -44,7 +46,7 @@ class SqliteStore:
 
     def keep(self, outbox: Outbox, machine: Machine) -> None:
         """Write what happened, in one transaction."""
-        if not (outbox.jobs or outbox.messages or outbox.forgotten):
+        if not (outbox.jobs or outbox.messages or outbox.forgotten or outbox.snapshots or outbox.lost_snapshots):
             return
         newest = {job.id: job for job in outbox.jobs}
         self._database.execute("begin")
@@ -53,6 +55,10 @@ class SqliteStore:
             "replace into messages values (?, ?, ?)",
             [(job_id, int(message.id), _MESSAGE.dump_json(message)) for job_id, message in outbox.messages],
         )
+        self._database.executemany(
+            "replace into snapshots values (?, ?)", [(each.id, _SNAPSHOT.dump_json(each)) for each in outbox.snapshots]
+        )
+        self._database.executemany("delete from snapshots where id = ?", [(each,) for each in outbox.lost_snapshots])
         limit = machine.options.messages_limit
         self._database.executemany(
             "delete from messages where job = ? and number = ?",
@@ -73,6 +79,8 @@ class SqliteStore:
         for job in sorted(jobs, key=lambda job: job.state_time):
             # In the order in which they ended, for that is the order in which they are purged.
             machine.restore(job)
+        for (body,) in self._database.execute("select body from snapshots order by rowid"):
+            machine.snapshots.restore(_SNAPSHOT.validate_json(body))
         for job_id, body in self._database.execute("select job, body from messages order by job, number"):
             machine.records.restore(job_id, _MESSAGE.validate_json(body))
         for job_id, body in self._database.execute("select job, body from metrics"):
@@ -82,7 +90,7 @@ class SqliteStore:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._database.executescript("delete from jobs; delete from metrics; delete from messages;")
+        self._database.executescript("delete from jobs; delete from metrics; delete from messages; delete from snapshots;")
 
     def close(self) -> None:
         """Close the file."""

@@ -34,6 +34,15 @@ ENVIRONMENT_OF: Final[Mapping[str, str]] = {
 """Pipeline options that a launch may give as parameters though no metadata names them, and the environment field that means
 the same. gcloud passes them so for YAML pipelines; given in both places they are refused, as recorded for serviceAccount."""
 
+SERVICE_OPTIONS: Final = ("dataflow_service_options", "dataflowServiceOptions")
+"""The pipeline option whose values are for the service, in Python's spelling and in Java's."""
+
+SNAPSHOT_OPTIONS: Final = ("create_from_snapshot", "createFromSnapshot")
+"""The pipeline option that starts a job from a snapshot, in Python's spelling and in Java's."""
+
+FOR_THE_SERVICE: Final = frozenset({*SERVICE_OPTIONS, *SNAPSHOT_OPTIONS})
+"""Parameters that no metadata needs to name, and that mean nothing to the program."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
@@ -96,7 +105,7 @@ def _missing(known: tuple[Parameter, ...], given: Mapping[str, str]) -> list[Vio
 
 
 def _unknown(known: tuple[Parameter, ...], given: Mapping[str, str], free: str) -> list[Violation]:
-    names = {each.name for each in known} | ENVIRONMENT_OF.keys()
+    names = {each.name for each in known} | ENVIRONMENT_OF.keys() | FOR_THE_SERVICE
     return [
         Violation(parameter=name, description="Unrecognized parameter")
         for name in given

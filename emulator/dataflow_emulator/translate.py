@@ -19,6 +19,7 @@ from dataflow_emulator.jobs import DEFAULT_LOCATION, EPOCH, Job, JobState, Launc
 from dataflow_emulator.read import Filter
 from dataflow_emulator.records import Reading, ScalingEvent
 from dataflow_emulator.refusals import Violation
+from dataflow_emulator.snapshots import SnapshotState
 from dataflow_emulator.template import Template
 
 Pb = Any
@@ -37,6 +38,10 @@ SCALING_FIELDS: Final[Mapping[str, str]] = {
     "autoscaling_tier": "tier",
 }
 """Fields of RuntimeUpdatableParams, and what they are called here."""
+
+
+SNAPSHOT_BYTES: Final = 1024 * 1024
+"""What every snapshot is said to take on disk."""
 
 
 def number_of(enum: Any, name: str) -> int:
@@ -114,6 +119,7 @@ def creation(request: Pb) -> Launch:
         environment={**environment, **labels},
         update=bool(request.replace_job_id or job.replace_job_id),
         transform_name_mapping=dict(job.transform_name_mapping),
+        created_from_snapshot=str(job.created_from_snapshot_id),
     )
 
 
@@ -163,6 +169,7 @@ def summary(job: Job, answer: Pb) -> None:
     answer.client_request_id = job.client_request_id
     answer.replace_job_id = job.replaces
     answer.replaced_by_job_id = job.replaced_by
+    answer.created_from_snapshot_id = job.launch.snapshot
     answer.transform_name_mapping.update(job.launch.transform_name_mapping)
     if job.requested is not None:
         answer.requested_state = _STATES[job.requested]
@@ -180,16 +187,26 @@ def detail(job: Job, answer: Pb) -> None:
     if job.type is None:
         return
     _environment(job, answer.environment)
-    scaling = answer.runtime_updatable_params
-    for name, field in SCALING_FIELDS.items():
-        value = getattr(job.scaling, field)
-        if value is not None:
-            setattr(scaling, name, value)
+    for name, value in scaling_fields(job.scaling).items():
+        setattr(answer.runtime_updatable_params, name, value)
     for number, _ in enumerate(job.steps):
         answer.stage_states.add(
             execution_stage_name=f"F{number}",
             execution_stage_state=_STATES[job.state],
         ).current_state_time.FromDatetime(job.state_time)
+
+
+def scaling_fields(scaling: Scaling) -> Mapping[str, object]:
+    """Return what is set of the options that can change at run time, by the API's names."""
+    values = {name: getattr(scaling, field) for name, field in SCALING_FIELDS.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def description(job: Job, answer: Pb) -> None:
+    """Write the pipeline's description, which the views DESCRIPTION and ALL have; of a job without a graph it is empty."""
+    answer.pipeline_description.SetInParent()
+    for number, name in enumerate(job.steps, start=1):
+        answer.pipeline_description.original_pipeline_transform.add(id=f"s{number}", name=name)
 
 
 def steps(job: Job, answer: Pb) -> None:
@@ -215,6 +232,8 @@ def _environment(job: Job, answer: Pb) -> None:
     answer.service_kms_key_name = str(asked.get("kmsKeyName", ""))
     answer.worker_region = str(asked.get("workerRegion", ""))
     answer.worker_zone = str(asked.get("workerZone", ""))
+    answer.service_options.extend(cast("list[str]", asked.get("serviceOptions", [])))
+    _worker_pool(asked, answer.worker_pools.add(kind="harness"))
     temporary = str(asked.get("tempLocation", ""))
     answer.temp_storage_prefix = temporary.replace("gs://", "storage.googleapis.com/", 1)
     options: dict[str, object] = {
@@ -238,6 +257,22 @@ def _environment(job: Job, answer: Pb) -> None:
     if job.replaces:
         options["update"] = True
     answer.sdk_pipeline_options.update({"options": options})
+
+
+def _worker_pool(asked: Mapping[str, object], pool: Pb) -> None:
+    """Write the pool of workers as the launch asked for it: new runtime options do not change it."""
+    for name, field in (("numWorkers", "num_workers"), ("diskSizeGb", "disk_size_gb")):
+        setattr(pool, field, _whole(asked.get(name)))
+    for name, field in (("machineType", "machine_type"), ("network", "network"), ("subnetwork", "subnetwork"), ("workerZone", "zone")):
+        setattr(pool, field, str(asked.get(name, "")))
+    most = _whole(asked.get("maxWorkers"))
+    is_scaled = asked.get("autoscalingAlgorithm") != "AUTOSCALING_ALGORITHM_NONE"
+    pool.autoscaling_settings.algorithm = number_of(types.AutoscalingAlgorithm, f"AUTOSCALING_ALGORITHM_{'BASIC' if is_scaled else 'NONE'}")
+    pool.autoscaling_settings.max_num_workers = most
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def message_to(message: Message, answer: Pb) -> None:
@@ -280,8 +315,8 @@ def _value_to(metric: Metric, answer: Pb) -> None:
         answer.scalar.number_value = value
 
 
-def snapshot_to(snapshot: Snapshot, answer: Pb) -> None:
-    """Write a snapshot."""
+def snapshot_to(snapshot: Snapshot, answer: Pb, state: SnapshotState) -> None:
+    """Write a snapshot; its size is made up, for there are no bytes, and is known only when it is READY."""
     answer.id = snapshot.id
     answer.project_id = snapshot.project
     answer.region = snapshot.location
@@ -289,7 +324,12 @@ def snapshot_to(snapshot: Snapshot, answer: Pb) -> None:
     answer.creation_time.FromDatetime(snapshot.create_time)
     answer.ttl.FromTimedelta(snapshot.ttl)
     answer.description = snapshot.description
-    answer.state = number_of(types.SnapshotState, "READY")
+    answer.state = number_of(types.SnapshotState, state)
+    if state is SnapshotState.READY:
+        answer.disk_size_bytes = SNAPSHOT_BYTES
+    for source in snapshot.sources:
+        entry = answer.pubsub_metadata.add(topic_name=source, snapshot_name=f"projects/{snapshot.project}/snapshots/{snapshot.id}")
+        entry.expire_time.FromDatetime(snapshot.create_time + snapshot.ttl)
 
 
 def ttl_of(request: Pb) -> timedelta | None:

@@ -85,11 +85,27 @@ with beam.Pipeline(options=PipelineOptions(others, streaming=True)) as p:
 """
 """A stream with a step that counts by another type, and without the step that gathers a window."""
 
+UNWINDOWED_STREAM = (
+    (PROGRAMS / "event_counts.py")
+    .read_text()
+    .replace(
+        "beam.WindowInto(FixedWindows(mine.windowSeconds))", "beam.WindowInto(GlobalWindows(), trigger=TRIGGER, accumulation_mode=MODE)"
+    )
+    .replace(
+        "from apache_beam.transforms.window import FixedWindows",
+        "from apache_beam.transforms.trigger import AccumulationMode, AfterCount, Repeatedly\n"
+        "from apache_beam.transforms.window import GlobalWindows\n"
+        "TRIGGER, MODE = Repeatedly(AfterCount(1)), AccumulationMode.DISCARDING",
+    )
+)
+"""The streaming program with one window for all time: what its steps keep is written down in another way."""
+
 RENAMED_STREAM = (PROGRAMS / "event_counts.py").read_text().replace("CountPerKey", "TallyPerKey").replace("GatherWindow", "Gather")
 """The streaming program with other names for its two steps that keep something."""
 
 OWN_PROGRAMS = {
     "renamed-stream": RENAMED_STREAM,
+    "unwindowed-stream": UNWINDOWED_STREAM,
     "own-stream": OWN_STREAM,
     "waits": WAITS,
     "divides": DIVIDES,
@@ -111,9 +127,21 @@ class World:
         self.told.append((job_id, event))
         self.news.set()
 
-    async def launch(self, job_id: str, image: str, *, replaces: str | None = None, **parameters: str) -> None:
-        order = Order(job_id=job_id, job_name=job_id, project="p", location="l", image=image, parameters=parameters, replaces=replaces)
-        await self.engine.launch(order)
+    async def launch(
+        self,
+        job_id: str,
+        image: str,
+        *,
+        replaces: str | None = None,
+        after: str | None = None,
+        **parameters: str,
+    ) -> None:
+        order = self.order(job_id, image, parameters)
+        await self.engine.launch(replace(order, replaces=replaces, after=after))
+
+    @staticmethod
+    def order(job_id: str, image: str, parameters: Mapping[str, str]) -> Order:
+        return Order(job_id=job_id, job_name=job_id, project="p", location="l", image=image, parameters=parameters)
 
     async def replace(self, old: str, job_id: str, image: str, parameters: Mapping[str, str], renames: Mapping[str, str]) -> None:
         order = Order(job_id=job_id, job_name=job_id, project="p", location="l", image=image, parameters=parameters, replaces=old)

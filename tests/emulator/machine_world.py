@@ -30,6 +30,8 @@ class Lab:
 
     def wait(self, **spans: float) -> None:
         self.now += timedelta(**spans)
+        self.machine.tick(self.now)
+        self.collect()
 
     def launch(
         self,

@@ -241,7 +241,7 @@ async def test_an_incompatible_update_is_refused_and_the_old_job_runs_on(world: 
     assert await world.end_of("refused") is Outcome.FAILED
     refusal = (
         "Workflow failed. Causes: The new job is not compatible with stays. The original job (if it existed) has not been aborted., "
-        "The new job is missing steps GatherWindow. "
+        "The new job is missing steps ToOneKey, GatherWindow, WriteWindow. "
         "If these steps have been renamed or deleted, please specify them with the update command., "
         "The Coder or type for step CountPerKey has changed."
     )

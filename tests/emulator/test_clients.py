@@ -146,26 +146,6 @@ async def test_a_cancel_answers_the_type_and_nothing_else(emulator: Emulator, cl
         await clients.call("UpdateJob", **PLACE, job_id=job, job={"requested_state": types.JobState.JOB_STATE_CANCELLED})
 
 
-async def test_a_mask_changes_what_it_names_and_unsets_what_has_no_value(emulator: Emulator, clients: Clients) -> None:
-    job = await running(emulator, clients)
-
-    async def masked(paths: list[str], **values: Any) -> Any:
-        mask = field_mask_pb2.FieldMask(paths=[f"runtime_updatable_params.{path}" for path in paths])
-        asked = {"runtime_updatable_params": values}
-        return (await clients.call("UpdateJob", **PLACE, job_id=job, job=asked, update_mask=mask)).runtime_updatable_params
-
-    params = await masked(["min_num_workers", "worker_utilization_hint"], min_num_workers=2, worker_utilization_hint=0.5)
-    assert (params.min_num_workers, params.max_num_workers, params.worker_utilization_hint) == (2, 5, 0.5)
-    params = await masked(["worker_utilization_hint"])
-    assert (params.min_num_workers, "worker_utilization_hint" in params) == (2, False)
-    with pytest.raises(exceptions.BadRequest, match="not supported"):
-        await masked(["worker_zone"])
-    both = {"requested_state": types.JobState.JOB_STATE_CANCELLED, "runtime_updatable_params": {"min_num_workers": 1}}
-    mask = field_mask_pb2.FieldMask(paths=["runtime_updatable_params.min_num_workers"])
-    with pytest.raises(exceptions.BadRequest, match="Only one"):
-        await clients.call("UpdateJob", **PLACE, job_id=job, job=both, update_mask=mask)
-
-
 async def test_a_job_can_be_archived(emulator: Emulator, clients: Clients) -> None:
     job = await running(emulator, clients)
     mask = field_mask_pb2.FieldMask(paths=["job_metadata.user_display_properties.archived"])

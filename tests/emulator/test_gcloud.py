@@ -96,6 +96,53 @@ def test_gcloud_updates_the_options_of_a_running_job(gcloud: Gcloud) -> None:
     assert updated.returncode == 0, updated.stderr
     shown = gcloud.emulator.call("GET", f"/v1b3/projects/p/locations/r/jobs/{job}")
     assert shown["runtimeUpdatableParams"] == {"minNumWorkers": 2, "maxNumWorkers": 4}
+    assert gcloud.run("jobs", "update-options", job, "--max-num-workers=6", "--worker-utilization-hint=0.7").returncode == 0
+    assert gcloud.json("jobs", "describe", job)["runtimeUpdatableParams"] == {
+        "minNumWorkers": 2,
+        "maxNumWorkers": 6,
+        "workerUtilizationHint": 0.7,
+    }
+    assert gcloud.run("jobs", "update-options", job, "--unset-worker-utilization-hint").returncode == 0
+    assert gcloud.json("jobs", "describe", job)["runtimeUpdatableParams"] == {"minNumWorkers": 2, "maxNumWorkers": 6}
+    assert "cannot exceed" in gcloud.run("jobs", "update-options", job, "--max-num-workers=1").stderr
+    gcloud.run("jobs", "drain", job)
+    gcloud.emulator.wait(job, "DRAINED")
+    assert "Job has terminated" in gcloud.run("jobs", "update-options", job, "--max-num-workers=5").stderr
+
+
+def test_gcloud_updates_a_job_and_is_told_what_does_not_fit(gcloud: Gcloud) -> None:
+    old = gcloud.emulator.launch("to-update", steps="Read,Count:int,Write")
+    gcloud.emulator.wait(old, "RUNNING")
+    run = ("flex-template", "run", "to-update", f"--template-file-gcs-location={EVENTS}", "--update")
+    steps = "^;^output=gs://data/out;simulate.steps=Read,Tally:int,Write"
+    failed = gcloud.json(*run, f"--parameters={steps}")["job"]["id"]
+    gcloud.emulator.wait(failed, "FAILED")
+    assert gcloud.json("jobs", "describe", old)["currentState"] == "JOB_STATE_RUNNING"
+    new = gcloud.json(*run, f"--parameters={steps}", "--transform-name-mappings=Count=Tally")["job"]["id"]
+    gcloud.emulator.wait(old, "UPDATED")
+    described = gcloud.json("jobs", "describe", new, "--full")
+    assert (described["replaceJobId"], described["transformNameMapping"]) == (old, {"Count": "Tally"})
+    assert gcloud.json("jobs", "describe", old)["replacedByJobId"] == new
+
+
+def test_gcloud_replaces_a_job_in_parallel_by_experiments(gcloud: Gcloud) -> None:
+    old = gcloud.emulator.launch("one")
+    gcloud.emulator.wait(old, "RUNNING")
+    run = ("flex-template", "run", "two", f"--template-file-gcs-location={EVENTS}", "--parameters=output=gs://data/out")
+    replacing = "parallel_replace_job_name=one,parallel_replace_job_min_parallel_pipelines_duration=1s"
+    assert "only supported for Streaming Engine" in gcloud.run(*run, f"--additional-experiments={replacing}").stderr
+    new = gcloud.json(*run, "--enable-streaming-engine", f"--additional-experiments={replacing}")["job"]["id"]
+    gcloud.emulator.wait(old, "DRAINED")
+    gcloud.emulator.wait(new, "RUNNING")
+
+
+def test_gcloud_turns_a_drain_into_a_cancel(gcloud: Gcloud) -> None:
+    job = gcloud.emulator.launch("stuck", drainSeconds="never")
+    gcloud.emulator.wait(job, "RUNNING")
+    assert gcloud.run("jobs", "drain", job).returncode == 0
+    gcloud.emulator.wait(job, "DRAINING")
+    assert gcloud.run("jobs", "cancel", job).returncode == 0
+    gcloud.emulator.wait(job, "CANCELLED")
 
 
 def test_gcloud_runs_a_classic_template_and_beam_yaml(gcloud: Gcloud, tmp_path: Path) -> None:
@@ -109,7 +156,11 @@ def test_gcloud_makes_and_lists_snapshots(gcloud: Gcloud) -> None:
     job = gcloud.emulator.launch("to-snapshot")
     gcloud.emulator.wait(job, "RUNNING")
     assert gcloud.run("snapshots", "create", f"--job-id={job}").returncode == 0
-    assert [each["sourceJobId"] for each in gcloud.json("snapshots", "list", f"--job-id={job}")["snapshots"]] == [job]
+    (snapshot,) = gcloud.json("snapshots", "list", f"--job-id={job}")["snapshots"]
+    assert (snapshot["sourceJobId"], snapshot["state"], snapshot["ttl"]) == (job, "READY", "604800s")
+    assert gcloud.json("snapshots", "describe", snapshot["id"])["sourceJobId"] == job
+    assert gcloud.run("snapshots", "delete", snapshot["id"]).returncode == 0
+    assert not gcloud.json("snapshots", "list", f"--job-id={job}")
 
 
 def test_gcloud_beta_reads_metrics_and_messages(gcloud: Gcloud) -> None:

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from tests.emulator.machine_world import BATCH, STREAM, Lab
 
-from dataflow_emulator.commands import Cancel, Drain, Resize, Run
+from dataflow_emulator.commands import Cancel, Drain, Run
 from dataflow_emulator.engine import Ended, Graphed, JobType, Outcome, Started
-from dataflow_emulator.jobs import JobState, Launch, Options, Scaling
+from dataflow_emulator.jobs import JobState, Launch, Options
 from dataflow_emulator.read import Filter, aggregated, listed
 from dataflow_emulator.refusals import Code, RefusedError
 
@@ -245,23 +245,6 @@ def test_an_upsert_updates_what_runs_and_makes_what_does_not() -> None:
     assert lab.job(lab.launch(environment=upsert)).replaces == old
 
 
-def test_scaling_options_change_only_of_a_running_streaming_engine_job() -> None:
-    lab = Lab()
-    engine = {"enableStreamingEngine": True, "maxWorkers": 5}
-    job = lab.running("a", environment=engine)
-    assert lab.job(job).scaling == Scaling(maximum=5)
-    lab.machine.rescale(lab.job(job), Scaling(minimum=2, maximum=8))
-    lab.collect()
-    assert lab.job(job).scaling == Scaling(minimum=2, maximum=8)
-    assert lab.commands[-1] == Resize(job_id=job, minimum=2, maximum=8)
-    for other in (lab.running("b"), lab.running("c", BATCH, environment=engine), lab.launch("d", environment=engine)):
-        with pytest.raises(RefusedError, match="running Streaming Engine job"):
-            lab.machine.rescale(lab.job(other), Scaling(maximum=3))
-    for scaling in (Scaling(maximum=0), Scaling(minimum=1001), Scaling(minimum=3, maximum=2), Scaling(hint=0.95)):
-        with pytest.raises(RefusedError):
-            lab.machine.rescale(lab.job(job), scaling)
-
-
 def test_a_job_that_has_been_over_for_thirty_days_is_unknown() -> None:
     lab = Lab()
     job, alive = lab.running("a", BATCH), lab.running("b")
@@ -359,17 +342,3 @@ def test_the_concurrent_jobs_quota_refuses_in_its_own_words() -> None:
     with pytest.raises(RefusedError, match="Project p is running 1 jobs") as refused:
         lab.launch("b", region="s")
     assert refused.value.code is Code.RESOURCE_EXHAUSTED
-
-
-def test_a_snapshot_is_taken_of_a_running_stream_and_expires() -> None:
-    lab = Lab()
-    job = lab.running()
-    snapshots = lab.machine.snapshots
-    snapshot = snapshots.make(lab.job(job), lab.now, ttl=None, description="before")
-    assert snapshots.of("p", "r", job, lab.now) == [snapshot]
-    assert snapshots.of("p", "r", "other", lab.now) == []
-    lab.wait(days=7)
-    with pytest.raises(RefusedError, match="could not be found"):
-        snapshots.find("p", "r", snapshot.id, lab.now)
-    with pytest.raises(RefusedError, match="Only running streaming jobs"):
-        snapshots.make(lab.job(lab.running("b", BATCH)), lab.now, ttl=None, description="")

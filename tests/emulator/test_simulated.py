@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,11 +23,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def order(job_id: str = "j", *, name: str = "job", replaces: str | None = None, streaming: bool | None = None, **directions: str) -> Order:
+def order(
+    job_id: str = "j",
+    *,
+    name: str = "job",
+    replaces: str | None = None,
+    after: str | None = None,
+    after_seconds: float | None = None,
+    streaming: bool | None = None,
+    **directions: str,
+) -> Order:
     parameters = {f"simulate.{key}": value for key, value in directions.items()}
-    return Order(
-        job_id=job_id, job_name=name, project="p", location="r", image="i", parameters=parameters, replaces=replaces, streaming=streaming
-    )
+    plain = Order(job_id=job_id, job_name=name, project="p", location="r", image="i", parameters=parameters)
+    return replace(plain, replaces=replaces, after=after, after_seconds=after_seconds, streaming=streaming)
 
 
 class Watch:

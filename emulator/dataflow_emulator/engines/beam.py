@@ -14,15 +14,30 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataflow_emulator.engine import Ended, Event, Graphed, Importance, JobType, Measured, Metric, Order, Outcome, Said, Sink, Started
+from dataflow_emulator.engine import (
+    Ended,
+    Event,
+    Graphed,
+    Importance,
+    JobType,
+    Measured,
+    Metric,
+    Order,
+    Outcome,
+    Said,
+    Sink,
+    Started,
+    validated,
+)
 from dataflow_emulator.engines.beam_events import Broke, Built, Finished, Runs, Stats
 from dataflow_emulator.engines.beam_process import Child, ChildOrder, WorkerError, Zygote
 from dataflow_emulator.engines.beam_programs import arguments_of, program_of
-from dataflow_emulator.engines.beam_update import Graph, refusal_of
+from dataflow_emulator.engines.compatibility import Graph, changed_coder, incompatible, refusal_of
+from dataflow_emulator.engines.script import NEVER, Failure, Script, Scripts
 
 HEAVY_JOBS = 3
 """Jobs that may start, or process a batch, at once: each wants a core, laptops have few (measured on 2). The rest is QUEUED."""
@@ -36,6 +51,10 @@ HAND_OVER_SECONDS = 300.0
 BURIAL_SECONDS = 1.0
 """How long after a child's last word its exit code is waited for: measured 0.01 s."""
 
+AS_IT_IS = Script(queue_seconds=0.0, start_seconds=0.0, drain_seconds=0.0, cancel_seconds=0.0)
+"""The script of a job that nobody directs. Of scripts count here: queueSeconds, startSeconds, drainSeconds (the sources stop at once,
+the windows are flushed at the end), fail with message and, for the run, runSeconds, and compatible; all in true seconds."""
+
 NO_PRISM = "There is no Prism on this machine: the job runs on the FnApiRunner"
 NO_PRISM_STREAMING = f"{NO_PRISM}, which fires windows only when the job drains, and keeps everything in memory until then."
 
@@ -45,6 +64,7 @@ class _Job:
     """One job, from its launch to its end."""
 
     order: Order
+    script: Script = AS_IT_IS
     birth: asyncio.Future[Child] | None = None
     child: Child | None = None
     graph: Graph | None = None
@@ -54,22 +74,44 @@ class _Job:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: Outcome | None = None
     workers: tuple[int | None, int | None] = (None, None)
+    doom: str | None = None
+    """The message of a job that fails because its script says so."""
+    timers: list[asyncio.TimerHandle] = field(default_factory=list[asyncio.TimerHandle])
     heavy: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     live: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     running: asyncio.Task[Outcome] | None = None
     life: asyncio.Task[None] | None = None
 
-    def drain(self) -> None:
-        """Let it drain, now or as soon as there is a process."""
+    def drain(self, seconds: float = 0.0) -> None:
+        """Let it drain, now or as soon as there is a process: the sources stop at once, the windows come out after *seconds*."""
         self.draining = True
-        if self.child:
+        if self.child is None:
+            return
+        if seconds:
+            self.child.command("pause")
+            self.after(seconds, self.drain)
+        else:
             self.child.command("drain")
+
+    def after(self, seconds: float, act: Callable[[], object]) -> None:
+        """Do something later, unless the job is over by then."""
+        if seconds != NEVER:
+            self.timers.append(asyncio.get_running_loop().call_later(seconds, act))
+
+    def fail(self) -> None:
+        """Fail because its script says so."""
+        if self.running:
+            self.doom = self.script.message
+            self.running.cancel()
 
 
 class BeamEngine:
     """Runs jobs as processes; `prism` None means batch on the FnApiRunner."""
 
-    def __init__(self, root: Path, work: Path, prism: Path | None, beam_python: Path, images: Mapping[str, Path]) -> None:
+    def __init__(
+        self, root: Path, work: Path, prism: Path | None, beam_python: Path, images: Mapping[str, Path], scripts: Scripts | None = None
+    ) -> None:
+        self.scripts = scripts or Scripts(default=AS_IT_IS)
         self._root, self._work, self._prism, self._images = root, work, prism, images
         self._zygote = Zygote(beam_python=beam_python, log=work / "zygote.log")
         self._jobs: dict[str, _Job] = {}
@@ -92,7 +134,23 @@ class BeamEngine:
     async def drain(self, job_id: str) -> None:
         """Make its sources stop; the pipeline then finishes by itself."""
         if job := self._jobs.get(job_id):
-            job.drain()
+            job.drain(job.script.drain_seconds)
+
+    def direct(self, job_id: str, directions: Mapping[str, str]) -> bool:
+        """Change a living job's script."""
+        job = self._jobs.get(job_id)
+        if job is None:
+            return False
+        job.script = job.script.directed(directions)
+        if "drainSeconds" in directions and job.draining:
+            job.drain(job.script.drain_seconds)
+        if {"fail", "runSeconds"} & directions.keys() and job.started:
+            self._doom(job)
+        return True
+
+    def _doom(self, job: _Job) -> None:
+        if job.script.fail is Failure.RUN:
+            job.after(job.script.run_seconds or 0.0, job.fail)
 
     async def cancel(self, job_id: str) -> None:
         """Kill its processes."""
@@ -134,6 +192,9 @@ class BeamEngine:
         job.ended.set()
 
     def _outcome_of(self, job: _Job, running: asyncio.Task[Outcome]) -> Outcome:
+        if running.cancelled() and job.doom is not None:
+            self._say(job, Importance.ERROR, job.doom)
+            return Outcome.FAILED
         if running.cancelled():
             return Outcome.CANCELLED
         match running.exception():
@@ -146,6 +207,8 @@ class BeamEngine:
                 return self._fail(job, f"The emulator failed: {error!r}")
 
     async def _clear(self, job: _Job) -> None:
+        for timer in job.timers:
+            timer.cancel()
         if job.birth:
             await asyncio.wait([job.birth])
             if job.birth.exception() is None:
@@ -158,6 +221,14 @@ class BeamEngine:
         return self._work / "tmp" / job.order.job_id
 
     async def _run(self, job: _Job) -> Outcome:
+        try:
+            job.script = self.scripts.of(job.order)
+        except ValueError as error:
+            return self._fail(job, f"The job's script is invalid: {error}")
+        await _pass(job.script.queue_seconds)
+        if job.script.fail is Failure.LAUNCHER:
+            self._say(job, Importance.ERROR, job.script.message)
+            return Outcome.FAILED
         program = program_of(job.order.image, self._images)
         if program is None:
             return self._fail(
@@ -170,7 +241,7 @@ class BeamEngine:
         job.birth = asyncio.ensure_future(self._zygote.fork(self._child_order(job, program)))
         job.child = child = await asyncio.shield(job.birth)
         if job.draining:
-            child.command("drain")
+            job.drain(job.script.drain_seconds)
         return await self._follow(job, child)
 
     def _child_order(self, job: _Job, program: Path) -> ChildOrder:
@@ -215,6 +286,7 @@ class BeamEngine:
             return
         job.started = True
         self._tell(job, Started())
+        self._doom(job)
         if job.streaming:
             await job.heavy.aclose()
 
@@ -225,17 +297,37 @@ class BeamEngine:
         if job.order.replaces and (refusal := self._refusal_of(job, built.graph, old)):
             self._say(job, Importance.ERROR, refusal)
             return Outcome.FAILED
-        self._tell(job, Graphed(type=JobType.STREAMING if built.streaming else JobType.BATCH, steps=built.steps))
+        self._tell(job, Graphed(type=JobType.STREAMING if built.streaming else JobType.BATCH, steps=built.graph.steps))
+        if job.order.validates_only:
+            self._tell(job, validated(job.order.job_id))
+            return Outcome.DONE
+        await _pass(job.script.start_seconds)
+        if job.script.fail is Failure.START:
+            self._say(job, Importance.ERROR, job.script.message)
+            return Outcome.FAILED
         if self._prism is None:
             self._say(job, Importance.WARNING, NO_PRISM_STREAMING if built.streaming else f"{NO_PRISM}.")
+        if job.order.snapshot:
+            self._say(job, Importance.WARNING, f"Nothing is read from the snapshot {job.order.snapshot}: the job starts without state.")
+        await self._wait_for(job)
         return await self._hand_over(old, job) if old else None
+
+    async def _wait_for(self, job: _Job) -> None:
+        """Wait until the job in whose place this one comes is over, or for as long as it is to wait at most."""
+        before = self._jobs.get(job.order.after) if job.order.after else None
+        if before is not None:
+            await job.heavy.aclose()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(job.order.after_seconds):
+                    await before.ended.wait()
+            await job.heavy.enter_async_context(self._heavy)
 
     def _refusal_of(self, job: _Job, graph: Graph, old: _Job | None) -> str | None:
         replaced = job.order.replaces or ""
         if old is None or old.graph is None or not old.started or not old.streaming:
             return f"Workflow failed. Causes: The job {replaced} is not a running streaming job, so it cannot be replaced."
-        if old.draining:
-            return f"Workflow failed. Causes: The job {replaced} is draining, so it cannot be replaced."
+        if not job.script.compatible:
+            return incompatible(replaced, changed_coder(next(iter(graph.state), "Read")))
         if not job.streaming:
             return f"Workflow failed. Causes: The new job is not a streaming job, so it cannot replace {replaced}."
         return refusal_of(old.graph, graph, job.order.transform_name_mapping, replaced)
@@ -258,6 +350,14 @@ class BeamEngine:
         if old.outcome is not Outcome.DRAINED:
             return self._fail(new, f"The job {old.order.job_id} ended before it had handed over.")
         return None
+
+
+async def _pass(seconds: float) -> None:
+    """Let time pass, if need be until the job is cancelled."""
+    if seconds == NEVER:
+        await asyncio.Event().wait()
+    elif seconds:
+        await asyncio.sleep(seconds)
 
 
 def _deaf(_job_id: str, _event: Event) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataflow_emulator.engine import Metric
-from dataflow_emulator.engines.beam_update import Graph
+from dataflow_emulator.engines.compatibility import Graph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,6 @@ class Built:
     """The program built its graph; the child waits for "go"."""
 
     streaming: bool
-    steps: tuple[str, ...]
     graph: Graph
 
 
@@ -53,8 +52,9 @@ def decoded(line: bytes) -> ChildEvent:
     content: Mapping[str, Any] = json.loads(line)
     match content["event"]:
         case "graph":
-            graph = Graph(state=content["state"], sides={step: tuple(sides) for step, sides in content["sides"].items()})
-            return Built(streaming=content["streaming"], steps=tuple(content["steps"]), graph=graph)
+            sides = {step: tuple(tags) for step, tags in content["sides"].items()}
+            graph = Graph(steps=tuple(content["steps"]), state=content["state"], sides=sides)
+            return Built(streaming=content["streaming"], graph=graph)
         case "running":
             return Runs()
         case "stats":

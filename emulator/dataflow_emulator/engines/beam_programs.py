@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dataflow_emulator.engine import Order
+from dataflow_emulator.engines.script import PREFIX
+from dataflow_emulator.template import FOR_THE_SERVICE
 
 PROGRAMS = Path(__file__).parent.parent / "worker" / "programs"
 
@@ -36,4 +38,5 @@ def arguments_of(order: Order) -> list[str]:
     for key, option in (("tempLocation", "temp_location"), ("stagingLocation", "staging_location")):
         if order.environment.get(key):
             options[option] = order.environment[key]
-    return [f"--{key}={value}" for key, value in {**options, **order.parameters}.items()]
+    asked = {key: value for key, value in order.parameters.items() if key not in FOR_THE_SERVICE and not key.startswith(PREFIX)}
+    return [f"--{key}={value}" for key, value in {**options, **asked}.items()]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from dataflow_emulator.engine import Order
 
@@ -50,7 +50,10 @@ class Script:
     message: str = "Workflow failed. Causes: The job failed because its script says so."
     """The ERROR message of a job that fails."""
     compatible: bool = True
-    """Whether the job may replace the one that runs."""
+    """Whether the job may replace the one that runs: false refuses it whatever the steps are."""
+    steps: tuple[tuple[str, str], ...] | None = None
+    """The simulated program's steps, and the coder of what each keeps (empty: it keeps nothing): what updates are judged by.
+    Written ``Read,Count:bytes,Write``. None: nobody knows, and it fits whatever it replaces and is replaced by."""
     elements: int = 1000
     """ElementCount at the end of a batch run."""
 
@@ -72,6 +75,13 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _steps(text: str) -> tuple[tuple[str, str], ...]:
+    steps = [(name.strip(), coder.strip()) for name, _, coder in (each.partition(":") for each in text.split(","))]
+    if not all(name for name, _ in steps) or len({name for name, _ in steps}) < len(steps):
+        raise ValueError(f"{text} is no list of steps, as in Read,Count:bytes,Write")
+    return tuple(steps)
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in {"true", "false"}:
         raise ValueError(f"{text} is neither true nor false")
@@ -89,6 +99,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "message": str,
     "compatible": _truth,
     "elements": int,
+    "steps": _steps,
 }
 """How each field is read from a template parameter, a file or the admin API."""
 
@@ -115,3 +126,18 @@ class Scripts:
         own = {key.removeprefix(PREFIX): value for key, value in order.parameters.items() if key.startswith(PREFIX)}
         script = script.directed(own)
         return script if script.streaming is not None else replace(script, streaming=bool(order.streaming))
+
+
+@runtime_checkable
+class Scripted(Protocol):
+    """An engine whose jobs go by scripts, wholly or in part."""
+
+    scripts: Scripts
+    """The scripts of jobs to come."""
+
+    def direct(self, job_id: str, directions: Mapping[str, str]) -> bool:
+        """Change the script of a living job from now on; False if there is none of that id. Raise ValueError at what no script says.
+
+        A failure of its run comes `runSeconds` from now, a drain under way takes `drainSeconds` from now.
+        """
+        ...

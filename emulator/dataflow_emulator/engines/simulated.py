@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from dataflow_emulator.engine import Event, Graphed, Order, Outcome, Sink, Started
 from dataflow_emulator.engines.script import Scripts
@@ -14,18 +15,10 @@ class SimulatedEngine:
     """Jobs by script, in the time of the running event loop: under virtual time they are virtual too."""
 
     def __init__(self, scripts: Scripts | None = None, *, speed: float = 1.0) -> None:
-        self._timeline = Timeline(scripts or Scripts(), speed=speed)
+        self.scripts = scripts or Scripts()
+        self._timeline = Timeline(self.scripts, speed=speed)
         self._sink: Sink | None = None
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def scripts(self) -> Scripts:
-        """The scripts of jobs to come."""
-        return self._timeline.scripts
-
-    @scripts.setter
-    def scripts(self, scripts: Scripts) -> None:
-        self._timeline.scripts = scripts
 
     async def start(self, sink: Sink) -> None:
         """Tell `sink` what happens from now on."""
@@ -33,6 +26,7 @@ class SimulatedEngine:
 
     async def launch(self, order: Order) -> None:
         """Begin a job's script."""
+        self._timeline.scripts = self.scripts
         self._timeline.launch(order, _now())
         self._arm()
 
@@ -41,12 +35,19 @@ class SimulatedEngine:
         behind: set[type[Event]] = {Graphed} if state.has_graph else set()
         if state not in {JobState.QUEUED, JobState.PENDING}:
             behind.add(Started)
+        self._timeline.scripts = self.scripts
         self._timeline.launch(order, _now(), skip=frozenset(behind))
         if state is JobState.DRAINING:
             self._timeline.stop(order.job_id, _now(), Outcome.DRAINED)
         if state is JobState.CANCELLING:
             self._timeline.stop(order.job_id, _now(), Outcome.CANCELLED)
         self._arm()
+
+    def direct(self, job_id: str, directions: Mapping[str, str]) -> bool:
+        """Change a living job's script."""
+        known = self._timeline.direct(job_id, directions, _now())
+        self._arm()
+        return known
 
     async def drain(self, job_id: str) -> None:
         """Let a job end with DRAINED when its script says so."""

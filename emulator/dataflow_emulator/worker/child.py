@@ -32,7 +32,7 @@ def run(fd: int) -> None:
     # From the main thread and before there are others: the signal that ties Prism's life to ours follows the thread.
     prism = Prism(order["prism"]) if order["prism"] else None
     stage = runner.Stage(channel, prism)
-    channel.listen({"go": stage.go.set, "drain": drain.DRAIN.set})
+    channel.listen({"go": stage.go.set, "drain": drain.DRAIN.set, "pause": drain.PAUSE.set})
     if prism:
         prism.follow()
     runner.install(stage)

@@ -27,8 +27,14 @@ never defers would never let a window fire (measured: 381 elements read, none ou
 CAP = Duration(1)
 """How long an unbounded source may ask to sleep: a drain waits for it (measured: 24.5 s for a source that ticks every 30 s)."""
 
+REST = Duration(0.2)
+"""How long an unbounded source sleeps between two looks while it is paused: one that does not sleep would use up a processor."""
+
 DRAIN = threading.Event()
 """Set once, when the job drains."""
+
+PAUSE = threading.Event()
+"""Set when the sources must not read any more, while their watermarks, and with them the windows, stay as they are."""
 
 _here = threading.local()
 
@@ -76,6 +82,9 @@ def _patch_tracker(tracker: Any) -> None:
         self.started = time.monotonic()
 
     def claim_or_defer(self: Any, position: Any) -> bool:
+        if self.unbounded and PAUSE.is_set() and not DRAIN.is_set():
+            self.defer_remainder(REST)
+            return False
         if self.unbounded and (DRAIN.is_set() or time.monotonic() - self.started > SLICE_SECONDS):
             self.defer_remainder()
             return False

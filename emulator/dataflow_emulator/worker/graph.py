@@ -27,6 +27,7 @@ def describe(pipeline: proto.Pipeline, *, streaming: bool) -> dict[str, Any]:
     """The content of the `graph` event.
 
     `state` has the fingerprint of what each stateful step keeps, `sides` the side inputs of every ParDo, both by name.
+    Longer windows, other parameters and other functions make the same graph; another kind of window does not.
     """
     steps = list(leaves(pipeline))
     return {
@@ -57,6 +58,7 @@ def _kept(step: proto.PTransform, components: proto.Components) -> str | None:
     match step.spec.urn:
         case urn if urn in (GROUP_BY_KEY, COMBINE_PER_KEY):
             parts = [_coder(components.pcollections[name].coder_id, components) for name in step.inputs.values()]
+            parts += _windows(step, components)
             if urn == COMBINE_PER_KEY:
                 payload = proto.CombinePayload.FromString(step.spec.payload)
                 parts.append(_coder(payload.accumulator_coder_id, components))
@@ -67,9 +69,16 @@ def _kept(step: proto.PTransform, components: proto.Components) -> str | None:
             parts = [_coder(payload.restriction_coder_id, components)] if payload.restriction_coder_id else []
             parts += [f"{name}:{_state(spec, components)}" for name, spec in sorted(payload.state_specs.items())]
             parts += sorted(payload.timer_family_specs)
+            parts += _windows(step, components) if payload.state_specs or payload.timer_family_specs else []
         case _:
             return None
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _windows(step: proto.PTransform, components: proto.Components) -> list[str]:
+    """How the windows of a step's inputs are written down, and whether they merge: longer windows are still the same ones."""
+    strategies = [components.windowing_strategies[components.pcollections[name].windowing_strategy_id] for name in step.inputs.values()]
+    return [f"{_coder(each.window_coder_id, components)}{each.merge_status}" for each in strategies]
 
 
 def _state(spec: proto.StateSpec, components: proto.Components) -> str:
