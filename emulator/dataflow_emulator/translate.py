@@ -161,7 +161,7 @@ def put_answer(job: Job, answer: Pb) -> None:
 
 
 def summary(job: Job, answer: Pb) -> None:
-    """Write a job as lists show it."""
+    """Write a job as lists show it. That they show the scaling, too, as a read of the same view does, is not on record."""
     _identify(job, answer)
     answer.current_state = _STATES[job.state]
     answer.current_state_time.FromDatetime(job.state_time)
@@ -175,20 +175,20 @@ def summary(job: Job, answer: Pb) -> None:
         answer.requested_state = _STATES[job.requested]
     if job.type is not None:
         answer.type_ = _TYPES[job.type]
+        for name, value in scaling_fields(job.scaling).items():
+            setattr(answer.runtime_updatable_params, name, value)
         answer.job_metadata.user_display_properties.update(job.properties)
         answer.job_metadata.sdk_version.sdk_support_status = number_of(types.SdkVersion.SdkSupportStatus, "SUPPORTED")
         answer.job_metadata.sdk_version.version_display_name = "Apache Beam Python SDK"
 
 
 def detail(job: Job, answer: Pb) -> None:
-    """Write a job as a read shows it: with options, stages and scaling once it has a graph."""
+    """Write a job as a read shows it: with options and stages once it has a graph."""
     summary(job, answer)
     answer.environment.dataset = "bigquery.googleapis.com/cloud_dataflow"
     if job.type is None:
         return
     _environment(job, answer.environment)
-    for name, value in scaling_fields(job.scaling).items():
-        setattr(answer.runtime_updatable_params, name, value)
     for number, _ in enumerate(job.steps):
         answer.stage_states.add(
             execution_stage_name=f"F{number}",

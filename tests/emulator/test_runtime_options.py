@@ -75,7 +75,7 @@ async def test_new_options_show_in_every_view_and_leave_what_the_launch_asked_fo
         described = [each.name for each in seen.pipeline_description.original_pipeline_transform]
         assert described == (["Read", "Transform", "Write"] if view >= everything else [])
     (listed,) = (await clients.call("ListJobs", **PLACE)).jobs
-    assert "runtime_updatable_params" not in listed
+    assert (listed.runtime_updatable_params.min_num_workers, listed.runtime_updatable_params.max_num_workers) == (3, 8)
     assert emulator.journal.forms(job)[-1].runtime_params == {"min_num_workers": 3, "max_num_workers": 8}
     call = emulator.journal.calls("UpdateJob")[-1]
     assert call.fields["updateMask"] == paths("min_num_workers", "max_num_workers")

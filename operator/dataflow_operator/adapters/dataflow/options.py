@@ -32,7 +32,7 @@ def update_of(options: Mapping[str, int]) -> tuple[Any, Any]:
 
 
 def options_of(message: Any) -> Mapping[str, int] | None:
-    """Return what a plain job says of its options; None: it shows none, as a job of a list."""
+    """Return what a plain job says of its options; None: it shows none, as one that waits."""
     if not message.HasField("runtime_updatable_params"):
         return None
     params = message.runtime_updatable_params
