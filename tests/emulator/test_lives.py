@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from itertools import pairwise
+from math import inf
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.emulator.machine_world import NOON, STREAM, Lab
@@ -16,7 +19,16 @@ from dataflow_emulator.engines.timeline import Timeline
 from dataflow_emulator.jobs import NEXT, JobState, Options
 from dataflow_emulator.refusals import RefusedError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 HOUR = 3600.0
+
+PARALLEL = "update_strategy_parallel_job_update"
+BESIDE = "parallel_replace_job_min_parallel_pipelines_duration=10s"
+STOP = "parallel_replace_job_max_stop_duration=5s"
+STRATEGIES: tuple[list[str], ...] = ([], [], [PARALLEL, BESIDE], [PARALLEL, STOP], [PARALLEL, BESIDE, STOP], ["graph_validate_only"])
+"""What launches say of the job whose place they take."""
 
 
 class Life:
@@ -24,7 +36,7 @@ class Life:
 
     def __init__(self, seed: int) -> None:
         self.chance = Random(seed)
-        self.lab = Lab(Options(free_parameters="simulate."), seed=seed)
+        self.lab = Lab(Options(free_parameters="simulate.", parallel_gap=timedelta(seconds=1)), seed=seed)
         self.timeline = Timeline(Scripts())
         self.jobs: list[str] = []
 
@@ -33,16 +45,30 @@ class Life:
             self.pass_time(self.chance.choice([0.0, 0.03, 0.2, 30.0]))
             self.act()
         self.pass_time(HOUR)
+        for job in self.jobs:
+            if self.lab.state(job) is JobState.DRAINING:
+                assert self.script_of(job).get("simulate.drainSeconds") == "never"
+                self.lab.ask(job, JobState.CANCELLED)
+        self.carry_out()
+        self.pass_time(HOUR)
+
+    def script_of(self, job: str) -> Mapping[str, str]:
+        return self.lab.job(job).launch.parameters
 
     def act(self) -> None:
         try:
             if not self.jobs or self.chance.random() < 0.4:
-                self.jobs.append(self.lab.launch("orders", STREAM, update=self.chance.random() < 0.6, parameters=self.script()))
+                self.jobs.append(self.launch())
             else:
                 self.lab.ask(self.chance.choice(self.jobs), self.chance.choice([JobState.DRAINED, JobState.CANCELLED]))
         except RefusedError:
             pass
         self.carry_out()
+
+    def launch(self) -> str:
+        environment: dict[str, object] = {"enableStreamingEngine": True, "additionalExperiments": self.chance.choice(STRATEGIES)}
+        update = self.chance.random() < 0.6
+        return self.lab.launch("orders", STREAM, update=update, parameters=self.script(), environment=environment)
 
     def script(self) -> dict[str, str]:
         return self.chance.choice(
@@ -53,6 +79,7 @@ class Life:
                 {"simulate.compatible": "false"},
                 {"simulate.runSeconds": "5"},
                 {"simulate.queueSeconds": "20"},
+                {"simulate.drainSeconds": "never"},
             ]
         )
 
@@ -71,11 +98,20 @@ class Life:
 
     def pass_time(self, seconds: float) -> None:
         end = self.seconds() + seconds
-        while (due := self.timeline.next_due()) is not None and due <= end:
+        while (due := min(self.next_of_the_timeline(), self.next_of_the_machine())) <= end:
             self.lab.wait(seconds=max(0.0, due - self.seconds()))
             # Times are rounded to microseconds on the machine's clock, so what is due is asked for by its own time.
             self.timeline.happen(due, self.lab.tell)
+            self.carry_out()
         self.lab.wait(seconds=max(0.0, end - self.seconds()))
+
+    def next_of_the_timeline(self) -> float:
+        due = self.timeline.next_due()
+        return inf if due is None else due
+
+    def next_of_the_machine(self) -> float:
+        due = self.lab.machine.next_due()
+        return inf if due is None else (due - NOON).total_seconds()
 
     def seconds(self) -> float:
         return (self.lab.now - NOON).total_seconds()

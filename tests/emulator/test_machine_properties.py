@@ -18,8 +18,28 @@ EVENTS: tuple[Event, ...] = (
     Started(),
     *(Ended(outcome=outcome) for outcome in Outcome),
 )
+PARALLEL = "update_strategy_parallel_job_update"
+BESIDE = "parallel_replace_job_min_parallel_pipelines_duration=30m"
+STOP = "parallel_replace_job_max_stop_duration=30m"
+STRATEGIES: tuple[tuple[str, ...], ...] = (
+    (),
+    (PARALLEL, BESIDE),
+    (PARALLEL, STOP),
+    (PARALLEL, BESIDE, STOP),
+    ("parallel_replace_job_name=a", STOP),
+    ("graph_validate_only",),
+    ("create_or_update_job", PARALLEL, STOP),
+)
+"""What launches say of the job whose place they take."""
+
 ACTS = st.one_of(
-    st.tuples(st.just("launch"), st.sampled_from(["a", "b"]), st.sampled_from([STREAM, BATCH]), st.booleans()),
+    st.tuples(
+        st.just("launch"),
+        st.sampled_from(["a", "b"]),
+        st.sampled_from([STREAM, BATCH]),
+        st.booleans(),
+        st.sampled_from(range(len(STRATEGIES))),
+    ),
     st.tuples(st.just("tell"), st.integers(0, 9), st.sampled_from(EVENTS)),
     st.tuples(st.just("ask"), st.integers(0, 9), st.sampled_from(list(JobState)), st.booleans()),
     st.tuples(st.just("wait"), st.sampled_from([1, 3600, 86_400 * 20])),
@@ -30,8 +50,9 @@ def act(lab: Lab, jobs: list[str], deed: tuple[object, ...]) -> None:
     """Do one thing; being refused is a thing that may happen, anything else that is raised is not."""
     try:
         match deed:
-            case ("launch", str(name), template, bool(update)):
-                jobs.append(lab.launch(name, STREAM if template == STREAM else BATCH, update=update))
+            case ("launch", str(name), template, bool(update), int(strategy)):
+                environment: dict[str, object] = {"enableStreamingEngine": True, "additionalExperiments": list(STRATEGIES[strategy])}
+                jobs.append(lab.launch(name, STREAM if template == STREAM else BATCH, update=update, environment=environment))
             case ("tell", int(index), event) if jobs:
                 lab.tell(jobs[index % len(jobs)], event)  # type: ignore[arg-type]  # from EVENTS
             case ("ask", int(index), JobState() as state, bool(force)) if jobs:
@@ -73,6 +94,21 @@ def test_whatever_happens_only_a_job_that_runs_in_its_place_makes_one_updated(de
         assert (form.state is JobState.UPDATED) == bool(form.replaced_by)
         if form.replaced_by:
             assert forms[form.replaced_by].replaces == form.id
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ACTS, max_size=40))
+def test_whatever_happens_nothing_that_is_due_is_left_undone(deeds: list[tuple[object, ...]]) -> None:
+    lab, jobs = Lab(), list[str]()
+    for deed in deeds:
+        act(lab, jobs, deed)
+        due = lab.machine.next_due()
+        assert due is None or due > lab.now
+        if due is not None:
+            lab.wait(seconds=(due - lab.now).total_seconds())
+            assert lab.machine.next_due() != due
+    lab.wait(days=40)
+    assert lab.machine.next_due() is None
 
 
 @settings(max_examples=100, deadline=None)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
 from google.cloud.dataflow_v1beta3 import types
+from google.protobuf import field_mask_pb2
 from tests.emulator.google_clients import Clients, clients_of
 from tests.waiting import eventually_async
 
 from dataflow_emulator.emulator import Emulator
+from dataflow_emulator.jobs import Options
 from dataflow_emulator.settings import EngineKind, Settings
 from dataflow_local.install import beam_python, prism_binary
 
@@ -31,6 +34,7 @@ async def beam(tmp_path: Path) -> AsyncIterator[Emulator]:
         engine=EngineKind.BEAM,
         prism=prism_binary(),
         beam_python=beam_python(),
+        options=Options(parallel_gap=timedelta(0)),
     )
     async with Emulator(settings) as emulator:
         yield emulator
@@ -42,9 +46,12 @@ async def calls(beam: Emulator) -> AsyncIterator[Clients]:
         yield clients
 
 
-async def launch(calls: Clients, name: str, template: str, *, update: bool = False, **parameters: str) -> str:
+async def launch(
+    calls: Clients, name: str, template: str, *, update: bool = False, experiments: tuple[str, ...] = (), **parameters: str
+) -> str:
     path = f"gs://dataflow-templates-europe-west1/latest/flex/{template}"
-    parameter = {"job_name": name, "container_spec_gcs_path": path, "parameters": parameters, "update": update}
+    environment = {"enable_streaming_engine": True, "additional_experiments": list(experiments)}
+    parameter = {"job_name": name, "container_spec_gcs_path": path, "parameters": parameters, "update": update, "environment": environment}
     return str((await calls.call("LaunchFlexTemplate", **PLACE, launch_parameter=parameter)).job.id)
 
 
@@ -78,6 +85,39 @@ async def test_a_stream_is_updated_and_drained_through_the_api(beam: Emulator, c
     await calls.call("UpdateJob", **PLACE, job_id=new, job={"requested_state": types.JobState.JOB_STATE_DRAINED})
     await reaches(calls, new, "DRAINED")
     assert any((beam.settings.root / "data").iterdir())
+
+
+async def test_a_stream_is_stopped_and_replaced_under_its_name(beam: Emulator, calls: Clients) -> None:
+    def counts(bucket: str) -> int:
+        return len(list((beam.settings.root / bucket).glob("*.jsonl")))
+
+    old = await launch(calls, "events", "Event_Counts", output="gs://old/events", windowSeconds="3600", eventsPerSecond="50")
+    await reaches(calls, old, "RUNNING")
+    experiments = ("update_strategy_parallel_job_update", "parallel_replace_job_max_stop_duration=1h")
+    new = await launch(calls, "events", "Event_Counts", update=True, experiments=experiments, output="gs://new/events", windowSeconds="1")
+    await reaches(calls, new, "RUNNING")
+    await reaches(calls, old, "DRAINED")
+    forms = [(form.job_id, form.state) for form in beam.journal.forms()]
+    assert forms.index((old, "JOB_STATE_DRAINED")) < forms.index((new, "JOB_STATE_RUNNING"))
+    assert counts("old") == 1
+    await calls.call("UpdateJob", **PLACE, job_id=new, job={"requested_state": types.JobState.JOB_STATE_CANCELLED})
+    await reaches(calls, new, "CANCELLED")
+
+
+async def test_new_bounds_reach_the_engine_of_a_running_stream(calls: Clients) -> None:
+    job = await launch(calls, "bounded", "Event_Counts", output="gs://data/events")
+    await reaches(calls, job, "RUNNING")
+    asked = {"runtime_updatable_params": {"max_num_workers": 7}}
+    mask = field_mask_pb2.FieldMask(paths=["runtime_updatable_params.max_num_workers"])
+    await calls.call("UpdateJob", **PLACE, job_id=job, job=asked, update_mask=mask)
+
+    async def bounds() -> list[float]:
+        metrics = (await calls.call("GetJobMetrics", **PLACE, job_id=job)).metrics
+        return [each.scalar for each in metrics if each.name.name == "MaxNumWorkers"]
+
+    await eventually_async(bounds, until=lambda seen: seen == [7, 7], seconds=30)
+    await calls.call("UpdateJob", **PLACE, job_id=job, job={"requested_state": types.JobState.JOB_STATE_CANCELLED})
+    await reaches(calls, job, "CANCELLED")
 
 
 async def test_a_job_that_no_program_knows_fails_and_says_so(calls: Clients) -> None:
