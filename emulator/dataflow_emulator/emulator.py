@@ -17,6 +17,8 @@ from dataflow_emulator.grpc_front import GrpcFront
 from dataflow_emulator.jobs import Options
 from dataflow_emulator.journal import Journal
 from dataflow_emulator.machine import Machine
+from dataflow_emulator.pubsub.broker import Broker
+from dataflow_emulator.pubsub.front import Access, PubSubFront
 from dataflow_emulator.rates import Rates
 from dataflow_emulator.rest_front import RestFront
 from dataflow_emulator.service import Service
@@ -39,6 +41,7 @@ class Emulator:
         settings.root.mkdir(parents=True, exist_ok=True)
         self.bucket = Bucket(settings.root)
         self.bucket.lay_out()
+        self.pubsub = Access(Broker())
         self.engine = engine or _engine_of(settings)
         """What runs the jobs: as the settings say, or one's own."""
         self._store = SqliteStore(settings.state) if settings.state is not None else None
@@ -53,7 +56,8 @@ class Emulator:
         )
         self._grpc = GrpcFront(self.service)
         self._rest = RestFront(self.service)
-        Admin(self.service).serve_on(self._rest)
+        PubSubFront(self.pubsub, self.service.now).serve_on(self._rest)
+        Admin(self.service, self.pubsub.broker).serve_on(self._rest)
 
     async def start(self) -> None:
         """Take up what a former life left, listen and serve; when that fails, leave nothing behind."""
@@ -61,7 +65,7 @@ class Emulator:
             await self.service.start()
             self._take_up()
             self.grpc_address = await self._grpc.start(self.settings.grpc)
-            self.rest_url = await self._rest.start(self.settings.rest)
+            self.rest_url = self.pubsub.url = await self._rest.start(self.settings.rest)
         except BaseException:
             await self.stop()
             raise
