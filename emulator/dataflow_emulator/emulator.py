@@ -42,7 +42,7 @@ class Emulator:
         self.bucket = Bucket(settings.root)
         self.bucket.lay_out()
         self.pubsub = Access(Broker())
-        self.engine = engine or _engine_of(settings)
+        self.engine = engine or _engine_of(settings, self.pubsub)
         """What runs the jobs: as the settings say, or one's own."""
         self._store = SqliteStore(settings.state) if settings.state is not None else None
         self.journal = Journal(settings.journal)
@@ -112,15 +112,15 @@ def _options_of(settings: Settings) -> Options:
             return options
 
 
-def _engine_of(settings: Settings) -> Engine:
+def _engine_of(settings: Settings, pubsub: Access) -> Engine:
     match settings.engine:
         case EngineKind.SIMULATED:
             return SimulatedEngine(settings.scripts, speed=settings.speed)
         case EngineKind.BEAM:
-            return _beam(settings)
+            return _beam(settings, pubsub)
 
 
-def _beam(settings: Settings) -> Engine:
+def _beam(settings: Settings, pubsub: Access) -> Engine:
     if settings.beam_python is None:
         raise ValueError("The Beam engine needs beam_python (--beam-python): a Python that has Beam installed.")
     from dataflow_emulator.engines.beam import BeamEngine  # noqa: PLC0415 - whoever simulates need not load it
@@ -131,4 +131,5 @@ def _beam(settings: Settings) -> Engine:
         prism=settings.prism,
         beam_python=settings.beam_python,
         images=settings.images,
+        messages=pubsub,
     )
