@@ -13,6 +13,7 @@ from aiohttp import web
 from dataflow_emulator.engines.script import Script, Scripted, Scripts
 from dataflow_emulator.faults import Fault, When
 from dataflow_emulator.journal import line_of
+from dataflow_emulator.pubsub.broker import Broker
 from dataflow_emulator.refusals import Code, RefusedError, invalid
 from dataflow_emulator.rest_front import RestFront
 from dataflow_emulator.service import Service
@@ -22,10 +23,10 @@ TAIL: Final = 100
 
 
 class Admin:
-    """Handlers over one service."""
+    """Handlers over one service and its Pub/Sub."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, broker: Broker) -> None:
+        self._service, self._broker = service, broker
 
     def serve_on(self, front: RestFront) -> None:
         """Add the paths to a front."""
@@ -64,9 +65,10 @@ class Admin:
         )
 
     async def reset(self, request: web.Request) -> web.Response:
-        """End and forget every job, fault and record."""
+        """End and forget every job, fault and record, every topic and subscription."""
         del request
         self._service.reset()
+        self._broker.clear()
         return web.json_response({})
 
     async def faults(self, request: web.Request) -> web.Response:

@@ -17,6 +17,8 @@ from dataflow_emulator.grpc_front import GrpcFront
 from dataflow_emulator.jobs import Options
 from dataflow_emulator.journal import Journal
 from dataflow_emulator.machine import Machine
+from dataflow_emulator.pubsub.broker import Broker
+from dataflow_emulator.pubsub.front import Access, PubSubFront
 from dataflow_emulator.rates import Rates
 from dataflow_emulator.rest_front import RestFront
 from dataflow_emulator.service import Service
@@ -39,7 +41,8 @@ class Emulator:
         settings.root.mkdir(parents=True, exist_ok=True)
         self.bucket = Bucket(settings.root)
         self.bucket.lay_out()
-        self.engine = engine or _engine_of(settings)
+        self.pubsub = Access(Broker())
+        self.engine = engine or _engine_of(settings, self.pubsub)
         """What runs the jobs: as the settings say, or one's own."""
         self._store = SqliteStore(settings.state) if settings.state is not None else None
         self.journal = Journal(settings.journal)
@@ -53,7 +56,8 @@ class Emulator:
         )
         self._grpc = GrpcFront(self.service)
         self._rest = RestFront(self.service)
-        Admin(self.service).serve_on(self._rest)
+        PubSubFront(self.pubsub, self.service.now).serve_on(self._rest)
+        Admin(self.service, self.pubsub.broker).serve_on(self._rest)
 
     async def start(self) -> None:
         """Take up what a former life left, listen and serve; when that fails, leave nothing behind."""
@@ -61,7 +65,7 @@ class Emulator:
             await self.service.start()
             self._take_up()
             self.grpc_address = await self._grpc.start(self.settings.grpc)
-            self.rest_url = await self._rest.start(self.settings.rest)
+            self.rest_url = self.pubsub.url = await self._rest.start(self.settings.rest)
         except BaseException:
             await self.stop()
             raise
@@ -110,15 +114,15 @@ def _options_of(settings: Settings) -> Options:
             return options
 
 
-def _engine_of(settings: Settings) -> Engine:
+def _engine_of(settings: Settings, pubsub: Access) -> Engine:
     match settings.engine:
         case EngineKind.SIMULATED:
             return SimulatedEngine(settings.scripts, speed=settings.speed)
         case EngineKind.BEAM:
-            return _beam(settings)
+            return _beam(settings, pubsub)
 
 
-def _beam(settings: Settings) -> Engine:
+def _beam(settings: Settings, pubsub: Access) -> Engine:
     if settings.beam_python is None:
         raise ValueError("The Beam engine needs beam_python (--beam-python): a Python that has Beam installed.")
     from dataflow_emulator.engines.beam import AS_IT_IS, BeamEngine  # noqa: PLC0415 - whoever simulates need not load it
@@ -130,4 +134,5 @@ def _beam(settings: Settings) -> Engine:
         beam_python=settings.beam_python,
         images=settings.images,
         scripts=replace(settings.scripts, default=AS_IT_IS),
+        messages=pubsub,
     )

@@ -208,6 +208,7 @@ def up() -> None:
     environment = {
         "KUBECONFIG": str(FOLDER / "kubeconfig"),
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAFLOW": f"{platform.rest}/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"{platform.rest}/",
         "DATAFLOW_EMULATOR": platform.grpc,
     }
     lines = [f"export {name}={value}\n" for name, value in environment.items()]

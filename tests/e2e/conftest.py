@@ -121,7 +121,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     yield from _platform(tmp_path_factory.mktemp("simulated"), Engine.SIMULATED)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def beam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """API server, operator and an emulator that runs Beam."""
     yield from _platform(tmp_path_factory.mktemp("beam"), Engine.BEAM)

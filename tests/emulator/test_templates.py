@@ -31,6 +31,7 @@ def put(root: Path, path: str, content: object) -> str:
         ("Yaml_Template", "emulator/yaml-template", None),
         ("Word_Count", "emulator/word-count", False),
         ("Event_Counts", "emulator/event-counts", True),
+        ("Message_Counts", "emulator/message-counts", True),
     ],
 )
 def test_the_provided_flex_templates_are_there_in_every_region(

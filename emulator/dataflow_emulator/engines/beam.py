@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from dataflow_emulator.engine import (
     Ended,
@@ -59,6 +60,18 @@ NO_PRISM = "There is no Prism on this machine: the job runs on the FnApiRunner"
 NO_PRISM_STREAMING = f"{NO_PRISM}, which fires windows only when the job drains, and keeps everything in memory until then."
 
 
+class Messages(Protocol):
+    """The Pub/Sub that jobs read and write."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        ...
+
+    def release(self, job_id: str, heir: str | None = None) -> None:
+        """Let go of everything of a job that has ended, in favour of the job that replaces it, if any."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Job:
     """One job, from its launch to its end."""
@@ -71,6 +84,7 @@ class _Job:
     streaming: bool = False
     started: bool = False
     draining: bool = False
+    heir: str | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: Outcome | None = None
     workers: tuple[int | None, int | None] = (None, None)
@@ -106,13 +120,21 @@ class _Job:
 
 
 class BeamEngine:
-    """Runs jobs as processes; `prism` None means batch on the FnApiRunner."""
+    """Runs jobs as processes; `prism` None means batch on the FnApiRunner, `messages` None that no job can use Pub/Sub."""
 
     def __init__(
-        self, root: Path, work: Path, prism: Path | None, beam_python: Path, images: Mapping[str, Path], scripts: Scripts | None = None
+        self,
+        root: Path,
+        work: Path,
+        prism: Path | None,
+        beam_python: Path,
+        images: Mapping[str, Path],
+        scripts: Scripts | None = None,
+        messages: Messages | None = None,
     ) -> None:
         self.scripts = scripts or Scripts(default=AS_IT_IS)
         self._root, self._work, self._prism, self._images = root, work, prism, images
+        self._messages = messages
         self._zygote = Zygote(beam_python=beam_python, log=work / "zygote.log")
         self._jobs: dict[str, _Job] = {}
         self._heavy, self._live = asyncio.Semaphore(HEAVY_JOBS), asyncio.Semaphore(LIVE_JOBS)
@@ -188,6 +210,9 @@ class BeamEngine:
         job.outcome = self._outcome_of(job, running)
         await self._clear(job)
         del self._jobs[job.order.job_id]
+        if self._messages:
+            # Before the end is told: what this job held must be there for the one that follows.
+            self._messages.release(job.order.job_id, job.heir)
         self._tell(job, Ended(outcome=job.outcome))
         job.ended.set()
 
@@ -249,12 +274,15 @@ class BeamEngine:
         for folder in (logs, self._temporary(job)):
             folder.mkdir(parents=True, exist_ok=True)
         return ChildOrder(
+            job_id=job.order.job_id,
+            job_name=job.order.job_name,
             program=str(program),
             arguments=arguments_of(job.order),
             root=str(self._root),
             temporary=str(self._temporary(job)),
             log=str(logs / f"{job.order.job_id}.log"),
             prism=str(self._prism) if self._prism else None,
+            pubsub=self._messages.url if self._messages else "",
         )
 
     async def _follow(self, job: _Job, child: Child) -> Outcome:
@@ -341,6 +369,7 @@ class BeamEngine:
             "once with what it has counted and once with the rest. Dataflow itself would carry their state over.",
         )
         new.live, old.live = old.live, new.live
+        old.heir = new.order.job_id
         old.drain()
         try:
             async with asyncio.timeout(HAND_OVER_SECONDS):

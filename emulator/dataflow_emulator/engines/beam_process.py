@@ -44,6 +44,8 @@ class WorkerError(Exception):
 class ChildOrder:
     """Everything a child needs; field names are those of the line that it reads."""
 
+    job_id: str
+    job_name: str
     program: str
     arguments: list[str]
     root: str
@@ -52,6 +54,8 @@ class ChildOrder:
     log: str
     """File for the program's standard streams."""
     prism: str | None
+    pubsub: str
+    """URL of the emulator's Pub/Sub; empty: there is none."""
 
 
 @dataclass(slots=True, kw_only=True)

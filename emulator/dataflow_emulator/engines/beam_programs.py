@@ -16,6 +16,7 @@ BUILT_IN: Mapping[str, str] = {
     "emulator/yaml-template": "yaml_template.py",
     "emulator/word-count": "word_count.py",
     "emulator/event-counts": "event_counts.py",
+    "emulator/message-counts": "message_counts.py",
 }
 """Programs of the templates that come with the emulator, by image."""
 

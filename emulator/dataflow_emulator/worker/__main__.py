@@ -20,12 +20,12 @@ from typing import NoReturn
 from apache_beam.runners.portability import prism_runner  # noqa: F401 — imported here so that no child has to
 from apache_beam.yaml import main as yaml_main  # noqa: F401 — as above; the dearest import of all
 
-from . import child, drain, failure, meter
+from . import child, drain, failure, meter, pubsub
 
 
 def main(fd: int) -> NoReturn:
     """Serve until the emulator is gone."""
-    for part in (drain, failure, meter):
+    for part in (drain, failure, meter, pubsub):
         part.install()
     control = socket.socket(fileno=fd)
     wake, waker = socket.socketpair()

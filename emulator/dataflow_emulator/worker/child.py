@@ -15,7 +15,7 @@ from apache_beam.runners.runner import PipelineState
 from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.utils.timestamp import Timestamp
 
-from . import drain, failure, gs, meter, runner
+from . import drain, failure, gs, meter, pubsub, runner
 from .channel import Channel
 from .prism import Prism
 
@@ -37,10 +37,13 @@ def run(fd: int) -> None:
         prism.follow()
     runner.install(stage)
     gs.serve(Path(order["root"]))
+    pubsub.serve(order["pubsub"], order["job_id"], order["job_name"])
     finished = threading.Event()
     reporter = threading.Thread(target=_report, args=(channel, stage, finished), name="stats", daemon=True)
     reporter.start()
     end = _outcome(order, stage)
+    if end["state"] == "DONE":
+        pubsub.settle()
     finished.set()
     reporter.join()
     _tell_stats(channel, stage)

@@ -15,7 +15,7 @@ from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.utils import thread_pool_executor
 
-from . import graph, meter
+from . import graph, meter, pubsub
 
 if TYPE_CHECKING:
     from .channel import Channel
@@ -41,11 +41,13 @@ class Stage:
         if self.graphed:
             raise RuntimeError("A template's program runs one pipeline; this one runs a second.")
         self.graphed = True
+        pubsub.check()
         self.streaming = bool(options.view_as(StandardOptions).streaming) or graph.is_streaming(pipeline)
         options.view_as(StandardOptions).streaming = self.streaming
         meter.know(pipeline)
         self.channel.tell("graph", **graph.describe(pipeline, streaming=self.streaming))
         self.go.wait()
+        pubsub.subscribe()
 
     def worker_endpoint(self) -> str:
         """Start the pool through which Prism gets a worker in this process; on the loopback interface, unlike Beam's own."""
