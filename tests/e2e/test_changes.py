@@ -31,7 +31,7 @@ def by_hand(owner: Owner, job: str, state: str = "", workers: int = 0) -> None:
     with grpc.insecure_channel(owner.platform.grpc) as channel:
         client = kind(transport=kind.get_transport_class("grpc")(channel=channel))
         wish: dict[str, Any] = {"requested_state": state} if state else {"runtime_updatable_params": {"max_num_workers": workers}}
-        mask = {} if state else {"update_mask": "runtime_updatable_params.max_num_workers"}
+        mask = {} if state else {"update_mask": {"paths": ["runtime_updatable_params.max_num_workers"]}}
         client.update_job(request={**PLACE, "job_id": job, "job": wish, **mask}, timeout=20)
 
 
@@ -120,7 +120,7 @@ def test_a_parallel_change_runs_both_jobs_drains_the_old_one_and_says_which_serv
     parallel = {"strategy": "Parallel", "parallel": {"overlapSeconds": 6}}
     old = runs(owner, "views", updatePolicy=parallel, retryPolicy=QUICK)
     a_change(owner, "views", updatePolicy=parallel, retryPolicy=QUICK, parameters=PARAMETERS | {"eventsPerSecond": "20"})
-    eventually(lambda: owner.pipelines()["views"]["status"]["currentRun"] == "views-2", seconds=60)
+    eventually(lambda: owner.pipelines()["views"]["status"], until=lambda seen: seen["currentRun"] == "views-2", seconds=60)
     assert state_of(owner, old) == "JOB_STATE_RUNNING"
     new = job_of(owner, "views")
     eventually(lambda: state_of(owner, old) == "JOB_STATE_DRAINED", seconds=60)

@@ -209,8 +209,9 @@ def _life(order: Order, script: Script, refusal: str | None) -> Life:
         return [*life, (script.start_seconds, _failure(refusal))]
     if order.validates_only:
         return [*life, (script.start_seconds, (validated(order.job_id), Ended(outcome=Outcome.DONE)))]
-    running = (Started(), Said(importance=Importance.DETAILED, text="Workers have started successfully."), _measured(0))
-    life.append((script.start_seconds, running))
+    started = (Started(), Said(importance=Importance.DETAILED, text="Workers have started successfully."))
+    # A stream that told a count would tell one that stands still: nobody counts here.
+    life.append((script.start_seconds, started if script.streaming else (*started, _measured(0))))
     seconds = script.run_seconds if script.run_seconds is not None else (NEVER if script.streaming else 1.0)
     if script.fail is Failure.RUN:
         return [*life, (seconds, _failure(script.message))]

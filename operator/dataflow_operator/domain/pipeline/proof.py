@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -16,6 +17,9 @@ and each try leaves a message, so that a broken step makes as many within a minu
 DEFAULT_TRIALS: Final = 3
 """Attempts in a row that an unproven revision has while the one before it serves, or could come back, and `retryPolicy` sets no limit.
 Source: chosen; as many as a batch run has."""
+
+
+_SECOND: Final = timedelta(seconds=1)
 
 
 class Proof(StrEnum):
@@ -47,11 +51,11 @@ def is_ripe(seen: Observation, spec: PipelineSpec, attempt: Attempt) -> bool:
 
 
 def _is_of_age(seen: Observation, spec: PipelineSpec, attempt: Attempt, at: float) -> bool:
-    """Whether a look was made after the job had run for long enough."""
+    """Whether a look was made after the job had run for long enough. The present is in whole seconds, and looks are not."""
     if attempt.start_time is None:
         return False
-    ran_then = seen.now - attempt.start_time
-    return ran_then.total_seconds() - (seen.monotonic - at) >= spec.retry_policy.stable.total_seconds()
+    ran_then = seen.now + _SECOND - attempt.start_time - timedelta(seconds=seen.monotonic - at)
+    return ran_then >= spec.retry_policy.stable
 
 
 def looked_for(entry: Entry) -> Attempt | None:
