@@ -298,7 +298,7 @@ class Cloud:
 
     def _rescale(self, made: Made, scaling: Scaling) -> None:
         try:
-            self._machine.rescale(made.form, scaling)
+            self._machine.rescale(made.form, scaling, self._now())
         except MachineError as error:
             raise _error(StatusCode[error.code.name], error.message) from error
         finally:
