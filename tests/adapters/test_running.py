@@ -79,13 +79,13 @@ async def test_a_job_that_is_not_known_at_this_moment_is_asked_again(dataflow: D
     assert caught.value.reason is Reason.NOT_FOUND
 
 
-async def test_a_job_without_a_graph_and_a_job_of_a_list_show_no_options(dataflow: Dataflow) -> None:
+async def test_a_job_shows_its_options_once_it_has_a_graph_in_lists_too(dataflow: Dataflow) -> None:
     parameters = {**STREAM.parameters, "simulate.queueSeconds": "never"}
     waiting = await dataflow.calls.launch(an_order(replace(STREAM, environment=ENGINE, parameters=parameters), "waiting"))
     assert (await job_in(dataflow, waiting, JobState.QUEUED)).options is None
     running = await a_running(dataflow, replace(STREAM, environment=ENGINE))
     listed = {job.id: job.options for job in await dataflow.listing.read(PLACE)}
-    assert listed == {waiting: None, running: None}
+    assert listed == {waiting: None, running: {"minWorkers": 2, "maxWorkers": 4}}
 
 
 @pytest.mark.parametrize("spec", [STREAM, replace(STREAM, template=BATCH.template, parameters=BATCH.parameters)])
