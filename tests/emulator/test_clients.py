@@ -49,7 +49,8 @@ async def test_every_rpc_answers_every_transport(emulator: Emulator, clients: Cl
     on_job = {**PLACE, "job_id": job}
     classic = {"job_name": "words", "parameters": WORD_PARAMETERS}
     assert (await clients.call("GetTemplate", **PLACE, gcs_path=WORDS)).metadata.name == "Word Count"
-    assert (await clients.call("LaunchTemplate", **PLACE, gcs_path=WORDS, launch_parameters=classic)).job.name == "words"
+    words = (await clients.call("LaunchTemplate", **PLACE, gcs_path=WORDS, launch_parameters=classic)).job
+    assert words.name == "words"
     created = await clients.call("CreateJobFromTemplate", **PLACE, gcs_path=WORDS, job_name="words-2", parameters=WORD_PARAMETERS)
     assert created.name == "words-2"
     made = await clients.call("CreateJob", **PLACE, job={"name": "made", "type_": types.JobType.JOB_TYPE_BATCH})
@@ -60,7 +61,8 @@ async def test_every_rpc_answers_every_transport(emulator: Emulator, clients: Cl
     messages = await clients.call("ListJobMessages", **on_job)
     assert [each.message_text for each in messages.job_messages] == ["Workers have started successfully."]
     assert messages.autoscaling_events[0].target_num_workers == 1
-    metrics = (await clients.call("GetJobMetrics", **on_job)).metrics
+    await until_state(emulator, words.id, "DONE")
+    metrics = (await clients.call("GetJobMetrics", **PLACE, job_id=words.id)).metrics
     assert [(each.name.name, each.name.context.get("tentative")) for each in metrics] == [("ElementCount", None), ("ElementCount", "true")]
     stages = (await clients.call("GetJobExecutionDetails", **on_job)).stages
     assert [each.stage_id for each in stages] == ["F0", "F1", "F2"]

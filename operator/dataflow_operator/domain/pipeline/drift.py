@@ -67,10 +67,16 @@ def _changed(seen: Observation, spec: PipelineSpec, status: PipelineStatus) -> I
 
 def shown_options(seen: Observation, attempt: Attempt) -> Mapping[str, int]:
     """Return what Dataflow shows of the options that change in place; nothing while a change is on its way, which takes minutes."""
-    job = job_of(seen, attempt.job_id) if attempt.job_id else None
-    call = seen.memory.options.get(attempt.job_id) if attempt.job_id else None
-    is_on_its_way = call is not None and call.refused is None and seen.is_fresh(call.at, seen.limits.recheck)
-    return {} if job is None or job.options is None or is_on_its_way else job.options
+    if attempt.job_id is None:
+        return {}
+    job, look, call = job_of(seen, attempt.job_id), seen.memory.jobs.get(attempt.job_id), seen.memory.options.get(attempt.job_id)
+    if call is not None and call.refused is None and seen.is_fresh(call.at, seen.limits.recheck):
+        return {}
+    if job is not None and job.options is not None:
+        return job.options
+    # A list that shows none takes nothing back of what a read showed since the last change.
+    is_newest = look is not None and (call is None or look.at > call.at)
+    return look.job.options if is_newest and look is not None and look.job is not None and look.job.options is not None else {}
 
 
 def told_options(seen: Observation, entry: Entry, attempt: Attempt) -> Mapping[str, int]:
