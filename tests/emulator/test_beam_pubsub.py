@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ DEADLINE_SECONDS = 60
 REGION = "/v1b3/projects/acme-prod/locations/europe-west1"
 
 ECHO = """
-import argparse, os, pathlib
+import argparse, os, pathlib, time
 import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -43,9 +43,18 @@ parser.add_argument("--timestampAttribute")
 parser.add_argument("--plain")
 parser.add_argument("--pidFile")
 mine, others = parser.parse_known_args()
+def wait(file):
+    file.touch()
+    for _ in range(6000):
+        if not file.exists():
+            return
+        time.sleep(0.01)
+    raise TimeoutError("nobody released this job")
 if mine.pidFile:
     pathlib.Path(mine.pidFile).write_text(str(os.getpid()))
 def echo(message):
+    if message.data == b"wait":
+        wait(pathlib.Path(mine.pidFile).with_name("waits"))
     assert message.message_id and message.publish_time
     return PubsubMessage(message.data + b"!", {**message.attributes, "seen": "yes"})
 with beam.Pipeline(options=PipelineOptions(others, streaming=True)) as p:
@@ -56,7 +65,7 @@ with beam.Pipeline(options=PipelineOptions(others, streaming=True)) as p:
     made | "Write" >> beam.io.WriteToPubSub(
         mine.to, with_attributes=not mine.plain, id_label="id" if mine.plain else None, timestamp_attribute=mine.timestampAttribute)
 """
-"""Passes messages on."""
+"""Passes messages on; `wait` makes a file, and goes through when that is gone."""
 
 YAML = """
 pipeline:
@@ -112,11 +121,17 @@ class World:
 
         await eventually_async(counted, until=lambda seen: seen >= number, seconds=DEADLINE_SECONDS)
 
-    async def until_acknowledged(self, subscription: str) -> None:
-        async def backlog() -> int:
-            return self.emulator.pubsub.broker.subscription(subscription_name(subscription)).backlog
+    def backlog(self, subscription: str) -> int:
+        return self.emulator.pubsub.broker.subscription(subscription_name(subscription)).backlog
 
-        await eventually_async(backlog, until=lambda seen: seen == 0, seconds=DEADLINE_SECONDS)
+    async def until_acknowledged(self, subscription: str) -> None:
+        await self.until(lambda: self.backlog(subscription) == 0)
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async def look() -> bool:
+            return true()
+
+        await eventually_async(look, seconds=DEADLINE_SECONDS)
 
     async def received(self, subscription: str, number: int) -> list[dict[str, object]]:
         """Wait until so many messages have arrived; return their `message` fields."""
@@ -152,6 +167,10 @@ class World:
         response = self.pubsub.session.request(verb, self.pubsub.url + path, json=body, timeout=20)
         assert response.status_code == 200, response.text
         return dict(response.json())
+
+
+def texts_in(messages: list[dict[str, object]]) -> list[str]:
+    return texts_of([{"message": message} for message in messages])
 
 
 @dataclass(slots=True)
@@ -228,7 +247,7 @@ async def test_a_yaml_pipeline_reads_and_writes(world: World) -> None:
     variables = json.dumps({"subscription": subscription_name("yaml-in"), "topic": topic_name("yaml-out")})
     job = await world.launch("yaml", "Yaml_Template", {"yaml_pipeline": YAML, "jinja_variables": variables})
     received = await world.received("yaml-out", 50)
-    rows = [json.loads(text) for text in texts_of([{"message": message} for message in received])]
+    rows = [json.loads(text) for text in texts_in(received)]
     assert sorted(row["double"] for row in rows) == [2 * number for number in range(50)]
     await world.stop(job, "DRAINED")
     assert await world.becomes(job, "DRAINED", "FAILED") == "DRAINED"
@@ -267,18 +286,23 @@ async def test_two_jobs_share_a_subscription(world: World) -> None:
 async def test_what_a_killed_job_held_comes_to_the_next_one(world: World, tmp_path: Path) -> None:
     await world.create("killed", "killed")
     await world.create("killed-out", "killed-out")
-    parameters = {"subscription": subscription_name("killed"), "to": topic_name("killed-out"), "pidFile": str(tmp_path / "pid")}
-    job = await world.launch("killed", "echo", parameters)
-    publisher = Publisher(world, "killed")
+    names = {"subscription": subscription_name("killed"), "to": topic_name("killed-out"), "pidFile": str(tmp_path / "pid")}
+    job = await world.launch("killed", "echo", names)
+    publisher, waits = Publisher(world, "killed"), tmp_path / "waits"
     async with publisher:
         received = await world.received("killed-out", 100)
+        await world.publish("killed", "wait")
+        await world.until(waits.exists)
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
         assert await world.becomes(job, "FAILED") == "FAILED"
-    job = await world.launch("killed-again", "echo", parameters)
+        assert world.backlog("killed") > 0, "what was not passed on was not acknowledged"
+    waits.unlink()
+    job = await world.launch("killed-again", "echo", names)
+    await world.until(waits.exists)
+    waits.unlink()
     await world.until_acknowledged("killed")
-    received += await world.received("killed-out", publisher.published - len(received))
-    texts = Counter(texts_of([{"message": message} for message in received]))
-    assert set(texts) == {f"k{number}!" for number in range(publisher.published)}
+    received += await world.received("killed-out", publisher.published + 1 - len(received))
+    assert set(texts_in(received)) == {"wait!", *(f"k{number}!" for number in range(publisher.published))}
     await world.stop(job, "CANCELLED")
     assert await world.becomes(job, "CANCELLED") == "CANCELLED"
 
@@ -298,7 +322,7 @@ async def test_a_topic_is_read_through_a_subscription_of_the_job_that_an_update_
         assert await world.becomes(old, "UPDATED", "FAILED") == "UPDATED"
         received += await world.received("topic-out", 50)
     received += await world.received("topic-out", publisher.published - len(received))
-    texts = Counter(texts_of([{"message": message} for message in received]))
+    texts = Counter(texts_in(received))
     assert texts == Counter(f"k{number}!" for number in range(publisher.published))
     assert own in subscriptions
     await world.stop(new, "CANCELLED")
@@ -314,7 +338,7 @@ async def test_attributes_times_and_ids_of_messages_are_honoured(world: World) -
     names = {"subscription": subscription_name("labelled"), "to": topic_name("labelled-out")}
     job = await world.launch("labelled", "echo", {**names, "idLabel": "name", "timestampAttribute": "at"})
     received = await world.received("labelled-out", 2)
-    seen = {text: message["attributes"] for text, message in zip(texts_of([{"message": each} for each in received]), received, strict=True)}
+    seen = {text: message["attributes"] for text, message in zip(texts_in(received), received, strict=True)}
     assert seen == {
         "a!": {"name": "1", "at": "1600000000123", "seen": "yes"},
         "b!": {"name": "2", "at": "1600000001500", "seen": "yes"},
@@ -332,7 +356,7 @@ async def test_plain_texts_are_written_with_an_id_of_their_own(world: World) -> 
     names = {"subscription": subscription_name("plain"), "to": topic_name("plain-out")}
     job = await world.launch("plain", "echo", {**names, "plain": "yes"})
     received = await world.received("plain-out", 2)
-    assert texts_of([{"message": message} for message in received]) == ["one", "one"]
+    assert texts_in(received) == ["one", "one"]
     assert len({json.dumps(message["attributes"]) for message in received}) == 2
     await world.stop(job, "CANCELLED")
     assert await world.becomes(job, "CANCELLED") == "CANCELLED"

@@ -176,6 +176,13 @@ def test_times_and_ids_only_grow_also_when_the_clock_goes_back() -> None:
     assert [int(each.message.id) for each in received] == sorted({int(each.message.id) for each in received})
 
 
+def test_nothing_is_older_than_the_time_that_a_job_was_told() -> None:
+    broker = a_broker()
+    told = broker.subscription(S).watermark("job-1", broker.time(after(5)))
+    publish(broker, "a", at=broker.time(after(1)))
+    assert pull(broker)[0].message.publish_time > told
+
+
 def test_a_full_backlog_refuses_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BACKLOG_MESSAGES", 3)
     broker = a_broker(replace(TERMS, retain_acked=True))

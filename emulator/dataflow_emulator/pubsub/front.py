@@ -111,7 +111,7 @@ class PubSubFront:
         """Take messages."""
         body = _Body.of(await request.read(), known={"messages"})
         drafts = [_draft(each) for each in body.entries("messages")]
-        published = self._broker.publish(_name(request), drafts, self._clock())
+        published = self._broker.publish(_name(request), drafts, self._now())
         self._tell()
         return web.json_response({"messageIds": [message.id for message in published]})
 
@@ -152,7 +152,7 @@ class PubSubFront:
         until = asyncio.get_running_loop().time() + patience
         while True:
             self._news.clear()
-            now = self._clock()
+            now = self._now()
             subscription = self._broker.subscription(name)
             received = subscription.pull(body.whole("maxMessages"), now, holder)
             left = until - asyncio.get_running_loop().time()
@@ -166,22 +166,25 @@ class PubSubFront:
     async def acknowledge(self, request: web.Request) -> web.Response:
         """Be done with deliveries."""
         body = _Body.of(await request.read(), known={"ackIds"})
-        self._broker.subscription(_name(request)).acknowledge(body.texts("ackIds"), self._clock())
+        self._broker.subscription(_name(request)).acknowledge(body.texts("ackIds"), self._now())
         return web.json_response({})
 
     async def modify_ack_deadline(self, request: web.Request) -> web.Response:
         """Let deliveries be held for longer, or give them back."""
         body = _Body.of(await request.read(), known={"ackIds", "ackDeadlineSeconds"})
-        self._broker.subscription(_name(request)).extend(body.texts("ackIds"), body.whole("ackDeadlineSeconds"), self._clock())
+        self._broker.subscription(_name(request)).extend(body.texts("ackIds"), body.whole("ackDeadlineSeconds"), self._now())
         self._tell()
         return web.json_response({})
 
     async def seek(self, request: web.Request) -> web.Response:
         """Go back, or ahead, to a time."""
         body = _Body.of(await request.read(), known={"time"})
-        self._broker.subscription(_name(request)).seek(_time(body.text("time")), self._clock())
+        self._broker.subscription(_name(request)).seek(_time(body.text("time")), self._now())
         self._tell()
         return web.json_response({})
+
+    def _now(self) -> datetime:
+        return self._broker.time(self._clock())
 
     def _tell(self) -> None:
         self._news.set()

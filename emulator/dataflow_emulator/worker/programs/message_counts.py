@@ -21,7 +21,7 @@ def run(arguments: list[str]) -> None:
         _ = (
             pipeline
             | "ReadMessages" >> beam.io.ReadFromPubSub(subscription=mine.inputSubscription)
-            | "ToKeys" >> beam.Map(lambda data: (data.decode(), 1))
+            | "ToKeys" >> beam.Map(lambda data: (data.decode(errors="replace"), 1))
             | "Window" >> beam.WindowInto(FixedWindows(mine.windowSeconds))
             | "CountPerKey" >> beam.CombinePerKey(sum)
             | "ToOneKey" >> beam.Map(lambda count: (None, count))
