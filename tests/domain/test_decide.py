@@ -420,6 +420,13 @@ def test_a_first_list_that_failed_is_no_list(spec: PipelineSpec) -> None:
     assert plan.status.ledger == (entry,)
 
 
+def test_a_pipeline_that_is_being_deleted_leaves_alone_a_run_that_another_of_its_name_admitted() -> None:
+    asked = replace(a_run(FRESH), name="again", uid="uid-again", owner_uid=None)
+    theirs = replace(asked, status=replace(asked.status, pipeline_uid="successor", number=1))
+    assert isinstance(decide(a_world(runs=(replace(asked, status=RunStatus()),), deleting=True)).effect, DrawRun)
+    assert isinstance(decide(a_world(runs=(theirs,), deleting=True)).effect, RemoveFinalizer)
+
+
 def test_a_job_that_is_pending_is_not_seen_to_go_back_to_the_queue() -> None:
     entry = an_entry(1, an_attempt(state=JobState.PENDING))
     plan = decide(a_world(entries=(entry,), jobs=(a_job(of=entry, state=JobState.QUEUED),)))
