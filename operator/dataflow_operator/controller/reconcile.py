@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from dataflow_operator.controller.cache import Cache
-from dataflow_operator.controller.ports import Clock, Dataflow, Interest, JobLists, Key, Place, Store
+from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Place, Store
 from dataflow_operator.controller.recall import Recall
 from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import (
@@ -21,7 +21,6 @@ from dataflow_operator.domain.errors import (
     UnavailableError,
 )
 from dataflow_operator.domain.failures import failure_of_answer
-from dataflow_operator.domain.ledger import job_ids_of
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.notices import notices_between
@@ -59,7 +58,6 @@ from dataflow_operator.domain.pipeline.plan import (
     Validate,
 )
 from dataflow_operator.domain.pipeline.policies.people import heed_alone
-from dataflow_operator.domain.pipeline.world import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -108,14 +106,13 @@ class Reconciler:
             plan = decide(self._observe(key, pipeline))
         try:
             stored = await self._report(key, pipeline, plan)
-            if plan.effect is not None:
-                await self._act(key, stored, plan.effect, began)
+            is_done = plan.effect is None or await self._act(key, stored, plan.effect, began)
         except StaleError:
             await self._refresh(key)
             return SOON
         await self._tell(pipeline, plan)
         _log(key, pipeline, plan)
-        return plan.requeue_after
+        return plan.requeue_after if is_done else SOON
 
     async def _heed_alone(self, key: Key) -> timedelta | None:
         """Tell the runs of a pipeline that is not there what they wait for."""
@@ -139,7 +136,7 @@ class Reconciler:
         now = self._clock.monotonic()
         recall.sight(pipeline.status.ledger, self._cache.runs_of(key), now)
         jobs = None
-        if (interest := interest_of(pipeline)) is not None:
+        if (interest := recall.interest(pipeline)) is not None:
             self._lists.follow(key, interest)
             jobs = self._lists.view(interest)
         return Observation(
@@ -177,7 +174,7 @@ class Reconciler:
 
     async def _report(self, key: Key, pipeline: Pipeline, plan: Plan) -> Pipeline:
         """Write the status if it differs from what is stored; return the object as it then is. An effect follows only a written status."""
-        if plan.status == pipeline.status:
+        if plan.status is pipeline.status or plan.status == pipeline.status:
             return pipeline
         try:
             stored = await self._store.write_status(pipeline, plan.status)
@@ -204,16 +201,18 @@ class Reconciler:
 
     # act
 
-    async def _act(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> None:
+    async def _act(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> bool:
+        """Carry out the effect; return whether it came about as planned."""
         name = type(effect).__name__
         try:
-            await self._do(key, pipeline, effect, began)
+            is_done = await self._do(key, pipeline, effect, began)
         except OutsideError as error:
             self._count(name, error.reason)
             raise
         self._count(name, "ok")
+        return is_done
 
-    async def _do(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> None:
+    async def _do(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> bool:
         recall = self._recall(key, pipeline.uid)
         match effect:
             case AddFinalizer():
@@ -224,7 +223,7 @@ class Reconciler:
             case CreateRun():
                 await self._create_run(recall, pipeline, effect)
             case DrawRun():
-                await self._draw_run(key, effect)
+                return await self._draw_run(key, effect)
             case DeleteRun():
                 await self._delete_run(key, effect)
             case Launch():
@@ -236,6 +235,7 @@ class Reconciler:
                 recall.stops[effect.job_id] = await self._stop(pipeline, effect)
             case LookAtJob() | LookForReason() | LookAtRun() | LookAtAccount():
                 await self._look(key, recall, pipeline, effect)
+        return True
 
     async def _look(
         self, key: Key, recall: Recall, pipeline: Pipeline, look: LookAtJob | LookForReason | LookAtRun | LookAtAccount
@@ -265,15 +265,17 @@ class Reconciler:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)
         self._cache.put_run(run)
         if run.owner_uid != pipeline.uid:
-            recall.foreign_runs.add(run.name)
+            recall.foreign_runs |= {run.name}
 
-    async def _draw_run(self, key: Key, effect: DrawRun) -> None:
+    async def _draw_run(self, key: Key, effect: DrawRun) -> bool:
+        """Draw a run; return whether that is certain, and not what was found instead."""
         try:
             run = await self._store.draw_run(key.namespace, effect)
         except (StaleError, AmbiguousError):
             await self._refresh_run(key, effect.name, effect.uid)
-        else:
-            self._cache.put_run(run)
+            return False
+        self._cache.put_run(run)
+        return True
 
     async def _delete_run(self, key: Key, effect: DeleteRun) -> None:
         try:
@@ -336,7 +338,7 @@ class Reconciler:
 
 def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
     """Log one line for a pass that changed something: what was done, and how the pipeline stands if that is new."""
-    told = {} if plan.status == pipeline.status else {"ready": _ready(plan.status)}
+    told = {} if plan.status is pipeline.status or plan.status == pipeline.status else {"ready": _ready(plan.status)}
     done = {} if plan.effect is None or isinstance(plan.effect, LOOKS) else {"effect": type(plan.effect).__name__, **_about(plan.effect)}
     if told or done:
         logger.info("pass", extra={"pipeline": "/".join(key), **done, **told})
@@ -371,18 +373,6 @@ LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtRun, LookAtAccount)
 
 _MAY_HEAL = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED})
 """Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""
-
-
-def interest_of(pipeline: Pipeline) -> Interest | None:
-    """Return which jobs concern *pipeline*, or None when its spec cannot be read."""
-    if isinstance(pipeline.spec, Broken):
-        return None
-    return Interest(
-        place=Place(project=pipeline.spec.project, region=pipeline.spec.region),
-        pipeline_uid=pipeline.uid,
-        job_ids=job_ids_of(pipeline.status.ledger),
-        names=names_of(pipeline),
-    )
 
 
 def _place(pipeline: Pipeline) -> Place:

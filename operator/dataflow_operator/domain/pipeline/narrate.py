@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
 from dataflow_operator.domain.pipeline.model import LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.revision import digest_of
+from dataflow_operator.domain.remembered import KEPT
 
 CONSOLE: Final = "https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}"
 """Where a person sees the job. Source: the address that Dataflow's own tools print."""
@@ -62,16 +64,18 @@ class Verdict:
 
 
 def status_of(scene: Scene) -> PipelineStatus:
-    """Return the status that tells the scene."""
-    pipeline = scene.seen.pipeline
+    """Return the status that tells the scene; the very same where it tells it already, which most passes find."""
+    pipeline, status = scene.seen.pipeline, scene.status
     conditions = merged(pipeline.status.conditions, _conditions(scene), generation=pipeline.generation, now=scene.seen.now)
-    status = replace(
-        scene.status,
-        observed_generation=pipeline.generation,
-        conditions=conditions,
-        last_handled_reconcile_at=pipeline.reconcile_requested_at,
-    )
-    return _with_summary(scene, status) if scene.spec is not None else status
+    told = (pipeline.generation, conditions, pipeline.reconcile_requested_at)
+    if told != (status.observed_generation, status.conditions, status.last_handled_reconcile_at):
+        status = replace(
+            status,
+            observed_generation=pipeline.generation,
+            conditions=conditions,
+            last_handled_reconcile_at=pipeline.reconcile_requested_at,
+        )
+    return _with_summary(scene, status)
 
 
 def _conditions(scene: Scene) -> list[Condition]:
@@ -102,8 +106,8 @@ def _verdict(scene: Scene) -> Verdict:
             is_stalled=obstacle.is_final,
         )
     depends = bool(scene.status.ledger) or not scene.is_batch
-    if depends and scene.seen.jobs is not None and scene.seen.jobs.failed and not scene.seen.list_is_fresh:
-        text = f"The job list cannot be read, so nothing is known of the jobs: {scene.seen.jobs.failed}"
+    if depends and (blindness := scene.seen.blindness) is not None:
+        text = f"The job list cannot be read, so nothing is known of the jobs: {blindness}"
         return Verdict(ready=Truth.UNKNOWN, reason=Reason.OBSERVING, message=text, is_working=True)
     if scene.spec is not None and scene.spec.suspend and (suspended := _suspended(scene)) is not None:
         return suspended
@@ -313,7 +317,11 @@ def _kept(scene: Scene) -> Iterable[Condition]:
 
 def _serving(ledger: Iterable[Entry]) -> Entry | None:
     """Return the newest entry with a running job that nobody told to stop."""
-    return max((entry for entry in ledger if entry.is_running and entry.stop is None), key=lambda entry: entry.number, default=None)
+    newest = None
+    for entry in ledger:
+        if entry.stop is None and entry.is_running and (newest is None or entry.number > newest.number):
+            newest = entry
+    return newest
 
 
 def _open_attempts(ledger: Iterable[Entry]) -> list[Attempt]:
@@ -325,37 +333,37 @@ def _with_summary(scene: Scene, status: PipelineStatus) -> PipelineStatus:
     spec, last = scene.spec, status.last_run
     if spec is None:
         return status
-    ledger = tuple(entry for entry in status.ledger if not (spec.is_batch and entry.has_overrides))
+    ledger = tuple(entry for entry in status.ledger if not entry.has_overrides) if spec.is_batch else status.ledger
     serving = None if scene.is_batch else _serving(ledger)
     shown = serving or (ledger[-1] if ledger else None)
-    if shown is None:
-        return replace(status, current_run=last.name if last else None, update_run=None, update_revision=None)
-    coming = (
-        next((entry for entry in reversed(ledger) if entry.may_launch and entry.number > shown.number), None)
-        if not scene.is_batch
-        else None
-    )
-    return replace(
-        with_job_of(status, spec, shown),
-        update_revision=coming.revision if coming else None,
-        current_run=shown.run,
-        update_run=coming.run if coming else None,
-    )
+    coming = None
+    if shown is not None:
+        status = with_job_of(status, spec, shown)
+        if not scene.is_batch:
+            coming = next((entry for entry in reversed(ledger) if entry.may_launch and entry.number > shown.number), None)
+    current = shown.run if shown else last.name if last else None
+    update_run, update_revision = (coming.run, coming.revision) if coming else (None, None)
+    if (current, update_run, update_revision) == (status.current_run, status.update_run, status.update_revision):
+        return status
+    return replace(status, current_run=current, update_run=update_run, update_revision=update_revision)
 
 
 def with_job_of(status: PipelineStatus, spec: PipelineSpec, entry: Entry) -> PipelineStatus:
     """Return *status* with the newest job of *entry* as the pipeline's."""
     attempt = next((attempt for attempt in reversed(entry.attempts) if attempt.job_id), None)
-    return replace(
-        status,
-        revision=entry.revision,
-        job_id=attempt.job_id if attempt else None,
-        job_name=attempt.job_name if attempt else None,
-        job_state=attempt.job_state if attempt and attempt.job_state else None,
-        console_url=console_url(spec, attempt.job_id) if attempt and attempt.job_id else None,
-    )
+    job_id, job_name, job_state = (attempt.job_id, attempt.job_name, attempt.job_state) if attempt else (None, None, None)
+    url = console_url(spec, job_id) if job_id else None
+    told = (status.revision, status.job_id, status.job_name, status.job_state, status.console_url)
+    if told == (entry.revision, job_id, job_name, job_state, url):
+        return status
+    return replace(status, revision=entry.revision, job_id=job_id, job_name=job_name, job_state=job_state, console_url=url)
 
 
 def console_url(spec: PipelineSpec, job_id: JobId) -> str:
     """Return where a person sees a job."""
-    return CONSOLE.format(region=quote(spec.region), job=quote(job_id), project=quote(spec.project))
+    return _console_url(spec.region, job_id, spec.project)
+
+
+@lru_cache(maxsize=KEPT)
+def _console_url(region: str, job_id: JobId, project: str) -> str:
+    return CONSOLE.format(region=quote(region), job=quote(job_id), project=quote(project))

@@ -10,6 +10,7 @@ from typing import Final
 
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.pipeline.model import BeamYamlTemplate, ClassicTemplate, FlexTemplate, PipelineSpec, ResolvedSpec, Template
+from dataflow_operator.domain.remembered import remembered
 
 FORM: Final = "v1"
 """Version of the digest's form. A later form keeps the code of this one, so that the digest in an old status can be computed again."""
@@ -18,6 +19,7 @@ _LENGTH: Final = 40
 """Hex digits kept of the SHA-256: 160 bits, and short enough for a label value (63 characters)."""
 
 
+@remembered
 def digest_of(spec: PipelineSpec | ResolvedSpec) -> str:
     """Return the digest of what *spec* runs.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, with_entry
@@ -74,16 +75,30 @@ def _renumbered(world: World, entry: Entry) -> Choice:
     )
 
 
+def keep_runs_drawn(world: World) -> Choice | None:
+    """The run object of an entry shows what the ledger knows; what one drawing completes needs no pass to see that it is complete."""
+    drawings = _drawings(world)
+    first = next(drawings, None)
+    if first is None:
+        return None
+    return Choice(world=world, effect=first, is_last=next(drawings, None) is None and prune_history(world) is None)
+
+
 def redraw_runs(world: World) -> Choice | None:
-    """The run object of an entry shows what the ledger knows."""
+    """As before, beside something else that a pass is about."""
+    first = next(_drawings(world), None)
+    return Choice(world=world, effect=first) if first is not None else None
+
+
+def _drawings(world: World) -> Iterator[DrawRun]:
+    """Yield what brings the run objects up to date."""
     for entry in world.ledger:
         run = current_run_object(world.seen, entry)
         if run is None or run.is_over or run.status.resolved_spec is None or _is_about_to_change(world, entry):
             continue
         drawn = picture_of(world.seen, world.spec, world.ledger, entry, run, None)
         if drawn != run.status:
-            return Choice(world=world, effect=draw_effect(run, drawn))
-    return None
+            yield draw_effect(run, drawn)
 
 
 def _is_about_to_change(world: World, entry: Entry) -> bool:
