@@ -13,6 +13,9 @@ from dataflow_emulator.refusals import invalid
 _NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
 """A job's name. Source: the comments on Job.name."""
 
+_PLAIN_LABEL: Final = re.compile(r"[a-z0-9_-]*")
+"""Labels that need no look at each letter's category."""
+
 _LABELS: Final = 64
 """Labels of a job at most. Source: the comments on Job.labels."""
 
@@ -78,11 +81,11 @@ def check_scaling(scaling: Scaling) -> None:
 
 
 def _is_label(text: str) -> bool:
-    return (
-        len(text) <= _LABEL_LETTERS
-        and len(text.encode()) <= _LABEL_BYTES
-        and all(_is_letter(letter) or letter in "_-" or unicodedata.category(letter)[0] == "N" for letter in text)
-    )
+    if len(text) > _LABEL_LETTERS or len(text.encode()) > _LABEL_BYTES:
+        return False
+    if _PLAIN_LABEL.fullmatch(text):
+        return True
+    return all(_is_letter(letter) or letter in "_-" or unicodedata.category(letter)[0] == "N" for letter in text)
 
 
 def _is_letter(letter: str) -> bool:

@@ -117,7 +117,7 @@ def test_before_the_first_complete_list_nothing_is_said_but_that_it_failed() -> 
         assert world.lists.view(about("a")) is None
         await asyncio.sleep(30)
         view = world.lists.view(about("a"))
-        assert view == JobsView(jobs=(), sent_at=-math.inf, failed="away")
+        assert view == JobsView(jobs=(), sent_at=-math.inf, failed="away", failed_since=0.1)
 
     live(story)
 

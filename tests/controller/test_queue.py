@@ -139,3 +139,24 @@ async def test_the_oldest_due_key_tells_how_far_behind_the_workers_are(queue: Qu
     queue.add("b", 100)
     clock.seconds += 7
     assert queue.oldest_due_seconds == 7
+
+
+async def test_a_key_that_is_due_wakes_one_worker_and_no_other(queue: Queue[str]) -> None:
+    waiting = [asyncio.create_task(queue.take()) for _ in range(10)]
+    await asyncio.wait(waiting, timeout=0)
+    queue.add("a")
+    done, others = await asyncio.wait(waiting, timeout=0.01)
+    assert [task.result() for task in done] == ["a"]
+    for task in others:
+        task.cancel()
+    await asyncio.wait(others)
+
+
+async def test_a_key_whose_worker_is_ended_as_it_wakes_goes_to_another(queue: Queue[str]) -> None:
+    first, second = asyncio.create_task(queue.take()), asyncio.create_task(queue.take())
+    await asyncio.wait([first, second], timeout=0)
+    queue.add("a")
+    first.cancel()
+    async with asyncio.timeout(5):
+        assert await second == "a"
+    assert first.cancelled()

@@ -11,8 +11,8 @@ from tests.builders import LIMITS, UID, a_spec, an_attempt, an_entry
 from tests.controller.fakes import KEY, Town
 
 from dataflow_operator.controller.act import LONGEST_HINDRANCE, Actor
-from dataflow_operator.controller.recall import Recall
-from dataflow_operator.controller.reconcile import interest_of, rival_of
+from dataflow_operator.controller.recall import Recall, interest_of
+from dataflow_operator.controller.reconcile import rival_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import Cause, Entry

@@ -493,6 +493,34 @@ def test_a_first_list_that_failed_is_no_list(spec: PipelineSpec) -> None:
     assert plan.status.ledger == (entry,)
 
 
+@pytest.mark.parametrize(
+    ("since", "ready"), [(990.0, "JobRunning"), (969.0, "Observing")], ids=["a moment", "longer than a list is good for"]
+)
+def test_a_failing_list_is_told_only_when_it_has_failed_for_long(since: float, ready: str) -> None:
+    world = a_world(entries=(RUNS,), memory=Memory(jobs={JobId("j1"): JobLook(job=a_job(of=RUNS), at=999.0)}))
+    view = JobsView(jobs=(), sent_at=-math.inf, failed="unavailable", failed_since=since)
+    told = {condition.type: condition.reason for condition in decide(replace(world, jobs=view)).status.conditions}
+    assert told["Ready"] == ready
+
+
+def test_a_pipeline_that_is_being_deleted_leaves_alone_a_run_that_another_of_its_name_admitted() -> None:
+    asked = replace(a_run(FRESH), name="again", uid="uid-again", owner_uid=None)
+    theirs = replace(asked, status=replace(asked.status, pipeline_uid="successor", number=1))
+    assert isinstance(decide(a_world(runs=(replace(asked, status=RunStatus()),), deleting=True)).effect, DrawRun)
+    assert isinstance(decide(a_world(runs=(theirs,), deleting=True)).effect, RemoveFinalizer)
+
+
+def test_what_one_drawing_completes_needs_no_pass_to_see_that_it_is_complete() -> None:
+    proven = replace(RUNS, stable=True)
+    world = a_world(entries=(proven,), jobs=(a_job(of=proven),))
+    world = replace(world, pipeline=replace(world.pipeline, status=decide(world).status))
+    drawing = decide(world)
+    assert isinstance(drawing.effect, DrawRun)
+    assert drawing.requeue_after is None
+    drawn = replace(world, runs=(replace(world.runs[0], status=drawing.effect.status),))
+    assert decide(drawn) == replace(drawing, effect=None)
+
+
 def test_a_job_that_is_pending_is_not_seen_to_go_back_to_the_queue() -> None:
     entry = an_entry(1, an_attempt(state=JobState.PENDING))
     plan = decide(a_world(entries=(entry,), jobs=(a_job(of=entry, state=JobState.QUEUED),)))

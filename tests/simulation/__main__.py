@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -24,7 +26,7 @@ PROGRESS_SECONDS: Final = 5.0
 """How often progress is shown."""
 
 COUNTED: Final = (Harm.DUPLICATE, Harm.LOST, Harm.STUCK, Harm.ORPHAN)
-"""What the last line counts; everything else that was found stands above it."""
+"""What the last line counts by name; everything else that was found is counted together, and stands above it."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,9 @@ class Total:
     def line(self) -> str:
         """Return the last line."""
         harms = "  ".join(f"{harm}: {self.harms[harm]}" for harm in COUNTED)
-        return f"cases: {self.cases}  steps: {self.turns}  faults: {self.faults.total()}  {harms}"
+        others = sum(count for harm, count in self.harms.items() if harm not in COUNTED)
+        told = f"  other findings: {others}" if others else ""
+        return f"cases: {self.cases}  steps: {self.turns}  faults: {self.faults.total()}  {harms}{told}"
 
 
 def main(arguments: Iterable[str]) -> int:
@@ -77,6 +81,8 @@ def _tell(seed: int) -> int:
 def _live(seeds: range) -> int:
     """Live all lives and show what came of them."""
     cores = os.cpu_count() or 1
+    logging.disable(logging.CRITICAL)
+    gc.freeze()  # what is loaded lives as long as the process, and is not to be looked through after every life
     began = shown = time.monotonic()
     total = Total()
     sys.stdout.write(f"{len(seeds)} lives from seed {seeds.start}, on {cores} cores\n")
@@ -93,9 +99,10 @@ def _live(seeds: range) -> int:
     for fault, count in sorted(total.faults.items()):
         sys.stdout.write(f"  {count:9} {fault}\n")
     spent = time.monotonic() - began
-    rate = total.cases / spent
+    used = os.times()
+    each = total.cases / (used.user + used.system + used.children_user + used.children_system)
     sys.stdout.write(
-        f"  {total.launches:9} launches; {spent:.0f} s, {rate:.0f} lives a second, {rate / min(cores, len(seeds)):.0f} a core\n"
+        f"  {total.launches:9} launches; {spent:.0f} s, {total.cases / spent:.0f} lives a second, {each:.0f} for each second of a core\n"
     )
     for kind, found in sorted(total.seeds.items()):
         sys.stdout.write(f"FOUND in {len(found)} lives: {kind}; replay with SEED={found[0]} TRACE=1 (also {found[1:SEEDS_SHOWN]})\n")

@@ -213,18 +213,19 @@ class Cloud:
 
     # what others do
 
-    def launch_by_stranger(self, name: str, kind: PipelineType) -> None:
-        """Let somebody else launch a job under a name, if it is free."""
+    def launch_by_stranger(self, name: str, kind: PipelineType) -> bool:
+        """Let somebody else launch a job under a name, if it is free; return whether it was."""
         request = Request(project=PLACE.project, location=PLACE.region, name=name, parameters=fate_of(self._chance, self._trouble, kind))
         try:
             form = self._machine.launch(request, TEMPLATES[kind], self._now())
         except MachineError:
-            return
+            return False
         assert form is not None
         made = self._note(form, None)
         self._settle()
         self._trouble.tally[Fault.NAME_TAKEN] += 1
         self._story.tell("stranger", "launches", made.id, name)
+        return True
 
     def cancel_by_hand(self, job_id: JobId) -> None:
         """Let somebody cancel a job on the console."""

@@ -32,6 +32,9 @@ PATIENCE_SECONDS: Final = 250
 PAUSE_SECONDS: Final = 120.0
 """How long an owner waits at most between two acts; a third of the pauses last two seconds at most."""
 
+STRANGERS_TRIES: Final = 4
+"""How often a stranger tries to get a name: at first it is mostly held by the job that it is of."""
+
 GONE_SECONDS: Final = 3600.0
 """How long an owner who wants to recreate a pipeline waits for the old one to go."""
 
@@ -245,9 +248,14 @@ class Owner:
             self._cloud.resize_by_hand(self._chance.choice(jobs).id, self._chance.choice(WORKERS))
 
     async def let_a_stranger_in(self) -> None:
-        """Let somebody else launch a job under a name of ours."""
-        if names := sorted({made.order.job_name for made in self._cloud.jobs.values() if made.order is not None}):
-            self._cloud.launch_by_stranger(self._chance.choice(names), self._kind)
+        """Let somebody else launch a job under a name of ours, as soon as it is free."""
+        names = sorted({made.order.job_name for made in self._cloud.jobs.values() if made.order is not None})
+        if names:
+            name = self._chance.choice(names)
+            for _ in range(STRANGERS_TRIES):
+                if self._cloud.launch_by_stranger(name, self._kind):
+                    return
+                await asyncio.sleep(self._chance.random() * 15)
 
 
 Act = Callable[[Owner], Awaitable[None]]

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 import aiohttp
 from tests.simulation.faults import Fault, Trouble
+from tests.simulation.loop import VirtualLoop
 from tests.simulation.outside import PLACE, TEMPLATES, Cloud
 from tests.simulation.story import Story
 from tests.simulation.watch import Watch
@@ -61,7 +62,7 @@ DOWN_SECONDS: Final = 40.0
 class ReplicaClock:
     """Fulfils ``controller.ports.Clock``; its wall clock may step."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
         self.step = timedelta(0)
 
@@ -186,7 +187,7 @@ class Replica:
         self,
         *,
         number: int,
-        loop: asyncio.AbstractEventLoop,
+        loop: VirtualLoop,
         chance: Random,
         trouble: Trouble,
         outages: Outages,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import Enum
 from random import Random
-from typing import Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from tests.simulation.faults import Fault, Trouble
+from tests.simulation.loop import VirtualLoop
 from tests.simulation.story import Story
 
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, UnavailableError
@@ -39,6 +39,10 @@ class Outside(Enum):
         return Fault.AWAY_KUBERNETES if self is Outside.KUBERNETES else Fault.AWAY_DATAFLOW
 
 
+_NOT_CARRIED: Final = frozenset({Fault.TURNED_AWAY, Fault.BROKEN_BEFORE, Fault.LOST_REQUEST, Fault.LATE_REQUEST})
+"""What befalls a request on its way: it does not arrive, or not in time."""
+
+
 class Outages:
     """Until when whom nobody reaches."""
 
@@ -51,7 +55,7 @@ class Outages:
 
     def covers(self, whom: Outside, now: float) -> bool:
         """Whether *whom* is away."""
-        return now < self._until.get(whom.away, 0.0)
+        return bool(self._until) and now < self._until.get(whom.away, 0.0)
 
     def end(self) -> None:
         """Let everybody be back."""
@@ -65,7 +69,7 @@ class Wire:
         self,
         *,
         who: str,
-        loop: asyncio.AbstractEventLoop,
+        loop: VirtualLoop,
         chance: Random,
         trouble: Trouble,
         outages: Outages,
@@ -80,99 +84,102 @@ class Wire:
         self._story = story
         self._die = die
         self._stalled_until = 0.0
-        self._callers: dict[asyncio.Task[object], None] = {}
-        """A dictionary for its order."""
         self.is_dead = False
 
     def cut(self) -> None:
-        """End the process: whoever waits for an answer is gone."""
+        """End the process: whoever waits for an answer waits for ever, until its task is ended."""
         self.is_dead = True
-        for caller in tuple(self._callers):
-            caller.cancel()
 
     def wake(self) -> None:
         """Let a stalled process go on."""
-        self._stalled_until = min(self._stalled_until, self._loop.time())
+        self._stalled_until = min(self._stalled_until, self._loop.now)
 
-    async def read(self, name: str, whom: Outside, effect: Callable[[], T]) -> T:
+    def read(self, name: str, whom: Outside, effect: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """Carry a call that changes nothing: without an answer it can be repeated."""
-        return await self._carry(name, whom, effect, UnavailableError)
+        return self._call(name, whom, effect, UnavailableError)
 
-    async def write(self, name: str, whom: Outside, effect: Callable[[], T]) -> T:
+    def write(self, name: str, whom: Outside, effect: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """Carry a call that changes something: without an answer nothing is known of it."""
-        return await self._carry(name, whom, effect, AmbiguousError)
-
-    async def _carry(self, name: str, whom: Outside, effect: Callable[[], T], loss: type[OutsideError]) -> T:
-        task = asyncio.current_task()
-        assert task is not None
-        if self.is_dead:
-            task.cancel()
-        self._callers[task] = None
-        try:
-            return await self._call(name, whom, effect, loss)
-        finally:
-            self._callers.pop(task, None)
+        return self._call(name, whom, effect, AmbiguousError)
 
     async def _call(self, name: str, whom: Outside, effect: Callable[[], T], loss: type[OutsideError]) -> T:
+        if self.is_dead:
+            await self._nothing()
         fault = self._trouble.of_call(name)
         if fault is not None:
-            self._story.tell(self._who, name, "meets:", fault)
-        if fault is Fault.CRASH_BEFORE:
-            await self._crash(f"before {name}")
-        if fault is Fault.STALL:
-            self._stalled_until = self._loop.time() + self._chance.uniform(40, 120)
-        await self._resume()
-        if self._outages.covers(whom, self._loop.time()):
-            await asyncio.sleep(self._chance.choice((0.0, whom.value)))
+            await self._meet(fault, name)
+        if self._loop.now < self._stalled_until:
+            await self._resume()
+        if self._outages.covers(whom, self._loop.now):
+            await self._pass(self._chance.choice((0.0, whom.value)))
             raise UnavailableError(Reason.CONNECTION_LOST, f"no connection for {name}")
-        await self._send(name, whom, effect, loss, fault)
+        if fault is not None and fault in _NOT_CARRIED:
+            await self._lose(fault, name, whom, effect, loss)
+        await self._pass(self._chance.random() * (whom.value * 0.95 if fault is Fault.SLOW else TO_SECONDS))
         answer = effect()
-        if fault is Fault.REPEATED:
-            self._quietly(effect)
-        if fault is Fault.CRASH_AFTER:
-            await self._crash(f"after {name}")
-        if fault is Fault.LOST_ANSWER:
-            self._break(whom)
-            await asyncio.sleep(whom.value)
+        if fault is not None:
+            await self._come_back(fault, name, whom, effect)
         if loss is AmbiguousError:
             # What was read is as old as the way back is long, so for a read one wait says it all; for a write much may happen meanwhile.
-            await asyncio.sleep(self._chance.random() * FRO_SECONDS)
-        await self._resume()
-        if fault in {Fault.LOST_ANSWER, Fault.BROKEN_AFTER}:
+            await self._pass(self._chance.random() * FRO_SECONDS)
+        if self._loop.now < self._stalled_until:
+            await self._resume()
+        if fault is Fault.LOST_ANSWER or fault is Fault.BROKEN_AFTER:
             raise loss(Reason.TIMED_OUT, f"no good answer to {name}")
         return answer
 
-    async def _send(self, name: str, whom: Outside, effect: Callable[[], object], loss: type[OutsideError], fault: Fault | None) -> None:
-        """Let the request be under way; raise where it does not arrive, or not in time."""
-        match fault:
-            case Fault.TURNED_AWAY:
-                raise UnavailableError(Reason.UNAVAILABLE, f"{name} was turned away")
-            case Fault.BROKEN_BEFORE:
-                raise loss(Reason.UNAVAILABLE, f"{name} broke")
-            case Fault.LOST_REQUEST | Fault.LATE_REQUEST:
-                self._break(whom)
-                if fault is Fault.LATE_REQUEST:
-                    self._loop.call_later(self._chance.random() * LATE_SECONDS, self._quietly, effect)
-                await asyncio.sleep(whom.value)
-                await self._resume()
-                raise loss(Reason.TIMED_OUT, f"no answer to {name}")
-            case _:
-                slow = whom.value * 0.95 if fault is Fault.SLOW else TO_SECONDS
-                await asyncio.sleep(self._chance.random() * slow)
+    async def _pass(self, seconds: float) -> None:
+        """Let time pass; for who died meanwhile it never ends."""
+        await self._loop.passing(seconds)
+        if self.is_dead:
+            await self._nothing()
+
+    async def _nothing(self) -> None:
+        """Wait until the tasks of a process that died are ended."""
+        await self._loop.create_future()
+
+    async def _meet(self, fault: Fault, name: str) -> None:
+        """Let what befalls a call before it is sent happen."""
+        self._story.tell(self._who, name, "meets:", fault)
+        if fault is Fault.CRASH_BEFORE:
+            self._die(f"before {name}")
+            await self._nothing()
+        if fault is Fault.STALL:
+            self._stalled_until = self._loop.now + self._chance.uniform(40, 120)
+
+    async def _lose(self, fault: Fault, name: str, whom: Outside, effect: Callable[[], object], loss: type[OutsideError]) -> NoReturn:
+        """Raise for a request that does not arrive, or not in time."""
+        if fault is Fault.TURNED_AWAY:
+            raise UnavailableError(Reason.UNAVAILABLE, f"{name} was turned away")
+        if fault is Fault.BROKEN_BEFORE:
+            raise loss(Reason.UNAVAILABLE, f"{name} broke")
+        self._break(whom)
+        if fault is Fault.LATE_REQUEST:
+            self._loop.call_later(self._chance.random() * LATE_SECONDS, self._quietly, effect)
+        await self._pass(whom.value)
+        await self._resume()
+        raise loss(Reason.TIMED_OUT, f"no answer to {name}")
+
+    async def _come_back(self, fault: Fault, name: str, whom: Outside, effect: Callable[[], object]) -> None:
+        """Let what befalls a call after its effect happen."""
+        if fault is Fault.REPEATED:
+            self._quietly(effect)
+        if fault is Fault.CRASH_AFTER:
+            self._die(f"after {name}")
+            await self._nothing()
+        if fault is Fault.LOST_ANSWER:
+            self._break(whom)
+            await self._pass(whom.value)
 
     def _break(self, whom: Outside) -> None:
         """What is lost may be the first that an outage takes."""
         if self._trouble.strikes(whom.away):
-            self._outages.begin(whom.away, self._loop.time() + self._chance.uniform(5, 240))
+            self._outages.begin(whom.away, self._loop.now + self._chance.uniform(5, 240))
 
     async def _resume(self) -> None:
         """Wait while the process stalls."""
-        if self._loop.time() < self._stalled_until:
-            await asyncio.sleep(self._stalled_until - self._loop.time())
-
-    async def _crash(self, when: str) -> None:
-        self._die(when)
-        await asyncio.Event().wait()
+        while self._loop.now < self._stalled_until:
+            await self._pass(self._stalled_until - self._loop.now)
 
     @staticmethod
     def _quietly(effect: Callable[[], object]) -> None:

@@ -90,8 +90,8 @@ class Actor:
             return True
         return False
 
-    async def act(self, key: Key, recall: Recall, pipeline: Pipeline, effect: Effect, began: float) -> None:
-        """Carry out one effect of a pass that *began* at that time."""
+    async def act(self, key: Key, recall: Recall, pipeline: Pipeline, effect: Effect, began: float) -> bool:
+        """Carry out one effect of a pass that *began* at that time; return whether it came about as planned."""
         match effect:
             case AddFinalizer():
                 self._cache.put_pipeline(await self._store.add_finalizer(pipeline))
@@ -99,7 +99,7 @@ class Actor:
                 await self._store.remove_finalizer(pipeline)
                 self._cache.drop_pipeline(key, pipeline.uid)
             case CreateRun() | DrawRun() | DeleteRun():
-                await self._show(key, recall, pipeline, effect)
+                return await self._show(key, recall, pipeline, effect)
             case Launch():
                 recall.answered(effect.nonce, await self._launch(effect, began))
                 self._lists.hurry(_place_of(effect))
@@ -111,16 +111,18 @@ class Actor:
                 recall.options[effect.job_id] = await self._update_in_place(pipeline, effect)
             case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtAccount():
                 await self._look(key, recall, pipeline, effect)
+        return True
 
-    async def _show(self, key: Key, recall: Recall, pipeline: Pipeline, effect: CreateRun | DrawRun | DeleteRun) -> None:
-        """Let a run object be there, be as its entry, or be gone."""
+    async def _show(self, key: Key, recall: Recall, pipeline: Pipeline, effect: CreateRun | DrawRun | DeleteRun) -> bool:
+        """Let a run object be there, be as its entry, or be gone; return whether it is certain that it is."""
         match effect:
             case CreateRun():
                 await self._create_run(recall, pipeline, effect)
             case DrawRun():
-                await self.draw_run(key, effect)
+                return await self.draw_run(key, effect)
             case DeleteRun():
                 await self._delete_run(key, effect)
+        return True
 
     async def _look(self, key: Key, recall: Recall, pipeline: Pipeline, look: Look) -> None:
         """Read one thing; what comes of it is remembered with the time at which it was asked for."""
@@ -152,16 +154,17 @@ class Actor:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)
         self._cache.put_run(run)
         if run.owner_uid != pipeline.uid:
-            recall.foreign_runs.add(run.name)
+            recall.foreign_runs |= {run.name}
 
-    async def draw_run(self, key: Key, effect: DrawRun) -> None:
-        """Write a run's status; where the run is not as it was seen, read it anew."""
+    async def draw_run(self, key: Key, effect: DrawRun) -> bool:
+        """Write a run's status; where the run is not as it was seen, read it anew. Return whether the drawing is certain."""
         try:
             run = await self._store.draw_run(key.namespace, effect)
         except (StaleError, AmbiguousError):
             await self._refresh_run(key, effect.name, effect.uid)
-        else:
-            self._cache.put_run(run)
+            return False
+        self._cache.put_run(run)
+        return True
 
     async def _delete_run(self, key: Key, effect: DeleteRun) -> None:
         try:

@@ -46,33 +46,37 @@ class Loop:
         self._workers = workers
         self._gauge = gauge
         self._turn = turn or Alone()
-        self._passes: set[asyncio.Task[None]] = set()
+        self._busy: set[int] = set()
+        """Numbers of the workers whose passes are under way."""
+        self._is_ending = False
         self.last_pass: float = time()
         """When a pass was last finished, on the loop's clock."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until *stop* is set; then let passes under way finish, for a while. Raises what ended a worker by surprise."""
         async with asyncio.TaskGroup() as group:
-            workers = [group.create_task(self._work(), name=f"worker-{number}") for number in range(self._workers)]
+            workers = [group.create_task(self._work(number), name=f"worker-{number}") for number in range(self._workers)]
             await stop.wait()
-            for worker in workers:
+            self._is_ending = True
+            for number, worker in enumerate(workers):
+                if number not in self._busy:
+                    worker.cancel()
+            _, late = await asyncio.wait(workers, timeout=GRACE_SECONDS)
+            for worker in late:
                 worker.cancel()
-        if self._passes:
-            _, late = await asyncio.wait(self._passes, timeout=GRACE_SECONDS)
-            for task in late:
-                task.cancel()
 
-    async def _work(self) -> None:
-        while True:
+    async def _work(self, number: int) -> None:
+        while not self._is_ending:
             await self._turn.mine()
             key = await self._queue.take()
             if not self._turn.is_mine:
                 self._queue.put_back(key)
                 continue
-            task = asyncio.create_task(self._pass(key), name="/".join(key))
-            self._passes.add(task)
-            task.add_done_callback(self._passes.discard)
-            await asyncio.shield(task)
+            self._busy.add(number)
+            try:
+                await self._pass(key)
+            finally:
+                self._busy.discard(number)
 
     async def _pass(self, key: Key) -> None:
         began, outcome = self._time(), "success"

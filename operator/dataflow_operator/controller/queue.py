@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
@@ -37,7 +38,10 @@ class Queue(Generic[K]):
         """Keys in work; the value is when to hand the key out again, once it is done."""
         self._last: dict[K, float] = {}
         self._failures: dict[K, int] = {}
-        self._changed = asyncio.Event()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        """Workers that wait for a key, the longest first; one is rung for each key that is due."""
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = float("inf")
 
     def __len__(self) -> int:
         return len(self._due)
@@ -58,22 +62,26 @@ class Queue(Generic[K]):
             self._due[key] = at
             self._serial += 1
             heapq.heappush(self._heap, (at, self._serial, key))
-            self._changed.set()
+            self._see_to_the_next()
 
     async def take(self) -> K:
         """Wait for the next due key and take it into work."""
-        while True:
-            while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
-                heapq.heappop(self._heap)
-            wait = self._heap[0][0] - self._time() if self._heap else None
-            if wait is not None and wait <= TICK_SECONDS:
-                return self._begin(heapq.heappop(self._heap)[2])
-            self._changed.clear()
+        while self._next_in() > TICK_SECONDS:
+            bell = asyncio.get_running_loop().create_future()
+            self._idle.append(bell)
+            self._see_to_the_next()
             try:
-                async with asyncio.timeout(wait):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+                await bell
+            except asyncio.CancelledError:
+                if bell in self._idle:
+                    self._idle.remove(bell)
+                self._see_to_the_next()  # rung and cancelled at once: somebody else is to take the key
+                raise
+        key = heapq.heappop(self._heap)[2]
+        del self._due[key]
+        self._working[key] = None
+        self._see_to_the_next()
+        return key
 
     def done(self, key: K, again_after_seconds: float | None = None) -> None:
         """End the work on *key*; hand it out again after so long, or when it was added meanwhile, whichever is first."""
@@ -93,12 +101,34 @@ class Queue(Generic[K]):
         self._finish(key, pause)
         return pause
 
-    def _begin(self, key: K) -> K:
-        del self._due[key]
-        self._working[key] = None
-        if self._heap:
-            self._changed.set()
-        return key
+    def _next_in(self) -> float:
+        """Return in how many seconds the next key is due; infinity: none ever is."""
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] - self._time() if self._heap else float("inf")
+
+    def _see_to_the_next(self) -> None:
+        """Let one worker that waits be rung when the next key is due: now, or by the one alarm there is."""
+        if not self._idle:
+            return
+        wait = self._next_in()
+        if wait <= TICK_SECONDS:
+            self._ring()
+        elif wait != float("inf") and (self._alarm is None or self._heap[0][0] < self._alarm_at):
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm, self._alarm_at = asyncio.get_running_loop().call_later(wait, self._wake), self._heap[0][0]
+
+    def _wake(self) -> None:
+        self._alarm = None
+        self._see_to_the_next()
+
+    def _ring(self) -> None:
+        while self._idle:
+            bell = self._idle.popleft()
+            if not bell.done():
+                bell.set_result(None)
+                return
 
     def _finish(self, key: K, after_seconds: float | None) -> None:
         added = self._working.pop(key)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from dataflow_operator.controller.ports import Interest, Place
 from dataflow_operator.domain.job import JobId
-from dataflow_operator.domain.ledger import Entry
+from dataflow_operator.domain.ledger import Entry, job_ids_of
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 from dataflow_operator.domain.pipeline.observation import (
     AccountLook,
     Answer,
@@ -22,6 +25,7 @@ from dataflow_operator.domain.pipeline.observation import (
     StopCall,
     Validation,
 )
+from dataflow_operator.domain.pipeline.world import names_of
 from dataflow_operator.domain.run import Run
 
 K = TypeVar("K")
@@ -47,7 +51,11 @@ class Recall:
     progress: dict[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     account: AccountLook | None = None
     hindrance: Hindrance | None = None
-    foreign_runs: set[str] = field(default_factory=set[str])
+    foreign_runs: frozenset[str] = frozenset()
+    shown: Memory | None = None
+    """What was last shown to a decision."""
+    seen: tuple[Pipeline, Interest | None] | None = None
+    """The row that was last observed, and which jobs concern it."""
 
     def sight(self, ledger: Iterable[Entry], runs: Iterable[Run], at: float) -> None:
         """Note when each claim was first seen, and let go of what no entry and no waiting run needs any more."""
@@ -64,10 +72,11 @@ class Recall:
         _keep(self.options, ids)
         _keep(self.progress, ids)
         _newest(self.jobs, len(ids) + KEPT_LOOKS)
-        waiting = [run for run in runs if not run.is_over]
-        needed = {name for run in waiting for name in (run.name, run.rerun_of) if name} | {entry.run for entry in ledger}
-        _newest(self.runs, KEPT_LOOKS + len(needed))
-        _newest(self.validations, KEPT_LOOKS + len(waiting))
+        if max(len(self.runs), len(self.validations)) > KEPT_LOOKS:
+            waiting = [run for run in runs if not run.is_over]
+            needed = {name for run in waiting for name in (run.name, run.rerun_of) if name} | {entry.run for entry in ledger}
+            _newest(self.runs, KEPT_LOOKS + len(needed))
+            _newest(self.validations, KEPT_LOOKS + len(waiting))
 
     def answered(self, nonce: str, answer: Answer) -> None:
         """Note a launch's answer, and the pause that it asks for."""
@@ -75,31 +84,56 @@ class Recall:
         if isinstance(answer, Declined) and answer.hindrance is not None:
             self.hindrance = answer.hindrance
 
+    def interest(self, pipeline: Pipeline) -> Interest | None:
+        """Return which jobs concern *pipeline*: found out once for each row."""
+        if self.seen is None or self.seen[0] is not pipeline:
+            self.seen = (pipeline, interest_of(pipeline))
+        return self.seen[1]
+
     def memory(self) -> Memory:
-        """Return what is remembered, for one decision."""
-        return Memory(
-            sightings=self.sightings,
-            answers=self.answers,
-            jobs=self.jobs,
-            failures=self.failures,
-            runs=self.runs,
-            validations=self.validations,
-            stops=self.stops,
-            options=self.options,
-            progress=self.progress,
-            account=self.account,
-            hindrance=self.hindrance,
-            foreign_runs=frozenset(self.foreign_runs),
-        )
+        """Return what is remembered, for one decision: views of what stands here, made anew only where something was put in its place."""
+        known = self.shown
+        if known is None or (known.account, known.hindrance, known.foreign_runs) != (self.account, self.hindrance, self.foreign_runs):
+            known = self.shown = Memory(
+                sightings=self.sightings,
+                answers=self.answers,
+                jobs=self.jobs,
+                failures=self.failures,
+                runs=self.runs,
+                validations=self.validations,
+                stops=self.stops,
+                options=self.options,
+                progress=self.progress,
+                account=self.account,
+                hindrance=self.hindrance,
+                foreign_runs=self.foreign_runs,
+            )
+        return known
 
 
-def _keep(known: dict[K, V], wanted: Iterable[K]) -> None:
+def interest_of(pipeline: Pipeline) -> Interest | None:
+    """Return which jobs concern *pipeline*, or None when its spec cannot be read."""
+    spec = pipeline.spec
+    if isinstance(spec, Broken):
+        return None
+    wish = spec.adopt if not pipeline.status.run_number else None
+    ids = frozenset({wish.job_id}) if wish is not None and wish.job_id else frozenset[JobId]()
+    names = frozenset({wish.job_name}) if wish is not None and wish.job_name else frozenset[str]()
+    return Interest(
+        place=Place(project=spec.project, region=spec.region),
+        pipeline_uid=pipeline.uid,
+        job_ids=job_ids_of(pipeline.status.ledger) | ids,
+        names=names_of(pipeline) | names,
+    )
+
+
+def _keep(known: dict[K, V], wanted: AbstractSet[K]) -> None:
     """Drop all but *wanted*."""
-    for key in known.keys() - set(wanted):
+    for key in [key for key in known if key not in wanted]:
         del known[key]
 
 
 def _newest(known: dict[K, V], count: int) -> None:
     """Drop the oldest beyond *count*; dictionaries keep the order of insertion."""
-    for key in tuple(known)[: max(len(known) - count, 0)]:
-        del known[key]
+    while len(known) > count:
+        del known[next(iter(known))]

@@ -10,7 +10,7 @@ from typing import Final
 
 from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.cache import Cache
-from dataflow_operator.controller.ports import Clock, Dataflow, Interest, JobLists, Key, Place, Store
+from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Store
 from dataflow_operator.controller.recall import Recall
 from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, StaleError
@@ -40,7 +40,6 @@ from dataflow_operator.domain.pipeline.plan import (
     Validate,
 )
 from dataflow_operator.domain.pipeline.policies.people import heed_alone
-from dataflow_operator.domain.pipeline.world import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -90,14 +89,13 @@ class Reconciler:
             plan = decide(self._observe(key, pipeline))
         try:
             stored = await self._report(key, pipeline, plan)
-            if plan.effect is not None:
-                await self._act(key, stored, plan.effect, began)
+            is_done = plan.effect is None or await self._act(key, stored, plan.effect, began)
         except StaleError:
             await self._refresh(key)
             return SOON
         await self._tell(pipeline, plan)
         _log(key, pipeline, plan)
-        return plan.requeue_after
+        return plan.requeue_after if is_done else SOON
 
     async def _heed_alone(self, key: Key) -> timedelta | None:
         """Tell the runs of a pipeline that is not there what they wait for."""
@@ -121,7 +119,7 @@ class Reconciler:
         now = self._clock.monotonic()
         recall.sight(pipeline.status.ledger, self._cache.runs_of(key), now)
         jobs = None
-        if (interest := interest_of(pipeline)) is not None:
+        if (interest := recall.interest(pipeline)) is not None:
             self._lists.follow(key, interest)
             jobs = self._lists.view(interest)
         return Observation(
@@ -146,7 +144,7 @@ class Reconciler:
 
     async def _report(self, key: Key, pipeline: Pipeline, plan: Plan) -> Pipeline:
         """Write the status if it differs from what is stored; return the object as it then is. An effect follows only a written status."""
-        if plan.status == pipeline.status:
+        if plan.status is pipeline.status or plan.status == pipeline.status:
             return pipeline
         try:
             stored = await self._store.write_status(pipeline, plan.status)
@@ -178,19 +176,21 @@ class Reconciler:
 
     # act
 
-    async def _act(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> None:
+    async def _act(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> bool:
+        """Carry out the effect; return whether it came about as planned."""
         name = type(effect).__name__
         try:
-            await self._actor.act(key, self._recall(key, pipeline.uid), pipeline, effect, began)
+            is_done = await self._actor.act(key, self._recall(key, pipeline.uid), pipeline, effect, began)
         except OutsideError as error:
             self._count(name, error.reason)
             raise
         self._count(name, "ok")
+        return is_done
 
 
 def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
     """Log one line for a pass that changed something: what was done, and how the pipeline stands if that is new."""
-    told = {} if plan.status == pipeline.status else {"ready": _ready(plan.status)}
+    told = {} if plan.status is pipeline.status or plan.status == pipeline.status else {"ready": _ready(plan.status)}
     done = {} if plan.effect is None or isinstance(plan.effect, LOOKS) else {"effect": type(plan.effect).__name__, **_about(plan.effect)}
     if told or done:
         logger.info("pass", extra={"pipeline": "/".join(key), **done, **told})
@@ -239,19 +239,3 @@ def rival_of(pipeline: Pipeline, jobs: JobsView | None, others: Iterable[Pipelin
         if key != mine and ((is_first and is_near) or wanted & job_ids_of(other.status.ledger)):
             return "/".join(key)
     return None
-
-
-def interest_of(pipeline: Pipeline) -> Interest | None:
-    """Return which jobs concern *pipeline*, or None when its spec cannot be read."""
-    spec = pipeline.spec
-    if isinstance(spec, Broken):
-        return None
-    wish = spec.adopt if not pipeline.status.run_number else None
-    ids = frozenset({wish.job_id}) if wish is not None and wish.job_id else frozenset[JobId]()
-    names = frozenset({wish.job_name}) if wish is not None and wish.job_name else frozenset[str]()
-    return Interest(
-        place=Place(project=spec.project, region=spec.region),
-        pipeline_uid=pipeline.uid,
-        job_ids=job_ids_of(pipeline.status.ledger) | ids,
-        names=names_of(pipeline) | names,
-    )

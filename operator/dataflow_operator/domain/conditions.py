@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
+from typing import Final
 
 
 class Truth(StrEnum):
@@ -27,6 +29,17 @@ class Condition:
     observed_generation: int = 0
     last_transition_time: datetime | None = None
 
+    def stamped(self, generation: int, since: datetime) -> Condition:
+        """Return the condition as it holds for a generation, and since when."""
+        return Condition(
+            type=self.type,
+            status=self.status,
+            reason=self.reason,
+            message=self.message,
+            observed_generation=generation,
+            last_transition_time=since,
+        )
+
 
 def merged(old: Iterable[Condition], new: Iterable[Condition], *, generation: int, now: datetime) -> tuple[Condition, ...]:
     """Return *new*, sorted by type; the transition time moves only where the status does.
@@ -38,14 +51,20 @@ def merged(old: Iterable[Condition], new: Iterable[Condition], *, generation: in
     def stamped(condition: Condition) -> Condition:
         known = before.get(condition.type)
         if known is None or known.status is not condition.status:
-            return replace(condition, observed_generation=generation, last_transition_time=now)
+            return condition.stamped(generation, now)
         if (known.reason, known.message, known.observed_generation) == (condition.reason, condition.message, generation):
             return known
-        return replace(condition, observed_generation=generation, last_transition_time=known.last_transition_time or now)
+        return condition.stamped(generation, known.last_transition_time or now)
 
-    return tuple(sorted(map(stamped, new), key=lambda condition: condition.type))
+    return tuple(sorted(map(stamped, new), key=_TYPE))
+
+
+_TYPE: Final = attrgetter("type")
 
 
 def condition_of(conditions: Iterable[Condition], kind: str) -> Condition | None:
     """Return the condition of that type, if there is one."""
-    return next((condition for condition in conditions if condition.type == kind), None)
+    for condition in conditions:
+        if condition.type == kind:
+            return condition
+    return None

@@ -41,20 +41,12 @@ class JobState(StrEnum):
     PAUSING = "JOB_STATE_PAUSING"
     PAUSED = "JOB_STATE_PAUSED"
 
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the job is over for good."""
-        return self in _TERMINAL
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the job was asked to end and still works on it."""
-        return self in {JobState.DRAINING, JobState.CANCELLING}
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether workers run, so that the job's labels are certainly visible."""
-        return self in _BEGUN
+    is_terminal: bool
+    """Whether the job is over for good."""
+    is_stopping: bool
+    """Whether the job was asked to end and still works on it."""
+    has_begun: bool
+    """Whether workers run, so that the job's labels are certainly visible."""
 
     @property
     def word(self) -> str:
@@ -64,6 +56,12 @@ class JobState(StrEnum):
 
 _TERMINAL: Final = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.UPDATED, JobState.DRAINED})
 _BEGUN: Final = frozenset({JobState.RUNNING, JobState.DRAINING, JobState.RESOURCE_CLEANING_UP, JobState.PAUSING, JobState.PAUSED})
+
+for _state in JobState:
+    # Set once: a state is asked a hundred times in a pass.
+    _state.is_terminal = _state in _TERMINAL
+    _state.is_stopping = _state in {JobState.DRAINING, JobState.CANCELLING}
+    _state.has_begun = _state in _BEGUN
 
 _RAN: Final = frozenset({JobState.DONE, JobState.UPDATED, JobState.DRAINED})
 """Ends that only a job comes to that has begun: its labels were to be seen."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from operator import is_
 from typing import Final
 
@@ -135,7 +136,7 @@ class Attempt:
     @property
     def is_unanswered(self) -> bool:
         """Whether nobody knows yet if the launch made a job."""
-        return self.is_open and self.job_id is None
+        return self.end is None and self.job_id is None
 
     @property
     def may_be_stopped(self) -> bool:
@@ -145,7 +146,7 @@ class Attempt:
     @property
     def is_running(self) -> bool:
         """Whether the job was RUNNING when last seen, and is not being cancelled for a failure that is on record."""
-        return self.is_open and self.job_state is JobState.RUNNING and self.failure is None
+        return self.end is None and self.job_state is JobState.RUNNING and self.failure is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +183,7 @@ class Entry:
     @property
     def open_attempt(self) -> Attempt | None:
         """The newest attempt that may have a job, if any."""
-        return next((attempt for attempt in reversed(self.attempts) if attempt.is_open), None)
+        return next((attempt for attempt in reversed(self.attempts) if attempt.end is None), None)
 
     @property
     def last_attempt(self) -> Attempt | None:
@@ -192,7 +193,7 @@ class Entry:
     @property
     def is_open(self) -> bool:
         """Whether any attempt may still have a job."""
-        return any(attempt.is_open for attempt in self.attempts)
+        return any(attempt.end is None for attempt in self.attempts)
 
     @property
     def is_running(self) -> bool:
@@ -253,15 +254,27 @@ def followed(attempt: Attempt, job: Job, knowledge: Knowledge, at: datetime) -> 
 
 def _rank(state: JobState) -> int:
     """Return how far a job has come; it never goes back, only a list can be late."""
-    if state.is_terminal:
-        return 4
-    if state.is_stopping:
-        return 3
-    return 2 if state.has_begun else 1 if state is JobState.PENDING else 0
+    return _RANKS.get(state, 0)
+
+
+_RANKS: Final = {
+    state: 4 if state.is_terminal else 3 if state.is_stopping else 2 if state.has_begun else 1
+    for state in JobState
+    if state.is_terminal or state.is_stopping or state.has_begun or state is JobState.PENDING
+}
+
+
+def with_attempts(ledger: tuple[Entry, ...], step: Callable[[Entry, Attempt], Attempt]) -> tuple[Entry, ...]:
+    """Return *ledger* after *step* for each attempt; the very same where none changes, which most passes find."""
+    for entry in ledger:
+        for attempt in entry.attempts:
+            if step(entry, attempt) is not attempt:
+                return tuple(with_each(known, partial(step, known)) for known in ledger)
+    return ledger
 
 
 def with_each(entry: Entry, step: Callable[[Attempt], Attempt]) -> Entry:
-    """Return *entry* after *step* for each attempt; the very same where none changed, which most passes find."""
+    """Return *entry* after *step* for each attempt; the very same where none changed."""
     attempts = tuple(map(step, entry.attempts))
     return entry if all(map(is_, attempts, entry.attempts)) else replace(entry, attempts=attempts)
 
@@ -270,6 +283,12 @@ def serving_in(ledger: Iterable[Entry]) -> Entry | None:
     """Return the run of a stream that serves: nobody told it to stop, its job runs, and it is the newest that has earned its place, else the oldest."""
     running = [entry for entry in ledger if entry.is_running and entry.stop is None]
     return next((entry for entry in reversed(running) if entry.stable), running[0] if running else None)
+
+
+def all_with(ledger: tuple[Entry, ...], step: Callable[[Entry], Entry]) -> tuple[Entry, ...]:
+    """Return *ledger* after *step* for each entry; the very same where none changed."""
+    entries = tuple(map(step, ledger))
+    return ledger if all(map(is_, entries, ledger)) else entries
 
 
 def entry_of(ledger: Iterable[Entry], number: int) -> Entry | None:

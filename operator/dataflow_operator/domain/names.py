@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from dataflow_operator.domain.job import Ownership
+from dataflow_operator.domain.remembered import KEPT
 
 FINALIZER: Final = "dataflow-operator.io/finalizer"
 """The only finalizer there is; pipelines carry it, runs do not."""
@@ -39,11 +41,13 @@ def run_number_of(name: str, pipeline: str) -> int | None:
     return int(tail) if head == pipeline and tail.isascii() and tail.isdecimal() else None
 
 
+@lru_cache(maxsize=KEPT)
 def stream_job_name(*, pipeline: str, namespace: str, uid: str) -> str:
     """Return the name that a stream's jobs have for the life of the pipeline; another uid gives another name."""
     return _fitted(pipeline, namespace, _short(uid))
 
 
+@lru_cache(maxsize=KEPT)
 def batch_job_name(*, pipeline: str, namespace: str, uid: str, number: int) -> str:
     """Return the name of the job of batch run *number*; the same for all its attempts, so that Dataflow refuses two at a time."""
     return _fitted(pipeline, namespace, f"{_short(uid)}-{number}")

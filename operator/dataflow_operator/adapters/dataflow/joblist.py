@@ -8,7 +8,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dataflow_operator.controller.lease import Alone, Turn
@@ -42,6 +42,7 @@ class _Taken:
     """One complete list, indexed."""
 
     sent_at: float
+    jobs: tuple[Job, ...]
     by_id: Mapping[JobId, Job]
     by_uid: Mapping[str, tuple[Job, ...]]
     by_name: Mapping[str, tuple[Job, ...]]
@@ -55,6 +56,7 @@ class _Board:
     hurried: int = 0
     taken: _Taken | None = None
     failed: str | None = None
+    failed_since: float = -math.inf
     by_uid: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict[str, set[Key]](set))
     by_id: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict[str, set[Key]](set))
     by_name: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict[str, set[Key]](set))
@@ -79,7 +81,7 @@ class SharedJobLists:
     def follow(self, key: Key, interest: Interest) -> None:
         """From now on wake *key* when what concerns it changes, when a list comes after none, and when lists begin or cease to fail."""
         known = self._interests.get(key)
-        if known == interest:
+        if known is interest or known == interest:
             return
         if known is not None:
             self._detach(key, known)
@@ -107,12 +109,13 @@ class SharedJobLists:
         if board is None or (board.taken is None and board.failed is None):
             return None
         if board.taken is None:
-            return JobsView(jobs=(), sent_at=-math.inf, failed=board.failed)
+            return JobsView(jobs=(), sent_at=-math.inf, failed=board.failed, failed_since=board.failed_since)
         taken = board.taken
         found = {job.id: job for job in taken.by_uid.get(interest.pipeline_uid, ())}
         found |= {job_id: job for job_id in interest.job_ids if (job := taken.by_id.get(job_id)) is not None}
         found |= {job.id: job for name in interest.names for job in taken.by_name.get(name, ())}
-        return JobsView(jobs=tuple(found[job_id] for job_id in sorted(found)), sent_at=taken.sent_at, failed=board.failed)
+        jobs = tuple(found[job_id] for job_id in sorted(found))
+        return JobsView(jobs=jobs, sent_at=taken.sent_at, failed=board.failed, failed_since=board.failed_since)
 
     def hurry(self, place: Place) -> None:
         """Poll soon, and quickly for a while: something there was just changed."""
@@ -176,29 +179,34 @@ class SharedJobLists:
             left = since + pace - self._clock.monotonic()
             if left <= 0:
                 return
+            alarm = asyncio.get_running_loop().call_later(left, board.bell.set)
             try:
-                async with asyncio.timeout(left):
-                    await board.bell.wait()
-            except TimeoutError:
-                return
+                await board.bell.wait()
+            finally:
+                alarm.cancel()
 
     def _failed(self, place: Place, board: _Board, message: str) -> None:
         begins = board.failed is None
         board.failed = message
         if begins:
+            board.failed_since = self._clock.monotonic()
             logger.warning("job list failed", extra={"project": place.project, "region": place.region, "error": message})
             self._wake_all(board.followers)
 
-    def _took(self, board: _Board, jobs: Iterable[Job], sent_at: float) -> None:
+    def _took(self, board: _Board, jobs: tuple[Job, ...], sent_at: float) -> None:
         before, recovered = board.taken, board.failed is not None
         if recovered:
             logger.info("job list is back")
-        board.taken, board.failed = _indexed(jobs, sent_at), None
+        if before is not None and jobs == before.jobs:
+            board.taken = replace(before, sent_at=sent_at)
+        else:
+            board.taken = _indexed(jobs, sent_at)
+        board.failed = None
         # A list that comes long after the one before may be the first young one: whoever waits for one is woken.
         if before is None or recovered or sent_at - before.sent_at > 2 * self._pace.calm_seconds:
             self._wake_all(board.followers)
-            return
-        self._wake_all({key for job in _changed(before.by_id, board.taken.by_id) for key in _concerned(board, job)})
+        elif board.taken.jobs is not before.jobs:
+            self._wake_all({key for job in _changed(before.by_id, board.taken.by_id) for key in _concerned(board, job)})
 
     def _wake_all(self, keys: Iterable[Key]) -> None:
         for key in sorted(keys):
@@ -248,7 +256,7 @@ def _changed(before: Mapping[JobId, Job], after: Mapping[JobId, Job]) -> Iterato
             yield from (job for job in (old, new) if job is not None)
 
 
-def _indexed(jobs: Iterable[Job], sent_at: float) -> _Taken:
+def _indexed(jobs: tuple[Job, ...], sent_at: float) -> _Taken:
     by_id: dict[JobId, Job] = {}
     by_uid: defaultdict[str, list[Job]] = defaultdict(list)
     by_name: defaultdict[str, list[Job]] = defaultdict(list)
@@ -259,6 +267,7 @@ def _indexed(jobs: Iterable[Job], sent_at: float) -> _Taken:
             by_uid[job.ownership.pipeline_uid].append(job)
     return _Taken(
         sent_at=sent_at,
+        jobs=jobs,
         by_id=by_id,
         by_uid={uid: tuple(found) for uid, found in by_uid.items()},
         by_name={name: tuple(found) for name, found in by_name.items()},

@@ -24,8 +24,9 @@ TIMED_OUT: Final = frozenset({Reason.START_TIMED_OUT, Reason.RUN_TIMED_OUT})
 def start_deadline(spec: PipelineSpec, attempt: Attempt) -> datetime | None:
     """Return when the attempt's job must be running, counted from the claim; None: it runs, or there is no limit."""
     limit = spec.timeouts.start
-    waits = attempt.is_open and attempt.job_id is not None and attempt.start_time is None
-    return attempt.claim.time + limit if limit is not None and waits else None
+    if limit is None or not attempt.is_open or attempt.job_id is None or attempt.start_time is not None:
+        return None
+    return attempt.claim.time + limit
 
 
 def run_deadline(spec: PipelineSpec, attempt: Attempt) -> datetime | None:
@@ -48,8 +49,9 @@ def drain_since(entry: Entry) -> datetime | None:
 
 def drain_deadline(spec: PipelineSpec, entry: Entry) -> datetime | None:
     """Return when a drain becomes a cancel; None: nothing drains, or it may take as long as it takes."""
-    since, limit = drain_since(entry), spec.timeouts.drain
-    return since + limit if since is not None and limit is not None and not spec.is_batch else None
+    limit = spec.timeouts.drain
+    since = drain_since(entry) if limit is not None and not spec.is_batch else None
+    return since + limit if since is not None and limit is not None else None
 
 
 def force_time(spec: PipelineSpec, attempt: Attempt) -> datetime | None:

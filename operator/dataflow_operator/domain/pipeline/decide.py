@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from dataflow_operator.domain.ledger import Entry
 from dataflow_operator.domain.pipeline.learn import learnt
-from dataflow_operator.domain.pipeline.model import Broken
+from dataflow_operator.domain.pipeline.model import Broken, PipelineStatus
 from dataflow_operator.domain.pipeline.narrate import Obstacle, Scene, status_of
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import SOON, Plan, RemoveFinalizer
@@ -20,10 +21,10 @@ from dataflow_operator.domain.pipeline.policies.finish import finish_what_is_ove
 from dataflow_operator.domain.pipeline.policies.in_place import update_in_place
 from dataflow_operator.domain.pipeline.policies.keep import has_run, hold_before_use, leave_the_released, let_go, let_orphans_go
 from dataflow_operator.domain.pipeline.policies.launch import launch
-from dataflow_operator.domain.pipeline.policies.look import look_for_what_is_missing
+from dataflow_operator.domain.pipeline.policies.look import look_at_progress, look_for_what_is_missing
 from dataflow_operator.domain.pipeline.policies.people import heed_people
-from dataflow_operator.domain.pipeline.policies.picture import draw_new_runs, prune_history, redraw_runs
-from dataflow_operator.domain.pipeline.policies.progress import bring_back, look_at_progress
+from dataflow_operator.domain.pipeline.policies.picture import draw_new_runs, keep_runs_drawn, prune_history
+from dataflow_operator.domain.pipeline.policies.rollback import bring_back
 from dataflow_operator.domain.pipeline.policies.start import rest_while_suspended, start_what_is_wanted, with_wish_remembered
 from dataflow_operator.domain.pipeline.policies.stop import stop_what_is_marked
 from dataflow_operator.domain.pipeline.world import Choice, Policy, World
@@ -41,13 +42,19 @@ def decide(seen: Observation) -> Plan:
         obstacle = Obstacle(reason=pipeline.spec.reason, message=pipeline.spec.message, is_final=True)
         return Plan(status=status_of(Scene(seen=seen, spec=None, status=pipeline.status, obstacle=obstacle)))
     ledger = learnt(seen, pipeline.spec)
-    given_out = max([pipeline.status.run_number, *(entry.number for entry in ledger)])
-    world = World(seen=seen, spec=pipeline.spec, status=replace(pipeline.status, ledger=ledger, run_number=given_out))
-    world = with_wish_remembered(without_finished(world))
+    world = with_wish_remembered(without_finished(World(seen=seen, spec=pipeline.spec, status=_knowing(pipeline.status, ledger))))
     for policy in POLICIES:
         if (choice := policy(world)) is not None:
             return _plan(choice)
     return _plan(Choice(world=world))
+
+
+def _knowing(status: PipelineStatus, ledger: tuple[Entry, ...]) -> PipelineStatus:
+    """Return *status* with what was learnt; a number that an entry has is given out."""
+    given_out = max((entry.number for entry in ledger), default=0)
+    if ledger is status.ledger and given_out <= status.run_number:
+        return status
+    return replace(status, ledger=ledger, run_number=max(given_out, status.run_number))
 
 
 def _plan(choice: Choice) -> Plan:
@@ -59,11 +66,12 @@ def _plan(choice: Choice) -> Plan:
 
 
 def _next(choice: Choice) -> timedelta | None:
-    """Return when to look again: at once after an effect, soon after a ledger that moved, else when the next thing is due."""
-    if choice.effect is not None:
+    """Return when to look again: at once after an effect that is not the last, soon after a ledger that moved, else when the next thing is due."""
+    before = choice.world.pipeline.status.ledger
+    moved = not choice.unreported and choice.world.ledger is not before and choice.world.ledger != before
+    if choice.effect is not None and (moved or not choice.is_last):
         return SOON
     due = due_in(choice.world)
-    moved = not choice.unreported and choice.world.ledger != choice.world.pipeline.status.ledger
     return min(due or AGAIN, AGAIN) if moved else due
 
 
@@ -83,7 +91,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     start_what_is_wanted,
     launch,
     update_in_place,
-    redraw_runs,
+    keep_runs_drawn,
     look_at_progress,
     prune_history,
 )

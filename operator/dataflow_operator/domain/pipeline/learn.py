@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 from dataflow_operator.domain.errors import Failure, Reason
@@ -22,12 +21,13 @@ from dataflow_operator.domain.ledger import (
     Result,
     StopMode,
     Strategy,
+    all_with,
     ended,
     entry_of,
     followed,
     job_ids_of,
     result_of,
-    with_each,
+    with_attempts,
     with_entry,
 )
 from dataflow_operator.domain.names import run_name
@@ -58,7 +58,7 @@ def learnt(seen: Observation, spec: PipelineSpec) -> Ledger:
 
 def job_of(seen: Observation, job_id: JobId) -> Job | None:
     """Return the newest sight of a job: the list's or a single read's, whichever was later; an end once seen stays."""
-    listed = next((job for job in seen.jobs.jobs if job.id == job_id), None) if seen.jobs else None
+    listed = seen.listed(job_id)
     look = seen.memory.jobs.get(job_id)
     if look is None or look.job is None:
         return listed
@@ -70,28 +70,30 @@ def job_of(seen: Observation, job_id: JobId) -> Job | None:
 
 def bind_runs(seen: Observation, _spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """An entry whose run object was made knows it by uid."""
-    return tuple(
-        replace(entry, run_uid=run.uid)
-        if entry.run_uid is None and (run := seen.run_named(entry.run)) is not None and run.owner_uid == seen.pipeline.uid
-        else entry
-        for entry in ledger
-    )
+
+    def step(entry: Entry) -> Entry:
+        run = seen.run_named(entry.run) if entry.run_uid is None else None
+        return replace(entry, run_uid=run.uid) if run is not None and run.owner_uid == seen.pipeline.uid else entry
+
+    return all_with(ledger, step)
 
 
 def follow_jobs(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """Every open attempt is as its job shows it; an unanswered one is recovered or closed as the protocol says."""
-    known = job_ids_of(ledger)
 
     def step(entry: Entry, attempt: Attempt) -> Attempt:
-        if attempt.is_unanswered:
-            attempt = _recovered(seen, spec, entry, attempt, known)
-        elif attempt.is_open and attempt.job_id and (job := job_of(seen, attempt.job_id)) is not None:
+        job_id = attempt.job_id
+        if attempt.end is not None:
+            return _explained(seen, spec, entry, attempt)
+        if job_id is None:
+            attempt = _recovered(seen, spec, entry, attempt, job_ids_of(ledger))
+        elif (job := job_of(seen, job_id)) is not None:
             attempt = followed(attempt, job, Knowledge.LABEL, seen.now)
-        elif attempt.is_open and attempt.job_id and _is_gone(seen, attempt.job_id):
-            attempt = ended(attempt, End.GONE, seen.now, _gone(spec, attempt.job_id))
+        elif _is_gone(seen, job_id):
+            attempt = ended(attempt, End.GONE, seen.now, _gone(spec, job_id))
         return _explained(seen, spec, entry, attempt)
 
-    return tuple(with_each(entry, partial(step, entry)) for entry in ledger)
+    return with_attempts(ledger, step)
 
 
 def _recovered(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt, known: Iterable[JobId]) -> Attempt:
@@ -165,7 +167,7 @@ def _gone(spec: PipelineSpec, job_id: JobId) -> Failure:
 
 def _explained(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt) -> Attempt:
     """Return a closed attempt with why it ended, once that is known or will not be known."""
-    if attempt.is_open or attempt.failure is not None or not isinstance(attempt.end, JobState):
+    if attempt.end is None or attempt.failure is not None or not isinstance(attempt.end, JobState):
         return attempt
     outside = entry.stop is None and attempt.end in {JobState.CANCELLED, JobState.DRAINED}
     if outside or (attempt.end is JobState.DONE and not spec.is_batch and entry.stop is None):
@@ -219,9 +221,12 @@ def _is_forgotten(entry: Entry, job: Job) -> bool:
 
 def strays_in(seen: Observation, ledger: Ledger) -> list[Job]:
     """Return the listed jobs that bear the pipeline's label and stand in no entry."""
+    listed, uid = seen.jobs.jobs if seen.jobs else (), seen.pipeline.uid
+    ours = [job for job in listed if job.ownership is not None and job.ownership.pipeline_uid == uid]
+    if not ours:
+        return []
     known = job_ids_of(ledger)
-    listed = seen.jobs.jobs if seen.jobs else ()
-    return [job for job in listed if job.ownership and job.ownership.pipeline_uid == seen.pipeline.uid and job.id not in known]
+    return [job for job in ours if job.id not in known]
 
 
 def _reopened(entry: Entry, job: Job, seen: Observation) -> Entry:
@@ -265,7 +270,7 @@ def _unused(seen: Observation, ledger: Ledger) -> int:
 
 def mark(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """Every entry bears the strongest stop that deletion, suspension, its run object or a newer, stable run asks for."""
-    return tuple(_marked(seen, spec, ledger, entry) for entry in ledger)
+    return all_with(ledger, lambda entry: _marked(seen, spec, ledger, entry))
 
 
 def _marked(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry) -> Entry:
@@ -283,7 +288,9 @@ def _marked(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry)
     deadline = drain_deadline(spec, entry)
     if deadline is not None and now >= deadline and seen.list_is_fresh:
         entry = entry.marked(StopMode.CANCEL, "the drain took longer than timeouts.drainSeconds", now)
-    forced = [force_time(spec, attempt) for attempt in entry.attempts if attempt.failure is None]
+    forced = (
+        [force_time(spec, attempt) for attempt in entry.attempts if attempt.failure is None] if spec.timeouts.cancel is not None else []
+    )
     if any(at is not None and now >= at for at in forced) and seen.list_is_fresh:
         entry = entry.marked(StopMode.CANCEL, "the cancel took longer than timeouts.cancelSeconds", now)
     if any(attempt.failure is not None and attempt.failure.reason is Reason.JOB_TYPE_MISMATCH for attempt in entry.attempts):
@@ -348,7 +355,7 @@ def _takes_over(seen: Observation, spec: PipelineSpec, entry: Entry) -> bool:
 
 def prove(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """A stream's run whose job does well for long enough has earned its place; one that does not ends, if another serves meanwhile."""
-    return ledger if spec.is_batch else tuple(_proved(seen, spec, ledger, entry) for entry in ledger)
+    return ledger if spec.is_batch else all_with(ledger, lambda entry: _proved(seen, spec, ledger, entry))
 
 
 def _proved(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry) -> Entry:
@@ -375,13 +382,13 @@ def _proved(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry)
 def follow_options(seen: Observation, _spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """What a running job was told to change is on record."""
 
-    def step(attempt: Attempt) -> Attempt:
+    def step(_entry: Entry, attempt: Attempt) -> Attempt:
         call = seen.memory.options.get(attempt.job_id) if attempt.job_id and attempt.is_open else None
         if call is None or call.refused is not None or all(attempt.options.get(name) == value for name, value in call.options.items()):
             return attempt
         return replace(attempt, options={**attempt.options, **call.options})
 
-    return tuple(with_each(entry, step) for entry in ledger) if seen.memory.options else ledger
+    return with_attempts(ledger, step) if seen.memory.options else ledger
 
 
 def heed_drift_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
@@ -396,13 +403,13 @@ def heed_drift_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) ->
             return entry
         return entry.with_attempt(replace(last, failure=replace(said, retryable=False)))
 
-    return ledger if spec.is_batch else tuple(map(step, ledger))
+    return ledger if spec.is_batch else all_with(ledger, step)
 
 
 def check_types(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """An attempt whose job turns out to be of the other type has failed for good: its run is over as soon as it has stopped."""
 
-    def step(attempt: Attempt) -> Attempt:
+    def step(_entry: Entry, attempt: Attempt) -> Attempt:
         job = job_of(seen, attempt.job_id) if attempt.job_id else None
         if job is None or job.type is None or job.type is spec.type or attempt.failure is not None:
             return attempt
@@ -411,19 +418,21 @@ def check_types(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger
         )
         return replace(attempt, failure=failure(Reason.JOB_TYPE_MISMATCH, text))
 
-    return tuple(with_each(entry, step) for entry in ledger)
+    return with_attempts(ledger, step)
 
 
 def hold_to_deadlines(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """An attempt whose job is late has failed, which is on record before the job is cancelled; one that was done after all has not."""
 
-    def step(attempt: Attempt) -> Attempt:
+    def step(entry: Entry, attempt: Attempt) -> Attempt:
+        if entry.stop is not None:
+            return attempt
         if attempt.failure is None and seen.list_is_fresh and (late := timed_out(spec, attempt, seen.now)) is not None:
             return replace(attempt, failure=late)
         is_late = attempt.failure is not None and attempt.failure.reason in TIMED_OUT
         return replace(attempt, failure=None) if is_late and spec.is_batch and attempt.end is JobState.DONE else attempt
 
-    return tuple(entry if entry.stop is not None else with_each(entry, step) for entry in ledger)
+    return with_attempts(ledger, step)
 
 
 def heed_retry_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
@@ -437,7 +446,7 @@ def heed_retry_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) ->
             return entry
         return entry.with_attempt(replace(last, failure=replace(said, retryable=False)))
 
-    return tuple(map(step, ledger)) if final else ledger
+    return all_with(ledger, step) if final else ledger
 
 
 STEPS: Final[tuple[Step, ...]] = (

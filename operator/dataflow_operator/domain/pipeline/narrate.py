@@ -61,14 +61,18 @@ class Verdict:
 
 
 def status_of(scene: Scene) -> PipelineStatus:
-    """Return the status that tells the scene."""
-    pipeline = scene.seen.pipeline
+    """Return the status that tells the scene; the very same where it tells it already, which most passes find."""
+    pipeline, status = scene.seen.pipeline, scene.status
     if scene.spec is not None:
-        drift = drift_in(scene.seen, scene.spec, scene.status)
-        scene = replace(scene, status=with_summary(scene.spec, replace(scene.status, drift=drift)))
+        drift = drift_in(scene.seen, scene.spec, status)
+        status = with_summary(scene.spec, status if drift == status.drift else replace(status, drift=drift))
+        scene = scene if status is scene.status else replace(scene, status=status)
     conditions = merged(pipeline.status.conditions, _conditions(scene), generation=pipeline.generation, now=scene.seen.now)
+    told = (pipeline.generation, conditions, pipeline.reconcile_requested_at)
+    if told == (status.observed_generation, status.conditions, status.last_handled_reconcile_at):
+        return status
     return replace(
-        scene.status,
+        status,
         observed_generation=pipeline.generation,
         conditions=conditions,
         last_handled_reconcile_at=pipeline.reconcile_requested_at,
@@ -103,8 +107,8 @@ def _verdict(scene: Scene) -> Verdict:
             is_stalled=obstacle.is_final,
         )
     depends = bool(scene.status.ledger) or not scene.is_batch
-    if depends and scene.seen.jobs is not None and scene.seen.jobs.failed and not scene.seen.list_is_fresh:
-        text = f"The job list cannot be read, so nothing is known of the jobs: {scene.seen.jobs.failed}"
+    if depends and (blindness := scene.seen.blindness) is not None:
+        text = f"The job list cannot be read, so nothing is known of the jobs: {blindness}"
         return Verdict(ready=Truth.UNKNOWN, reason=Reason.OBSERVING, message=text, is_working=True)
     if scene.spec is not None and scene.spec.suspend and (suspended := _suspended(scene)) is not None:
         return suspended

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 from typing import TypeAlias
 
 from dataflow_operator.domain.errors import Failure, Reason
@@ -24,6 +25,8 @@ class JobsView:
     """When the request of the last *complete* list was sent, on our monotonic clock, in seconds; minus infinity: there was none yet."""
     failed: str | None = None
     """Why newer lists failed, if they did: then this one is old, and nothing is known since."""
+    failed_since: float = -inf
+    """Since when they fail, on the same clock; it counts only where `failed` says something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +234,17 @@ class Observation:
 
     def run_named(self, name: str) -> Run | None:
         """Return the cached run of that name."""
-        return next((run for run in self.runs if run.name == name), None)
+        for run in self.runs:
+            if run.name == name:
+                return run
+        return None
+
+    def listed(self, job_id: JobId) -> Job | None:
+        """Return a job as the list shows it; None: it is not there, or there was no list yet."""
+        for job in self.jobs.jobs if self.jobs is not None else ():
+            if job.id == job_id:
+                return job
+        return None
 
     def is_fresh(self, at: float, within: timedelta) -> bool:
         """Whether what was read at *at* is not older than *within*."""
@@ -241,3 +254,11 @@ class Observation:
     def list_is_fresh(self) -> bool:
         """Whether a complete list is young enough to act on."""
         return self.jobs is not None and self.is_fresh(self.jobs.sent_at, self.limits.list_age)
+
+    @property
+    def blindness(self) -> str | None:
+        """Why no job can be seen; None: a list is young, or lists have not failed for long. One that fails is no news, for the next may not."""
+        jobs = self.jobs
+        if jobs is None or not jobs.failed or self.is_fresh(max(jobs.sent_at, jobs.failed_since), self.limits.list_age):
+            return None
+        return jobs.failed

@@ -11,6 +11,7 @@ from typing import Final
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.pipeline.model import BeamYamlTemplate, ClassicTemplate, FlexTemplate, PipelineSpec, ResolvedSpec, Template
 from dataflow_operator.domain.pipeline.reach import in_place
+from dataflow_operator.domain.remembered import remembered
 
 FORM: Final = "v2"
 """Version of the digest's form: v2 leaves out what changes in place. A later form keeps the code of this one, so that the digest in an old
@@ -28,6 +29,15 @@ def digest_of(spec: PipelineSpec | ResolvedSpec, form: str = FORM) -> str:
     Batch: template and parameters. Streaming: jobLabels, too, and environment without what changes in place. Key order, empty values and
     defaults do not count. `reach.TABLE` says the same by field, and a property holds the two together.
     """
+    return _newest_digest_of(spec) if form == FORM else _digest_of(spec, form)
+
+
+@remembered
+def _newest_digest_of(spec: PipelineSpec | ResolvedSpec) -> str:
+    return _digest_of(spec, FORM)
+
+
+def _digest_of(spec: PipelineSpec | ResolvedSpec, form: str) -> str:
     parts: list[tuple[str, Mapping[str, object]]] = [("template", _plain(spec.template)), ("parameters", spec.parameters)]
     if spec.type is PipelineType.STREAMING:
         environment = (

@@ -61,6 +61,8 @@ class Choice:
     """True: a complete, fresh list says that no job of ours is active."""
     unreported: bool = False
     """True: the effect says it all, and the next pass reports: saves a write."""
+    is_last: bool = False
+    """True: once the effect is done nothing is left that can be done at once: saves a pass."""
 
 
 Policy = Callable[[World], Choice | None]
@@ -145,9 +147,10 @@ def awaits_reason(attempt: Attempt) -> bool:
 def is_missing(world: World, attempt: Attempt) -> bool:
     """Whether a list that was sent after the launch does not show the job that an attempt is known to have."""
     jobs = world.seen.jobs
-    listed = jobs is not None and any(job.id == attempt.job_id for job in jobs.jobs)
+    if jobs is None or attempt.job_id is None or world.seen.listed(attempt.job_id) is not None:
+        return False
     first = world.seen.memory.sightings.get(attempt.claim.nonce)
-    return jobs is not None and not listed and (first is None or jobs.sent_at - first > world.seen.limits.stop_again.total_seconds())
+    return first is None or jobs.sent_at - first > world.seen.limits.stop_again.total_seconds()
 
 
 def names_of(pipeline: Pipeline) -> frozenset[str]:

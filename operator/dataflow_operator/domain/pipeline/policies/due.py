@@ -10,6 +10,7 @@ from typing import Final
 from dataflow_operator.domain.ledger import Entry, Strategy
 from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time, run_deadline, start_deadline
 from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE, strays_in
+from dataflow_operator.domain.pipeline.model import Timeouts
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.policies.stop import pause_after
@@ -18,6 +19,8 @@ from dataflow_operator.domain.pipeline.world import World, awaits_reason
 
 _FLOOR: Final = timedelta(seconds=1)
 """The soonest that a wait is looked at again: what is due at once is an effect, not a wait. Source: chosen."""
+
+_NO_TIMEOUTS: Final = Timeouts()
 
 
 def due_in(world: World) -> timedelta | None:
@@ -54,14 +57,14 @@ def _waits(world: World, entry: Entry) -> Iterator[timedelta]:
             yield limits.stop_again
         if not attempt.is_open or attempt.job_id is None:
             continue
-        if seen.jobs is not None and all(job.id != attempt.job_id for job in seen.jobs.jobs):
+        if seen.jobs is not None and seen.listed(attempt.job_id) is None:
             yield limits.look_again
 
 
 def _deadlines(world: World) -> Iterator[timedelta]:
     """When a job is late for its start or its end, a drain becomes a cancel, a cancel is forced; what a list has to confirm first is owed."""
     seen, spec = world.seen, world.spec
-    for entry in world.ledger:
+    for entry in world.ledger if spec.timeouts != _NO_TIMEOUTS else ():
         times = [drain_deadline(spec, entry)]
         for attempt in entry.attempts:
             times += [start_deadline(spec, attempt), run_deadline(spec, attempt), force_time(spec, attempt)]
@@ -110,10 +113,10 @@ def _changes(world: World, entry: Entry) -> Iterator[timedelta]:
 
 
 def _blindness(world: World) -> Iterator[timedelta]:
-    """When a list that could not be read anew becomes too old to say anything."""
+    """When lists that could not be read anew have failed for so long that nothing can be said."""
     jobs = world.seen.jobs
-    if jobs is not None and jobs.failed and isfinite(jobs.sent_at):
-        yield _left(world.seen, jobs.sent_at, world.seen.limits.list_age) + _FLOOR
+    if jobs is not None and jobs.failed and isfinite(since := max(jobs.sent_at, jobs.failed_since)):
+        yield _left(world.seen, since, world.seen.limits.list_age) + _FLOOR
 
 
 def _rechecks(world: World) -> Iterator[timedelta]:

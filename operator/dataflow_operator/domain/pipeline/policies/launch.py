@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import Job, JobState, Ownership
@@ -15,6 +16,7 @@ from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import SOON, Launch
 from dataflow_operator.domain.pipeline.policies.picture import held_up
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, job_name_of, numbered_name
+from dataflow_operator.domain.remembered import KEPT
 from dataflow_operator.domain.run import Run
 
 
@@ -121,5 +123,10 @@ def retry_in(world: World, entry: Entry) -> timedelta:
         return SOON
     policy = world.spec.retry_policy
     pause = policy.interval_after(failures_in_a_row(entry, policy.stable))
-    spread = int(hashlib.sha256(last.claim.nonce.encode()).hexdigest()[:4], 16) / 0xFFFF
-    return max(last.end_time + pause * (1 + spread / 10) - world.seen.now, SOON)
+    return max(last.end_time + pause * (1 + _spread(last.claim.nonce) / 10) - world.seen.now, SOON)
+
+
+@lru_cache(maxsize=KEPT)
+def _spread(nonce: str) -> float:
+    """Return a share of one that only the claim decides."""
+    return int(hashlib.sha256(nonce.encode()).hexdigest()[:4], 16) / 0xFFFF

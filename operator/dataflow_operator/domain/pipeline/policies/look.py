@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt
-from dataflow_operator.domain.pipeline.learn import current_run_object, is_torn, strays_in, waiting_before
-from dataflow_operator.domain.pipeline.plan import Effect, LookAtJob, LookAtRun, LookForReason
+from dataflow_operator.domain.pipeline.learn import current_run_object, is_torn, job_of, strays_in, waiting_before
+from dataflow_operator.domain.pipeline.plan import Effect, LookAtJob, LookAtProgress, LookAtRun, LookForReason
+from dataflow_operator.domain.pipeline.proof import Proof, is_ripe, looked_for, proof_of
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, is_missing
 
 
@@ -14,6 +16,28 @@ def look_for_what_is_missing(world: World) -> Choice | None:
     """What the cache and the list leave open is read, one thing at a time, and not again while it is young."""
     nothing_learnt = world.ledger == world.pipeline.status.ledger
     return next((Choice(world=world, effect=look, unreported=nothing_learnt) for look in _looks(world)), None)
+
+
+def look_at_progress(world: World) -> Choice | None:
+    """A stream's job is looked at when it begins to run and when it has run for long enough, and again while it has not earned its place."""
+    seen, spec = world.seen, world.spec
+    if spec.is_batch or spec.suspend or world.pipeline.is_deleting:
+        return None
+    for entry in world.ledger:
+        attempt = looked_for(entry)
+        if attempt is None or attempt.job_id is None or attempt.start_time is None:
+            continue
+        job, look = job_of(seen, attempt.job_id), seen.memory.progress.get(attempt.job_id)
+        if job is None or job.state is not JobState.RUNNING:
+            continue
+        proof = proof_of(seen, spec, attempt)
+        is_due = look is None or (
+            is_ripe(seen, spec, attempt)
+            and (proof is Proof.YOUNG or (proof is Proof.UNMOVED and not seen.is_fresh(look.at, seen.limits.recheck)))
+        )
+        if is_due:
+            return Choice(world=world, effect=LookAtProgress(job_id=attempt.job_id, since=attempt.start_time))
+    return None
 
 
 def _looks(world: World) -> Iterator[Effect]:

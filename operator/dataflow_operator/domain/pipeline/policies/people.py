@@ -32,11 +32,13 @@ def _heeded(world: World, run: Run) -> Choice | None:
         return Choice(world=world, effect=doom(run)) if _is_late(world, run) else None
     if run.status.pipeline_uid == pipeline.uid and run.status.number is not None:
         return None  # admitted already, by a hand whose ledger we have not seen yet
+    is_foreign = run.status.pipeline_uid not in {None, pipeline.uid}
     if pipeline.is_deleting:
-        return _refuse(world, run, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline is being deleted")
+        # Who admitted a foreign run may be our successor, of which a watch that is behind does not tell yet: it is for whoever comes after us.
+        return None if is_foreign else _refuse(world, run, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline is being deleted")
     if run.stop is not None:
         return _refuse(world, run, Result.STOPPED, Reason.STOPPED, "The run was told to stop before it began")
-    if run.status.pipeline_uid not in {None, pipeline.uid}:
+    if is_foreign:
         return _refuse(world, run, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline that the run was for is gone")
     if world.spec.suspend:
         return _wait(world, run, Reason.SUSPENDED, "The pipeline is suspended; the run begins when spec.suspend is false")

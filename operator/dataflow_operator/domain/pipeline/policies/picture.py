@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, with_entry
@@ -10,6 +11,7 @@ from dataflow_operator.domain.pipeline.learn import current_run_object, is_young
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import CreateRun, DeleteRun, DrawRun, LookAtRun
+from dataflow_operator.domain.pipeline.policies.look import look_at_progress
 from dataflow_operator.domain.pipeline.portray import picture_of
 from dataflow_operator.domain.pipeline.revision import is_wanted, resolved
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number, resolved_spec_of, spec_of_asked
@@ -82,16 +84,32 @@ def _renumbered(world: World, entry: Entry) -> Choice:
     )
 
 
+def keep_runs_drawn(world: World) -> Choice | None:
+    """The run object of an entry shows what the ledger knows; what one drawing completes needs no pass to see that it is complete."""
+    drawings = _drawings(world)
+    first = next(drawings, None)
+    if first is None:
+        return None
+    return Choice(
+        world=world, effect=first, is_last=next(drawings, None) is None and look_at_progress(world) is None and prune_history(world) is None
+    )
+
+
 def redraw_runs(world: World) -> Choice | None:
-    """The run object of an entry shows what the ledger knows."""
+    """As before, beside something else that a pass is about."""
+    first = next(_drawings(world), None)
+    return Choice(world=world, effect=first) if first is not None else None
+
+
+def _drawings(world: World) -> Iterator[DrawRun]:
+    """Yield what brings the run objects up to date."""
     for entry in world.ledger:
         run = current_run_object(world.seen, entry)
         if run is None or run.is_over or run.status.resolved_spec is None or _is_about_to_change(world, entry):
             continue
         drawn = picture_of(world.seen, world.spec, world.ledger, entry, run, None)
         if drawn != run.status:
-            return Choice(world=world, effect=draw_effect(run, drawn))
-    return None
+            yield draw_effect(run, drawn)
 
 
 def _is_about_to_change(world: World, entry: Entry) -> bool:

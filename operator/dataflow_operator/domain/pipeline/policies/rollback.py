@@ -1,37 +1,13 @@
-"""Looking at how a new revision gets on, and bringing the last stable one back where it does not."""
+"""Bringing the last stable revision back where a new one fails or does not earn its place."""
 
 from __future__ import annotations
 
-from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Cause, Result, serving_in
-from dataflow_operator.domain.pipeline.learn import job_of
-from dataflow_operator.domain.pipeline.plan import LookAtProgress, LookAtRun
+from dataflow_operator.domain.pipeline.plan import LookAtRun
 from dataflow_operator.domain.pipeline.policies.start import allocate
-from dataflow_operator.domain.pipeline.proof import Proof, is_ripe, looked_for, proof_of, stands_in, trouble_of
+from dataflow_operator.domain.pipeline.proof import Proof, looked_for, proof_of, stands_in, trouble_of
 from dataflow_operator.domain.pipeline.world import Choice, World
 from dataflow_operator.domain.run import Run
-
-
-def look_at_progress(world: World) -> Choice | None:
-    """A stream's job is looked at when it begins to run and when it has run for long enough, and again while it has not earned its place."""
-    seen, spec = world.seen, world.spec
-    if spec.is_batch or spec.suspend or world.pipeline.is_deleting:
-        return None
-    for entry in world.ledger:
-        attempt = looked_for(entry)
-        if attempt is None or attempt.job_id is None or attempt.start_time is None:
-            continue
-        job, look = job_of(seen, attempt.job_id), seen.memory.progress.get(attempt.job_id)
-        if job is None or job.state is not JobState.RUNNING:
-            continue
-        proof = proof_of(seen, spec, attempt)
-        is_due = look is None or (
-            is_ripe(seen, spec, attempt)
-            and (proof is Proof.YOUNG or (proof is Proof.UNMOVED and not seen.is_fresh(look.at, seen.limits.recheck)))
-        )
-        if is_due:
-            return Choice(world=world, effect=LookAtProgress(job_id=attempt.job_id, since=attempt.start_time))
-    return None
 
 
 def bring_back(world: World) -> Choice | None:
