@@ -146,6 +146,7 @@ run_statuses = st.builds(
     revision=st.none() | numbers,
     digest=st.none() | words,
     replaces=st.none() | words,
+    strategy=st.none() | st.sampled_from(Strategy),
     pipeline_uid=st.none() | words,
     resolved_spec=st.none() | resolved_specs,
     job_id=st.none() | job_ids,

@@ -89,6 +89,9 @@ class RunStatus(Wire):
     revision: Count | None = Field(None, description="Number of the revision that the run runs.")
     digest: Word | None = Field(None, description="Digest of that revision.")
     replaces: Word | None = Field(None, description="Name of the run that this one takes over from.")
+    strategy: Word | None = Field(
+        None, description="How the run takes over from what runs when it starts, if anything does. Streaming only."
+    )
     pipeline_uid: Word | None = Field(None, alias="pipelineUID", description="UID of the pipeline, bound when the run was first seen.")
     resolved_spec: dict[str, Any] | None = Field(
         None,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from dataflow_operator.domain.conditions import Condition
 from dataflow_operator.domain.job import JobId
-from dataflow_operator.domain.ledger import Attempt, Cause, Result, StopMode
+from dataflow_operator.domain.ledger import Attempt, Cause, Result, StopMode, Strategy
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 
 
@@ -23,6 +23,7 @@ class RunStatus:
     revision: int | None = None
     digest: str | None = None
     replaces: str | None = None
+    strategy: Strategy | None = None
     pipeline_uid: str | None = None
     resolved_spec: ResolvedSpec | None = None
     job_id: JobId | None = None

@@ -9,13 +9,14 @@ from dataflow_operator.adapters.kubernetes.ledger import attempt_json, attempts_
 from dataflow_operator.adapters.kubernetes.spec import resolved_json, resolved_of
 from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.job import JobId
-from dataflow_operator.domain.ledger import Cause, Result
+from dataflow_operator.domain.ledger import Cause, Result, Strategy
 from dataflow_operator.domain.pipeline.model import Drift, LastRun, PipelineStatus
 from dataflow_operator.domain.run import RunStatus
 
 _TRUTHS: Final = words_of(Truth)
 _CAUSES: Final = words_of(Cause)
 _RESULTS: Final = words_of(Result)
+_STRATEGIES: Final = words_of(Strategy)
 
 
 def pipeline_status_of(value: object) -> PipelineStatus:
@@ -81,6 +82,7 @@ def run_status_of(value: object) -> RunStatus:
         revision=count(raw.get("revision")),
         digest=text(raw.get("digest")),
         replaces=text(raw.get("replaces")),
+        strategy=word(_STRATEGIES, raw.get("strategy")),
         pipeline_uid=text(raw.get("pipelineUID")),
         resolved_spec=resolved_of(raw.get("resolvedSpec")),
         job_id=_job_id_of(raw.get("jobId")),
@@ -105,6 +107,7 @@ def run_status_json(status: RunStatus) -> dict[str, object]:
             ("revision", status.revision),
             ("digest", status.digest),
             ("replaces", status.replaces),
+            ("strategy", status.strategy and status.strategy.value),
             ("pipelineUID", status.pipeline_uid),
             ("resolvedSpec", resolved_json(status.resolved_spec)),
             ("jobId", status.job_id),
@@ -127,6 +130,7 @@ RUN_STATUS_FIELDS: Final = (
     "revision",
     "digest",
     "replaces",
+    "strategy",
     "pipelineUID",
     "resolvedSpec",
     "jobId",

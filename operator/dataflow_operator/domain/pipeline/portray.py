@@ -37,6 +37,7 @@ def picture_of(
         revision=entry.revision or None,
         digest=entry.digest,
         replaces=_run_of(seen, ledger, base) if base else run.status.replaces,
+        strategy=entry.strategy,
         pipeline_uid=seen.pipeline.uid,
         job_id=attempt.job_id if attempt else None,
         job_name=attempt.job_name if attempt else None,
