@@ -281,8 +281,11 @@ def with_each(entry: Entry, step: Callable[[Attempt], Attempt]) -> Entry:
 
 def serving_in(ledger: Iterable[Entry]) -> Entry | None:
     """Return the run of a stream that serves: nobody told it to stop, its job runs, and it is the newest that has earned its place, else the oldest."""
-    running = [entry for entry in ledger if entry.is_running and entry.stop is None]
-    return next((entry for entry in reversed(running) if entry.stable), running[0] if running else None)
+    serving = None
+    for entry in ledger:
+        if entry.stop is None and (serving is None or entry.stable) and entry.is_running:
+            serving = entry
+    return serving
 
 
 def all_with(ledger: tuple[Entry, ...], step: Callable[[Entry], Entry]) -> tuple[Entry, ...]:

@@ -30,16 +30,11 @@ def _ended(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
     if serving_in(status.ledger) is not None and not spec.is_batch:
         return
     for entry in status.ledger:
-        last = next((one for one in reversed(entry.attempts) if not one.is_open), None)
-        if last is not None and last.failure is not None and last.failure.reason in ENDED_OUTSIDE and entry.stop is None:
-            yield Drift(field="job", desired=JobState.RUNNING, observed=str(last.job_state or last.end))
-    last_run = status.last_run
-    if (
-        last_run is not None
-        and last_run.reason in set(ENDED_OUTSIDE)
-        and last_run.result in {Result.FAILED, Result.STOPPED}
-        and not status.ledger
-    ):
+        over = next((one for one in reversed(entry.attempts) if not one.is_open), None)
+        if over is not None and over.failure is not None and over.failure.reason in ENDED_OUTSIDE and entry.stop is None:
+            yield Drift(field="job", desired=JobState.RUNNING, observed=str(over.job_state or over.end))
+    last = status.last_run if not status.ledger else None
+    if last is not None and last.reason in ENDED_OUTSIDE and last.result in {Result.FAILED, Result.STOPPED}:
         yield Drift(field="job", desired=JobState.DONE if spec.is_batch else JobState.RUNNING, observed=status.job_state or "none")
 
 
@@ -55,11 +50,12 @@ def _doubled(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
 
 def _changed(seen: Observation, spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
     """An option of the running job that is not as it was told."""
-    entry = serving_in(status.ledger)
+    wanted = options_of(spec)
+    entry = serving_in(status.ledger) if wanted else None
     if entry is None or not is_wanted(entry.digest, spec):
         return
     for attempt in entry.attempts:
-        shown, wanted, told = shown_options(seen, attempt), options_of(spec), told_options(seen, entry, attempt)
+        shown, told = shown_options(seen, attempt), told_options(seen, entry, attempt)
         for name in sorted(shown.keys() & wanted.keys()):
             if attempt.is_running and shown[name] != wanted[name] and told.get(name) == wanted[name]:
                 yield Drift(field=f"environment.{name}", desired=str(wanted[name]), observed=str(shown[name]))

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.pipeline.model import BeamYamlTemplate, ClassicTemplate, FlexTemplate, PipelineSpec, ResolvedSpec, Template
+from dataflow_operator.domain.remembered import remembered
 
 
 class Reach(StrEnum):
@@ -188,6 +189,7 @@ def in_place(spec: PipelineSpec | ResolvedSpec) -> frozenset[str]:
     return IN_PLACE if engine and spec.type is PipelineType.STREAMING else frozenset()
 
 
+@remembered
 def options_of(spec: PipelineSpec | ResolvedSpec) -> Mapping[str, int]:
     """Return what *spec* says of the options that change in place; what is absent is left as it is."""
     return {name: value for name, value in spec.environment.items() if name in in_place(spec) and isinstance(value, int)}

@@ -15,7 +15,7 @@ from dataflow_operator.domain.pipeline.world import Choice, World
 
 def update_in_place(world: World) -> Choice | None:
     """The job that serves is told what the owner changed of its runtime options, and what somebody else changed if that is to be corrected."""
-    entry = serving_in(world.ledger)
+    entry = serving_in(world.ledger) if options_of(world.spec) else None
     attempt = next((one for one in entry.attempts if one.is_running and one.may_be_stopped), None) if entry is not None else None
     if entry is None or attempt is None or attempt.job_id is None or not world.wants(entry.digest) or world.spec.suspend:
         return None
