@@ -168,6 +168,8 @@ def test_a_run_that_began_beside_another_keeps_its_name() -> None:
         (300, None, True),
         (300, a_look(at=800.0), True),
         (300, a_look(at=999.0), False),
+        (3000, a_look(errors=ERROR_BURST, at=990.0), False),
+        (3000, a_look(errors=ERROR_BURST, at=300.0), True),
     ],
 )
 def test_a_job_is_looked_at_when_it_begins_and_when_it_has_run_for_long_enough(ago: float, look: ProgressLook | None, *, due: bool) -> None:
@@ -176,6 +178,13 @@ def test_a_job_is_looked_at_when_it_begins_and_when_it_has_run_for_long_enough(a
     world = a_world(entries=(entry,), jobs=(a_job(of=entry),), memory=memory)
     world = replace(world, runs=tuple(replace(run, status=drawn_of(world)) for run in world.runs))
     assert isinstance(decide(world).effect, LookAtProgress) == due
+
+
+def test_errors_of_weeks_ago_do_not_count() -> None:
+    entry = an_entry(1, an_attempt(ago=10**6))
+    world = a_world(entries=(entry,), jobs=(a_job(of=entry),))
+    effect = decide(replace(world, runs=tuple(replace(run, status=drawn_of(world)) for run in world.runs))).effect
+    assert effect == LookAtProgress(job_id=JobId("j1"), since=NOW - STREAM.retry_policy.stable)
 
 
 def drawn_of(world: Observation) -> RunStatus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -11,8 +11,14 @@ from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation, ProgressLook
 
 ERROR_BURST: Final = 10
-"""Error messages since a job's start that show that its revision does not work. A streaming job retries what fails for ever and stays RUNNING,
+"""Error messages within the window that show that a revision does not work. A streaming job retries what fails for ever and stays RUNNING,
 and each try leaves a message, so that a broken step makes as many within a minute or two. Source: chosen."""
+
+SHORTEST_WINDOW: Final = timedelta(seconds=60)
+"""The shortest time over which errors are counted; `retryPolicy.stableSeconds` where that is longer. Source: chosen."""
+
+NEXT_LOOK: Final = timedelta(minutes=10)
+"""When a job that reports errors, and beside which nothing serves, is looked at again. Source: chosen; two reads in that time."""
 
 DEFAULT_TRIALS: Final = 3
 """Attempts in a row that an unproven revision has while the one before it serves, or could come back, and `retryPolicy` sets no limit.
@@ -43,6 +49,23 @@ def proof_of(seen: Observation, spec: PipelineSpec, attempt: Attempt) -> Proof:
     told = [(look.first.elements, look.newest.elements), (look.first.watermark, look.newest.watermark)]
     both = [(before, after) for before, after in told if before is not None and after is not None]
     return Proof.EARNED if not both or any(after > before for before, after in both) else Proof.UNMOVED
+
+
+def pause_of(seen: Observation, proof: Proof) -> timedelta:
+    """Return for how long a look at a ripe job is good enough, by what it showed."""
+    match proof:
+        case Proof.YOUNG | Proof.EARNED:
+            return timedelta(0)
+        case Proof.UNMOVED:
+            return seen.limits.recheck
+        case Proof.UNHEALTHY:
+            return NEXT_LOOK
+
+
+def errors_since(seen: Observation, spec: PipelineSpec, attempt: Attempt) -> datetime:
+    """Return from when on the errors of a running *attempt* count: what a job complained of weeks ago says nothing of how it does."""
+    window = seen.now - max(spec.retry_policy.stable, SHORTEST_WINDOW)
+    return max(attempt.start_time, window) if attempt.start_time is not None else window
 
 
 def is_ripe(seen: Observation, spec: PipelineSpec, attempt: Attempt) -> bool:
@@ -85,5 +108,5 @@ def trouble_of(look: ProgressLook | None) -> str:
     if look is None:
         return "it has not been looked at"
     if look.newest.errors >= ERROR_BURST:
-        return f"{look.newest.errors} error messages since its start, the last one: {look.newest.last_error}"
+        return f"{look.newest.errors} error messages within a short time, the last one: {look.newest.last_error}"
     return "neither the elements nor the watermark that its metrics tell have moved"

@@ -14,7 +14,7 @@ from dataflow_operator.domain.pipeline.model import Timeouts
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.policies.stop import pause_after
-from dataflow_operator.domain.pipeline.proof import Proof, looked_for, proof_of
+from dataflow_operator.domain.pipeline.proof import looked_for, pause_of, proof_of
 from dataflow_operator.domain.pipeline.world import World, awaits_reason
 
 _FLOOR: Final = timedelta(seconds=1)
@@ -87,8 +87,8 @@ def _trials(world: World, entry: Entry) -> Iterator[timedelta]:
     if attempt is not None and attempt.job_id is not None and attempt.start_time is not None:
         yield attempt.start_time + spec.retry_policy.stable - seen.now
         look = seen.memory.progress.get(attempt.job_id)
-        if look is not None and proof_of(seen, spec, attempt) is Proof.UNMOVED:
-            yield _left(seen, look.at, seen.limits.recheck)
+        if look is not None:
+            yield _left(seen, look.at, pause_of(seen, proof_of(seen, spec, attempt)))
     if entry.strategy is Strategy.PARALLEL and len(world.ledger) > 1:
         yield from (one.start_time + spec.overlap - seen.now for one in entry.attempts if one.is_running and one.start_time)
 

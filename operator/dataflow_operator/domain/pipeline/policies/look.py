@@ -8,7 +8,7 @@ from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt
 from dataflow_operator.domain.pipeline.learn import current_run_object, is_torn, job_of, strays_in, waiting_before
 from dataflow_operator.domain.pipeline.plan import Effect, LookAtJob, LookAtProgress, LookAtRun, LookForReason
-from dataflow_operator.domain.pipeline.proof import Proof, is_ripe, looked_for, proof_of
+from dataflow_operator.domain.pipeline.proof import errors_since, is_ripe, looked_for, pause_of, proof_of
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, is_missing
 
 
@@ -30,13 +30,9 @@ def look_at_progress(world: World) -> Choice | None:
         job, look = job_of(seen, attempt.job_id), seen.memory.progress.get(attempt.job_id)
         if job is None or job.state is not JobState.RUNNING:
             continue
-        proof = proof_of(seen, spec, attempt)
-        is_due = look is None or (
-            is_ripe(seen, spec, attempt)
-            and (proof is Proof.YOUNG or (proof is Proof.UNMOVED and not seen.is_fresh(look.at, seen.limits.recheck)))
-        )
-        if is_due:
-            return Choice(world=world, effect=LookAtProgress(job_id=attempt.job_id, since=attempt.start_time))
+        pause = pause_of(seen, proof_of(seen, spec, attempt))
+        if look is None or (is_ripe(seen, spec, attempt) and not (pause and seen.is_fresh(look.at, pause))):
+            return Choice(world=world, effect=LookAtProgress(job_id=attempt.job_id, since=errors_since(seen, spec, attempt)))
     return None
 
 
