@@ -22,6 +22,11 @@ RUNS_KEPT: Final = 4
 GONE_SECONDS: Final = 20.0
 """How long an owner who wants to recreate a pipeline waits for the old one to go."""
 
+STRATEGIES: Final = ("Update", "Update", "Parallel", "Drain", "Cancel")
+ENGINE: Final = {"enableStreamingEngine": True}
+WORKERS: Final = (2, 5)
+"""Bounds of workers that owners want."""
+
 RETRIES: Final = {"initialIntervalSeconds": 1, "maximumIntervalSeconds": 2}
 
 STABLE_SECONDS: Final = {True: 5, False: 1}
@@ -109,7 +114,12 @@ class Owner:
     async def change_strategy(self) -> None:
         """Want another way from one revision to the next."""
         if not self._is_batch:
-            await self._change({"updatePolicy": {"strategy": self._chance.choice(["Update", "Update", "Drain", "Cancel"])}})
+            await self._change({"updatePolicy": _policy(self._chance)})
+
+    async def resize(self) -> None:
+        """Want other bounds of workers, which a running job takes."""
+        if not self._is_batch:
+            await self._change({"environment": {**ENGINE, "maxWorkers": self._chance.choice(WORKERS)}})
 
     async def delete(self) -> None:
         """Delete the pipeline, now and then in the foreground or with its job left running."""
@@ -175,7 +185,8 @@ class Owner:
         }
         if not self._is_batch:
             spec |= {
-                "updatePolicy": {"strategy": chance.choice(["Update", "Update", "Drain", "Cancel"])},
+                "updatePolicy": {key: value for key, value in _policy(chance).items() if value is not None},
+                "environment": {**ENGINE, "maxWorkers": chance.choice(WORKERS)},
                 "stopPolicy": chance.choice(["Drain", "Cancel"]),
                 "deletionPolicy": chance.choice(["Drain", "Cancel"]),
             }
@@ -205,6 +216,12 @@ class Owner:
         return [run for run in await self._cluster.list(RUNS, self._namespace) if run["spec"]["pipelineRef"]["name"] == self.name]
 
 
+def _policy(chance: Random) -> Json:
+    """Return how revisions follow each other, as a merge patch: what a strategy has no use for is taken out."""
+    strategy = chance.choice(STRATEGIES)
+    return {"strategy": strategy, "parallel": {"overlapSeconds": 1} if strategy == "Parallel" else None}
+
+
 def _parameters(content: str, *, is_batch: bool) -> dict[str, str]:
     """Return the parameters of a content: the same each time, so that what was wanted once can be wanted again."""
     place = "ABCDEF".index(content)
@@ -231,6 +248,7 @@ ACTS: Final[tuple[Act, ...]] = (
     *(Owner.suspend,) * 2,
     Owner.flip,
     Owner.change_strategy,
+    Owner.resize,
     Owner.delete,
     *(Owner.recreate,) * 2,
     *(Owner.create,) * 2,

@@ -58,6 +58,7 @@ class Made:
     run: str
     number: int
     attempt: int
+    name: str
     digest: str
     is_batch: bool
     replaces: str
@@ -149,6 +150,7 @@ class Referee:
             run=labels[LABEL_RUN],
             number=int(labels[LABEL_NUMBER]),
             attempt=int(labels[LABEL_ATTEMPT]),
+            name=raw["job_name"],
             digest=labels[LABEL_DIGEST],
             is_batch=labels.get(RUN_LABEL) == "batch",
             replaces=raw["replaces"],
@@ -159,14 +161,17 @@ class Referee:
         self.jobs[made.id] = made
 
     def _launched(self, made: Made) -> None:
-        """One job per attempt, none beside another, and a batch pipeline runs no more often than its owner changed it."""
+        """One job per attempt, none beside another but where its name says Parallel, and a batch runs no more often than its owner changed it."""
         first = self._attempts.setdefault((made.pipeline, made.number, made.attempt), made.id)
         if first != made.id:
             self._find(Harm.DUPLICATE, f"{made} is of the same attempt as {self.jobs[first]}")
         others = [other for other in self.active_of(made.pipeline) if other.id != made.replaces]
         if made.is_batch:
             others = [other for other in others if other.number == made.number]
-        if others and made.pipeline not in self._wishes.orphaned:
+        joins = (
+            not made.is_batch and len(others) == 1 and made.name == f"{others[0].name.removesuffix(f'-{others[0].number}')}-{made.number}"
+        )
+        if others and not joins and made.pipeline not in self._wishes.orphaned:
             self._find(Harm.DUPLICATE, f"{made} was launched beside {others[0]}")
         if made.is_batch:
             self._batches[made.pipeline].setdefault(made.number, made.run)
