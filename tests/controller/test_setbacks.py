@@ -65,3 +65,99 @@ async def test_an_edit_that_is_refused_does_not_keep_two_jobs_side_by_side(town:
     await rests(town)
     (entry,) = town.pipeline.status.ledger
     assert (entry.digest, entry.stable) == (digest_of(beside), True)
+
+
+@pytest.mark.parametrize("policy", [DriftPolicy.REPORT, DriftPolicy.IGNORE])
+async def test_a_job_that_outlived_a_refused_update_and_was_cancelled_by_hand_stays_ended(town: Town, policy: DriftPolicy) -> None:
+    await proven(town, drift_policy=policy)
+    town.store.apply(a_spec(content="B", drift_policy=policy))
+    await town.settle()
+    await fails(town, "job-2", INCOMPATIBLE)
+    town.store.apply(a_spec(drift_policy=policy))
+    await town.settle()
+    assert town.condition("Ready") == ("True", "JobRunning")
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    await rests(town)
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("Stalled") == ("True", "StoppedOutside")
+    town.store.apply(a_spec(drift_policy=DriftPolicy.CORRECT))
+    await town.settle()
+    assert len(town.dataflow.orders) == 3
+
+
+async def test_a_job_that_a_person_rolled_back_to_and_that_was_cancelled_by_hand_stays_ended_under_report(town: Town) -> None:
+    await proven(town, drift_policy=DriftPolicy.REPORT)
+    town.store.apply(a_spec(content="B", drift_policy=DriftPolicy.REPORT))
+    await town.settle()
+    await town.job_becomes("job-2", JobState.RUNNING)
+    town.store.ask_for_a_run("back", rerun_of="orders-1")
+    await town.settle()
+    await town.job_becomes("job-3", JobState.RUNNING)
+    assert town.condition("Ready") == ("True", "RolledBack")
+    await town.job_becomes("job-3", JobState.CANCELLED)
+    await rests(town)
+    assert len(town.dataflow.orders) == 3
+    assert town.condition("Stalled") == ("True", "StoppedOutside")
+    assert town.condition("InSync") == ("False", "DriftFound")
+
+
+async def test_a_revision_on_trial_that_was_cancelled_by_hand_is_no_failure_to_roll_back_from_under_report(town: Town) -> None:
+    await proven(town, drift_policy=DriftPolicy.REPORT, rolls_back=True)
+    town.store.apply(a_spec(content="B", drift_policy=DriftPolicy.REPORT, rolls_back=True))
+    await town.settle()
+    await town.job_becomes("job-2", JobState.RUNNING)
+    await town.job_becomes("job-2", JobState.CANCELLED)
+    await rests(town)
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("Stalled") == ("True", "StoppedOutside")
+
+
+@pytest.mark.parametrize("strategy", [Strategy.DRAIN, Strategy.CANCEL])
+async def test_a_rollback_that_fails_in_turn_does_not_bring_the_failed_revision_back(town: Town, strategy: Strategy) -> None:
+    await proven(town, strategy=strategy, rolls_back=True)
+    town.store.apply(a_spec(content="B", strategy=strategy, rolls_back=True))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.DRAINED if strategy is Strategy.DRAIN else JobState.CANCELLED)
+    town.dataflow.progress[JobId("job-2")] = BAD
+    await town.job_becomes("job-2", JobState.RUNNING)
+    await town.settle()
+    await town.job_becomes("job-2", JobState.DRAINED if strategy is Strategy.DRAIN else JobState.CANCELLED)
+    await fails(town, "job-3", BROKEN)
+    await rests(town)
+    assert [order.spec.parameters["content"] for order in town.dataflow.orders] == ["A", "B", "A"]
+    assert town.condition("Stalled") == ("True", "NetworkInvalid")
+    town.store.apply(a_spec(content="C", strategy=strategy, rolls_back=True))
+    await town.settle()
+    assert len(town.dataflow.orders) == 4
+
+
+async def test_a_rollback_that_is_refused_says_so_while_the_bad_revision_runs_on(town: Town) -> None:
+    await proven(town, rolls_back=True)
+    town.store.apply(a_spec(content="B", rolls_back=True))
+    await town.settle()
+    town.dataflow.progress[JobId("job-2")] = BAD
+    await town.job_becomes("job-2", JobState.RUNNING)
+    await town.settle()
+    assert town.dataflow.orders[2].base_job_id == "job-2"
+    await fails(town, "job-3", INCOMPATIBLE)
+    await rests(town)
+    assert (town.condition("Ready"), town.condition("Stalled")) == (("False", "UpdateFailed"), ("True", "UpdateFailed"))
+    assert town.condition("Available") == ("True", "JobRunning")
+
+
+async def test_proven_content_that_is_started_anew_is_on_trial_for_nothing(town: Town) -> None:
+    """Nothing else could come back in its place: it is tried for as long as the retry policy says, and is ready when it runs."""
+    await proven(town, rolls_back=True)
+    for suspend, state in ((True, JobState.DRAINED), (False, None)):
+        town.store.apply(a_spec(rolls_back=True, suspend=suspend))
+        await town.settle()
+        if state is not None:
+            await town.job_becomes("job-1", state)
+    for number in range(2, 8):
+        await town.until(lambda: len(town.dataflow.orders) == number)  # noqa: B023  # called before it changes
+        await fails(town, f"job-{number}", a_failure())
+    await town.until(lambda: len(town.dataflow.orders) == 8)
+    town.dataflow.progress[JobId("job-8")] = BAD
+    await town.job_becomes("job-8", JobState.RUNNING)
+    await town.after(600)
+    assert town.condition("Ready") == ("True", "JobRunning")

@@ -12,8 +12,8 @@ from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import job_ids_of
-from dataflow_operator.domain.pipeline.learn import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.model import DriftPolicy, Pipeline
+from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.revision import digest_of
 from dataflow_operator.domain.run import Run
 

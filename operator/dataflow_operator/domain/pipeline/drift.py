@@ -7,9 +7,10 @@ from typing import Final
 
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, serving_in
-from dataflow_operator.domain.pipeline.learn import ENDED_OUTSIDE, job_of
+from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.model import Drift, DriftPolicy, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.reach import IN_PLACE, options_of
 from dataflow_operator.domain.pipeline.revision import is_wanted
 
