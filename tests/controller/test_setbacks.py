@@ -49,24 +49,6 @@ async def rests(town: Town, hours: int = 1) -> None:
     assert len(town.dataflow.orders) == launches
 
 
-async def test_an_edit_that_is_refused_does_not_keep_two_jobs_side_by_side(town: Town) -> None:
-    beside = a_spec(content="B", strategy=Strategy.PARALLEL, overlap=timedelta(seconds=60))
-    await proven(town)
-    town.store.apply(beside)
-    await town.settle()
-    await town.job_becomes("job-2", JobState.RUNNING)
-    town.dataflow.problem = RefusedError(Reason.TEMPLATE_INVALID, "parameter inputTopic: unknown")
-    town.store.apply(replace(beside, parameters={"content": "C"}))
-    for _ in range(20):
-        await town.after(20)
-    assert town.dataflow.jobs[JobId("job-1")].state is JobState.DRAINING
-    assert town.condition("Stalled") == ("True", "TemplateInvalid")
-    await town.job_becomes("job-1", JobState.DRAINED)
-    await rests(town)
-    (entry,) = town.pipeline.status.ledger
-    assert (entry.digest, entry.stable) == (digest_of(beside), True)
-
-
 @pytest.mark.parametrize("policy", [DriftPolicy.REPORT, DriftPolicy.IGNORE])
 async def test_a_job_that_outlived_a_refused_update_and_was_cancelled_by_hand_stays_ended(town: Town, policy: DriftPolicy) -> None:
     await proven(town, drift_policy=policy)
@@ -161,3 +143,41 @@ async def test_proven_content_that_is_started_anew_is_on_trial_for_nothing(town:
     await town.job_becomes("job-8", JobState.RUNNING)
     await town.after(600)
     assert town.condition("Ready") == ("True", "JobRunning")
+
+
+async def test_an_edit_that_is_refused_does_not_keep_two_jobs_side_by_side(town: Town) -> None:
+    beside = a_spec(content="B", strategy=Strategy.PARALLEL, overlap=timedelta(seconds=60))
+    await proven(town)
+    town.store.apply(beside)
+    await town.settle()
+    await town.job_becomes("job-2", JobState.RUNNING)
+    town.dataflow.problem = RefusedError(Reason.TEMPLATE_INVALID, "parameter inputTopic: unknown")
+    town.store.apply(replace(beside, parameters={"content": "C"}))
+    for _ in range(20):
+        await town.after(20)
+    assert town.dataflow.jobs[JobId("job-1")].state is JobState.DRAINING
+    assert town.condition("Stalled") == ("True", "TemplateInvalid")
+    await town.job_becomes("job-1", JobState.DRAINED)
+    await rests(town)
+    (entry,) = town.pipeline.status.ledger
+    assert (entry.digest, entry.stable) == (digest_of(beside), True)
+
+
+async def test_drift_is_not_put_right_by_an_attempt_that_fails(town: Town) -> None:
+    await proven(town)
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    await fails(town, "job-2", a_failure())
+    assert town.condition("InSync") == ("False", "DriftFound")
+    assert "DriftCorrected" not in {notice.reason for notice in town.store.notices}
+    await town.until(lambda: len(town.dataflow.orders) == 3)
+    await town.job_becomes("job-3", JobState.RUNNING)
+    assert [notice.reason for notice in town.store.notices].count("DriftCorrected") == 1
+    assert town.condition("InSync") == ("True", "InSync")
+
+
+async def test_a_job_that_vanished_is_not_said_to_run(town: Town) -> None:
+    await proven(town)
+    del town.dataflow.jobs[JobId("job-1")]
+    await town.until(lambda: bool(town.pipeline.status.drift))
+    assert [(drift.field, drift.observed) for drift in town.pipeline.status.drift] == [("job", "Gone")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, serving_in
 from dataflow_operator.domain.pipeline.learn import job_of
@@ -31,9 +32,9 @@ def _ended(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
     if serving_in(status.ledger) is not None and not spec.is_batch:
         return
     for entry in status.ledger:
-        last = next((one for one in reversed(entry.attempts) if not one.is_open), None)
-        if last is not None and last.failure is not None and last.failure.reason in ENDED_OUTSIDE and entry.stop is None:
-            yield Drift(field="job", desired=JobState.RUNNING, observed=str(last.job_state or last.end))
+        ran = next((one for one in reversed(entry.attempts) if not one.is_open and (one.start_time is not None or _was_ended(one))), None)
+        if ran is not None and _was_ended(ran) and entry.stop is None:
+            yield Drift(field="job", desired=JobState.RUNNING, observed=str(ran.end))
     last_run = status.last_run
     if (
         last_run is not None
@@ -41,7 +42,15 @@ def _ended(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
         and last_run.result in {Result.FAILED, Result.STOPPED}
         and not status.ledger
     ):
-        yield Drift(field="job", desired=JobState.DONE if spec.is_batch else JobState.RUNNING, observed=status.job_state or "none")
+        yield Drift(
+            field="job",
+            desired=JobState.DONE if spec.is_batch else JobState.RUNNING,
+            observed=last_run.reason if last_run.reason == Reason.JOB_GONE else status.job_state or "none",
+        )
+
+
+def _was_ended(attempt: Attempt) -> bool:
+    return attempt.failure is not None and attempt.failure.reason in ENDED_OUTSIDE
 
 
 def _doubled(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
