@@ -181,3 +181,15 @@ async def test_a_job_that_vanished_is_not_said_to_run(town: Town) -> None:
     del town.dataflow.jobs[JobId("job-1")]
     await town.until(lambda: bool(town.pipeline.status.drift))
     assert [(drift.field, drift.observed) for drift in town.pipeline.status.drift] == [("job", "Gone")]
+
+
+async def test_an_edit_that_is_taken_back_before_its_update_was_refused_replaces_nothing(town: Town) -> None:
+    await proven(town)
+    for content in ("B", "A"):
+        town.store.apply(a_spec(content=content))
+        await town.settle()
+    await fails(town, "job-2", INCOMPATIBLE)
+    await rests(town)
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("Ready") == ("True", "JobRunning")
+    assert town.results() == {"orders-1": "None", "orders-2": "Failed", "orders-3": "Stopped"}

@@ -57,10 +57,10 @@ def _cause_to_start(world: World) -> Cause | Choice | None:
         waits = any(entry.cause is Cause.CHANGE for entry in ledger)
         return None if waits else Cause.CHANGE
     live = [entry for entry in ledger if entry.may_launch]
-    if _runs_already(world):
-        return None
     if (back := _gone_back(world, live)) is not None:
         return back
+    if _runs_already(world):
+        return None
     if not is_started:
         return Cause.CHANGE
     if live:
@@ -107,10 +107,13 @@ def _despite(world: World, problem: Obstacle) -> Choice:
 
 
 def _gone_back(world: World, live: list[Entry]) -> Choice | None:
-    """Drop a newer run that never got a job where the spec went back to what the one running job runs."""
+    """Drop newer runs without a job where the spec went back to what the one running job runs, and so those that were to take over from others."""
     status = world.status
     serves = [entry for entry in world.ledger if entry.is_open and entry.stop is None]
-    if len(serves) != 1 or not world.wants(serves[0].digest) or not serves[0].is_running or world.wants(status.started_digest):
+    if len(serves) != 1 or serves[0] in live or not world.wants(serves[0].digest) or not serves[0].is_running:
+        return None
+    is_for_nothing = bool(live) and all(world.wants(entry.digest) for entry in live)
+    if world.wants(status.started_digest) and not is_for_nothing:
         return None
     reason = "the spec went back to what runs"
     ledger = tuple(entry.marked(StopMode.CANCEL, reason, world.seen.now) if entry in live else entry for entry in world.ledger)
