@@ -193,3 +193,21 @@ async def test_an_edit_that_is_taken_back_before_its_update_was_refused_replaces
     assert len(town.dataflow.orders) == 2
     assert town.condition("Ready") == ("True", "JobRunning")
     assert town.results() == {"orders-1": "None", "orders-2": "Failed", "orders-3": "Stopped"}
+
+
+async def test_an_option_is_said_to_be_put_right_when_the_job_shows_it(town: Town) -> None:
+    engine = {"enableStreamingEngine": True, "maxWorkers": 10}
+    await proven(town, environment=engine)
+    town.dataflow.become("job-1", JobState.RUNNING, {"maxWorkers": 3})
+    town.lists.poll()
+    town.lists.is_behind = True
+    await town.settle()
+    assert town.dataflow.calls["update in place"] == 1
+    await town.after(20)
+    assert town.condition("InSync") == ("False", "DriftFound")
+    assert "DriftCorrected" not in {notice.reason for notice in town.store.notices}
+    town.lists.is_behind = False
+    await town.after(10)
+    assert town.condition("InSync") == ("True", "InSync")
+    assert [notice.reason for notice in town.store.notices].count("DriftCorrected") == 1
+    assert town.dataflow.calls["update in place"] == 1

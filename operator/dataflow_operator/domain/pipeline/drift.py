@@ -73,6 +73,18 @@ def _changed(seen: Observation, spec: PipelineSpec, status: PipelineStatus) -> I
         for name in sorted(shown.keys() & wanted.keys()):
             if attempt.is_running and shown[name] != wanted[name] and told.get(name) == wanted[name]:
                 yield Drift(field=f"environment.{name}", desired=str(wanted[name]), observed=str(shown[name]))
+        if attempt.is_running and not shown:
+            yield from _on_its_way(seen, attempt, wanted, status)
+
+
+def _on_its_way(seen: Observation, attempt: Attempt, wanted: Mapping[str, int], status: PipelineStatus) -> Iterator[Drift]:
+    """An option that was found to differ and is being put right, as long as the job shows it as before."""
+    job = job_of(seen, attempt.job_id) if attempt.job_id else None
+    shown = job.options if job is not None and job.options is not None else {}
+    for drift in status.drift:
+        name = drift.field.removeprefix("environment.")
+        if name in shown and str(shown[name]) == drift.observed and drift.desired == str(wanted.get(name)):
+            yield drift
 
 
 def shown_options(seen: Observation, attempt: Attempt) -> Mapping[str, int]:
