@@ -268,6 +268,7 @@ async def test_an_invalid_template_stalls_before_anything_is_launched_and_what_r
     assert town.condition("Available") == ("True", "JobRunning")
     assert len(town.dataflow.orders) == 1
     await town.after(120)
+    await town.after(1)
     assert town.due is None
     town.dataflow.problem = None
     town.store.apply(a_spec(content="C"))

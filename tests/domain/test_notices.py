@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.builders import NOW, a_failure
+from tests.builders import NOW, a_failure, an_attempt
+from tests.builders import an_entry as a_run_that
 
 from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.errors import Reason
@@ -16,7 +17,7 @@ from dataflow_operator.domain.pipeline.notices import corrections_between, notic
 
 MAX = Drift(field="environment.maxWorkers", desired="10", observed="4")
 GONE = Drift(field="job", desired="JOB_STATE_RUNNING", observed="JOB_STATE_CANCELLED")
-SYNCED = PipelineStatus(observed_generation=3, job_id=JobId("job-1"))
+SYNCED = PipelineStatus(observed_generation=3, job_id=JobId("job-1"), ledger=(a_run_that(1, an_attempt(job="job-1")),))
 DRIFTED = replace(SYNCED, drift=(MAX,))
 
 
@@ -42,6 +43,13 @@ def test_drift_that_is_gone_is_told_as_corrected() -> None:
     assert told(DRIFTED, SYNCED) == [(False, "DriftCorrected", said)]
     relaunched = replace(SYNCED, job_id=JobId("job-2"))
     assert corrections_between(replace(SYNCED, drift=(GONE,)), relaunched) == (GONE,)
+
+
+@pytest.mark.parametrize("drift", [MAX, GONE])
+def test_drift_that_is_gone_while_no_job_runs_was_not_corrected(drift: Drift) -> None:
+    before, after = replace(SYNCED, drift=(drift,)), replace(SYNCED, ledger=())
+    assert corrections_between(before, after) == ()
+    assert told(before, after) == []
 
 
 @pytest.mark.parametrize("after", [replace(SYNCED, observed_generation=4), replace(SYNCED, job_id=JobId("job-2"))])

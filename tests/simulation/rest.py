@@ -12,8 +12,8 @@ from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import job_ids_of
-from dataflow_operator.domain.pipeline.learn import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.model import DriftPolicy, Pipeline
+from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.revision import digest_of
 from dataflow_operator.domain.run import Run
 
@@ -92,8 +92,10 @@ def _of_suspended(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
 
 
 def _is_left(pipeline: Pipeline, reason: str, runs: Collection[str]) -> bool:
-    """Whether a stream that has no job is left so for a good reason: nobody wants it corrected, or what could come back was taken away."""
-    spec, stable = spec_of(pipeline), pipeline.status.stable_run
+    """Whether a stream that has no job is left so for a good reason: nobody wants it corrected, what could come back was taken away, or failed."""
+    spec, stable, last = spec_of(pipeline), pipeline.status.stable_run, pipeline.status.last_run
+    if spec.rolls_back and last is not None and last.number == pipeline.status.run_number and last.digest != digest_of(spec):
+        return True
     if reason in ENDED_OUTSIDE and spec.drift_policy is not DriftPolicy.CORRECT:
         return True
     return spec.rolls_back and stable is not None and stable not in runs

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, serving_in
-from dataflow_operator.domain.pipeline.learn import ENDED_OUTSIDE, job_of
+from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.model import Drift, DriftPolicy, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.reach import IN_PLACE, options_of
 from dataflow_operator.domain.pipeline.revision import is_wanted
 
@@ -30,12 +32,17 @@ def _ended(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
     if serving_in(status.ledger) is not None and not spec.is_batch:
         return
     for entry in status.ledger:
-        over = next((one for one in reversed(entry.attempts) if not one.is_open), None)
-        if over is not None and over.failure is not None and over.failure.reason in ENDED_OUTSIDE and entry.stop is None:
-            yield Drift(field="job", desired=JobState.RUNNING, observed=str(over.job_state or over.end))
+        ran = next((one for one in reversed(entry.attempts) if not one.is_open and (one.start_time is not None or _was_ended(one))), None)
+        if ran is not None and _was_ended(ran) and entry.stop is None:
+            yield Drift(field="job", desired=JobState.RUNNING, observed=str(ran.end))
     last = status.last_run if not status.ledger else None
     if last is not None and last.reason in ENDED_OUTSIDE and last.result in {Result.FAILED, Result.STOPPED}:
-        yield Drift(field="job", desired=JobState.DONE if spec.is_batch else JobState.RUNNING, observed=status.job_state or "none")
+        observed = last.reason if last.reason == Reason.JOB_GONE else status.job_state or "none"
+        yield Drift(field="job", desired=JobState.DONE if spec.is_batch else JobState.RUNNING, observed=observed)
+
+
+def _was_ended(attempt: Attempt) -> bool:
+    return attempt.failure is not None and attempt.failure.reason in ENDED_OUTSIDE
 
 
 def _doubled(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:
@@ -59,6 +66,18 @@ def _changed(seen: Observation, spec: PipelineSpec, status: PipelineStatus) -> I
         for name in sorted(shown.keys() & wanted.keys()):
             if attempt.is_running and shown[name] != wanted[name] and told.get(name) == wanted[name]:
                 yield Drift(field=f"environment.{name}", desired=str(wanted[name]), observed=str(shown[name]))
+        if attempt.is_running and not shown:
+            yield from _on_its_way(seen, attempt, wanted, status)
+
+
+def _on_its_way(seen: Observation, attempt: Attempt, wanted: Mapping[str, int], status: PipelineStatus) -> Iterator[Drift]:
+    """An option that was found to differ and is being put right, as long as the job shows it as before."""
+    job = job_of(seen, attempt.job_id) if attempt.job_id else None
+    shown = job.options if job is not None and job.options is not None else {}
+    for drift in status.drift:
+        name = drift.field.removeprefix("environment.")
+        if name in shown and str(shown[name]) == drift.observed and drift.desired == str(wanted.get(name)):
+            yield drift
 
 
 def shown_options(seen: Observation, attempt: Attempt) -> Mapping[str, int]:

@@ -34,6 +34,7 @@ from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.deadlines import TIMED_OUT, drain_deadline, force_time, timed_out
 from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Declined, Launched, NameTaken, Observation, Unclear
+from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.proof import Proof, looked_for, most_attempts, proof_of, stands_in, trouble_of
 from dataflow_operator.domain.run import Run
 
@@ -41,9 +42,6 @@ Ledger = tuple[Entry, ...]
 
 ANSWER_PATIENCE: Final = timedelta(seconds=10)
 """How long a launch's answer may stay unrecorded while its job has not begun: most jobs begin by then, and one write tells both. Source: chosen."""
-
-ENDED_OUTSIDE: Final = frozenset({Reason.STOPPED_OUTSIDE, Reason.JOB_GONE})
-"""Failures that are drift: the job did not fail, somebody or something else ended it."""
 
 Step = Callable[[Observation, PipelineSpec, Ledger], Ledger]
 
@@ -486,7 +484,7 @@ def over_in(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> list[Over]
                 entry,
                 is_batch=spec.is_batch,
                 corrects=spec.drift_policy is DriftPolicy.CORRECT,
-                maximum_attempts=most_attempts(spec, seen.pipeline.status.stable_run, ledger, entry),
+                maximum_attempts=most_attempts(seen, spec, ledger, entry),
                 stable=spec.retry_policy.stable,
             )
         )
@@ -495,12 +493,16 @@ def over_in(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> list[Over]
     return found
 
 
-def last_run_after(status: PipelineStatus, over: Over) -> LastRun | None:
-    """Return the newest run that is over, of those that ran the pipeline as it was."""
-    entry = over.entry
-    if entry.has_overrides or (status.last_run is not None and status.last_run.number > entry.number):
+def last_run_after(spec: PipelineSpec, status: PipelineStatus, over: Over) -> LastRun | None:
+    """Return the newest run that is over, of those that ran the pipeline as it was.
+
+    Whatever run of a stream it is whose job somebody else ended for good: that decides whether another follows.
+    """
+    entry, last = over.entry, over.entry.last_attempt
+    was_left = last is not None and last.failure is not None and last.failure.reason in ENDED_OUTSIDE and over.result is Result.FAILED
+    is_older = status.last_run is not None and status.last_run.number > entry.number
+    if (entry.has_overrides or is_older) and (spec.is_batch or not was_left):
         return status.last_run
-    last = entry.last_attempt
     failure = last.failure if last is not None and over.result in {Result.FAILED, Result.STOPPED} else None
     return LastRun(
         name=entry.run,

@@ -19,6 +19,7 @@ from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
 from dataflow_operator.domain.pipeline.drift import drift_in
 from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.past import comes_back, failed_rollback, left_as_ended
 from dataflow_operator.domain.pipeline.revision import is_wanted
 from dataflow_operator.domain.pipeline.summary import with_summary
 
@@ -166,7 +167,12 @@ def _stream(scene: Scene) -> Verdict:
 
 
 def _failed_last(scene: Scene) -> LastRun | None:
-    """Return the newest run of all if it failed for good and was of what the spec says."""
+    """Return the newest run of all if it failed for good and was of what the spec says or was to bring back what ran before, or one that is left."""
+    if (
+        scene.spec is not None
+        and (told := failed_rollback(scene.seen, scene.status) or left_as_ended(scene.spec, scene.status)) is not None
+    ):
+        return told
     last = scene.status.last_run
     is_newest = last is not None and last.number == scene.status.run_number and last.result is Result.FAILED
     return last if is_newest and last is not None and scene.spec is not None and is_wanted(last.digest, scene.spec) else None
@@ -185,8 +191,8 @@ def _served(scene: Scene, serving: Entry, failed: LastRun | None) -> Verdict:
     if failed is not None:
         text = f"Run {failed.name} failed and the job before it still runs: {failed.message}"
         return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
-    comes_back = scene.status.stable_run not in {None, serving.run, serving.repeats}
-    if scene.spec is not None and scene.spec.rolls_back and comes_back and not serving.stable:
+    spec = scene.spec
+    if spec is not None and not serving.stable and comes_back(scene.seen, spec, scene.status.stable_run, serving.digest):
         return _on_trial(scene, serving, f"run {scene.status.stable_run} comes back if it does not")
     return Verdict(ready=Truth.TRUE, reason=Reason.JOB_RUNNING, message=said)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.ledger import Cause
+from dataflow_operator.domain.ledger import Cause, serving_in
 from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus
 
 
@@ -42,12 +42,20 @@ def notices_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Noti
 
 
 def corrections_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Drift, ...]:
-    """Return the drift that is gone though neither the wish changed nor, where it was an option of a job, the job."""
+    """Return the drift that is gone though neither the wish changed nor, where it was an option of a job, the job.
+
+    A job that was ended, and an option of one, are as they should be only where a job runs.
+    """
     if before.observed_generation != after.observed_generation:
         return ()
     left = {drift.field for drift in after.drift}
-    same_job = before.job_id == after.job_id
-    return tuple(drift for drift in before.drift if drift.field not in left and (same_job or not drift.field.startswith("environment.")))
+    same_job, runs = before.job_id == after.job_id, serving_in(after.ledger) is not None
+
+    def is_put_right(drift: Drift) -> bool:
+        is_option, is_other = drift.field.startswith("environment."), drift.field.startswith("jobs.")
+        return drift.field not in left and (is_other or (runs and (same_job or not is_option)))
+
+    return tuple(filter(is_put_right, before.drift))
 
 
 def _drifted(before: PipelineStatus, after: PipelineStatus) -> Iterator[Notice]:

@@ -9,6 +9,7 @@ from typing import Final
 from dataflow_operator.domain.ledger import Attempt, Entry, StopMode, serving_in
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation, ProgressLook
+from dataflow_operator.domain.pipeline.past import comes_back
 
 ERROR_BURST: Final = 10
 """Error messages within the window that show that a revision does not work. A streaming job retries what fails for ever and stays RUNNING,
@@ -94,13 +95,13 @@ def stands_in(ledger: tuple[Entry, ...], entry: Entry) -> Entry | None:
     return older if older is not None and not entry.stable else None
 
 
-def most_attempts(spec: PipelineSpec, stable_run: str | None, ledger: tuple[Entry, ...], entry: Entry) -> int:
+def most_attempts(seen: Observation, spec: PipelineSpec, ledger: tuple[Entry, ...], entry: Entry) -> int:
     """Return how many attempts in a row *entry* has; 0: without limit. A revision that something else can serve for is not tried for ever."""
     most = spec.retry_policy.maximum_attempts
     if most or spec.is_batch or entry.stable or entry.stop is StopMode.ORPHAN:
         return most
-    can_come_back = spec.rolls_back and stable_run not in {None, entry.run, entry.repeats}
-    return DEFAULT_TRIALS if can_come_back or stands_in(ledger, entry) is not None else 0
+    has_other = stands_in(ledger, entry) is not None or comes_back(seen, spec, seen.pipeline.status.stable_run, entry.digest)
+    return DEFAULT_TRIALS if has_other else 0
 
 
 def trouble_of(look: ProgressLook | None) -> str:

@@ -26,7 +26,7 @@ def without_finished(world: World) -> World:
 
 def _remembering(world: World, over: Over) -> PipelineStatus:
     """Return the status with the run that is over as its last one, and the job of it, if none is newer."""
-    last = last_run_after(world.status, over)
+    last = last_run_after(world.spec, world.status, over)
     if last is world.status.last_run:
         return world.status
     return replace(with_job_of(world.status, world.spec, over.entry), last_run=last)

@@ -119,9 +119,9 @@ def _is_about_to_change(world: World, entry: Entry) -> bool:
 
 
 def held_up(world: World, obstacle: Obstacle) -> Choice:
-    """Report what stands in the way, and go on drawing what runs meanwhile."""
-    redrawn = redraw_runs(world)
-    return Choice(world=world, obstacle=obstacle, effect=redrawn.effect if redrawn is not None else None)
+    """Report what stands in the way, and go on with what runs meanwhile: its picture, and its proof."""
+    going = redraw_runs(world) or look_at_progress(world)
+    return Choice(world=world, obstacle=obstacle, effect=going.effect if going is not None else None)
 
 
 def prune_history(world: World) -> Choice | None:

@@ -8,9 +8,9 @@ from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import TROUBLES
 from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, with_entry
 from dataflow_operator.domain.names import run_name
-from dataflow_operator.domain.pipeline.learn import ENDED_OUTSIDE
-from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun
+from dataflow_operator.domain.pipeline.model import LastRun
 from dataflow_operator.domain.pipeline.narrate import Obstacle
+from dataflow_operator.domain.pipeline.past import comes_back, failed_rollback, left_as_ended
 from dataflow_operator.domain.pipeline.plan import CreateRun, Launch
 from dataflow_operator.domain.pipeline.policies.launch import launch
 from dataflow_operator.domain.pipeline.policies.picture import held_up, prune_history, redraw_runs
@@ -57,13 +57,15 @@ def _cause_to_start(world: World) -> Cause | Choice | None:
         waits = any(entry.cause is Cause.CHANGE for entry in ledger)
         return None if waits else Cause.CHANGE
     live = [entry for entry in ledger if entry.may_launch]
-    if _runs_already(world):
-        return None
     if (back := _gone_back(world, live)) is not None:
         return back
+    if _runs_already(world):
+        return None
     if not is_started:
         return Cause.CHANGE
     if live:
+        return None
+    if failed_rollback(world.seen, status) or left_as_ended(world.spec, status):
         return None
     last = status.last_run
     if last is not None and last.number == status.run_number and world.wants(last.digest) and last.result is Result.FAILED:
@@ -79,9 +81,8 @@ def _may_start_again(world: World, last: LastRun) -> bool:
     trouble = next((known for reason, known in TROUBLES.items() if reason == last.reason), None)
     if trouble is None or not trouble.retryable or {last.reason, trouble.kind} & world.spec.retry_policy.non_retryable:
         return False
-    leaves_it = world.spec.drift_policy is not DriftPolicy.CORRECT and last.reason in ENDED_OUTSIDE
-    comes_back = world.spec.rolls_back and world.status.stable_run is not None
-    return not (world.spec.retry_policy.maximum_attempts or leaves_it or comes_back)
+    other = comes_back(world.seen, world.spec, world.status.stable_run, last.digest)
+    return not (world.spec.retry_policy.maximum_attempts or other)
 
 
 def with_wish_remembered(world: World) -> World:
@@ -106,10 +107,13 @@ def _despite(world: World, problem: Obstacle) -> Choice:
 
 
 def _gone_back(world: World, live: list[Entry]) -> Choice | None:
-    """Drop a newer run that never got a job where the spec went back to what the one running job runs."""
+    """Drop newer runs without a job where the spec went back to what the one running job runs, and so those that were to take over from others."""
     status = world.status
     serves = [entry for entry in world.ledger if entry.is_open and entry.stop is None]
-    if len(serves) != 1 or not world.wants(serves[0].digest) or not serves[0].is_running or world.wants(status.started_digest):
+    if len(serves) != 1 or serves[0] in live or not world.wants(serves[0].digest) or not serves[0].is_running:
+        return None
+    is_for_nothing = bool(live) and all(world.wants(entry.digest) for entry in live)
+    if world.wants(status.started_digest) and not is_for_nothing:
         return None
     reason = "the spec went back to what runs"
     ledger = tuple(entry.marked(StopMode.CANCEL, reason, world.seen.now) if entry in live else entry for entry in world.ledger)

@@ -1,0 +1,213 @@
+"""What follows when a change, a rollback or a correction goes wrong in turn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.builders import a_failure, a_spec
+from tests.controller.fakes import Town
+
+from dataflow_operator.domain.errors import FailureClass, Reason, RefusedError
+from dataflow_operator.domain.job import JobId, JobState
+from dataflow_operator.domain.ledger import Strategy
+from dataflow_operator.domain.pipeline.model import DriftPolicy
+from dataflow_operator.domain.pipeline.observation import Progress
+from dataflow_operator.domain.pipeline.revision import digest_of
+
+INCOMPATIBLE = a_failure(Reason.UPDATE_FAILED, FailureClass.UPDATE_INCOMPATIBLE, retryable=False)
+BROKEN = a_failure(Reason.NETWORK_INVALID, FailureClass.CONFIGURATION, retryable=False)
+BAD = Progress(errors=12, last_error="boom")
+
+
+@pytest.fixture
+def town() -> Town:
+    return Town()
+
+
+async def proven(town: Town, **said: object) -> None:
+    """Let the town have a stream that has earned its place."""
+    town.store.apply(a_spec(**said))  # type: ignore[arg-type]  # a test's keywords are the fields
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.after(150)
+    assert town.pipeline.status.stable_run == "orders-1"
+
+
+async def fails(town: Town, job: str, why: object) -> None:
+    town.dataflow.failures[JobId(job)] = why  # type: ignore[assignment]  # a failure
+    await town.job_becomes(job, JobState.FAILED)
+
+
+async def rests(town: Town, hours: int = 1) -> None:
+    """Let time pass, and nothing happen."""
+    await town.after(300)
+    launches = len(town.dataflow.orders)
+    for _ in range(hours * 60):
+        await town.after(60)
+    assert len(town.dataflow.orders) == launches
+
+
+@pytest.mark.parametrize("policy", [DriftPolicy.REPORT, DriftPolicy.IGNORE])
+async def test_a_job_that_outlived_a_refused_update_and_was_cancelled_by_hand_stays_ended(town: Town, policy: DriftPolicy) -> None:
+    await proven(town, drift_policy=policy)
+    town.store.apply(a_spec(content="B", drift_policy=policy))
+    await town.settle()
+    await fails(town, "job-2", INCOMPATIBLE)
+    town.store.apply(a_spec(drift_policy=policy))
+    await town.settle()
+    assert town.condition("Ready") == ("True", "JobRunning")
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    await rests(town)
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("Stalled") == ("True", "StoppedOutside")
+    town.store.apply(a_spec(drift_policy=DriftPolicy.CORRECT))
+    await town.settle()
+    assert len(town.dataflow.orders) == 3
+
+
+async def test_a_job_that_a_person_rolled_back_to_and_that_was_cancelled_by_hand_stays_ended_under_report(town: Town) -> None:
+    await proven(town, drift_policy=DriftPolicy.REPORT)
+    town.store.apply(a_spec(content="B", drift_policy=DriftPolicy.REPORT))
+    await town.settle()
+    await town.job_becomes("job-2", JobState.RUNNING)
+    town.store.ask_for_a_run("back", rerun_of="orders-1")
+    await town.settle()
+    await town.job_becomes("job-3", JobState.RUNNING)
+    assert town.condition("Ready") == ("True", "RolledBack")
+    await town.job_becomes("job-3", JobState.CANCELLED)
+    await rests(town)
+    assert len(town.dataflow.orders) == 3
+    assert town.condition("Stalled") == ("True", "StoppedOutside")
+    assert town.condition("InSync") == ("False", "DriftFound")
+
+
+async def test_a_revision_on_trial_that_was_cancelled_by_hand_is_no_failure_to_roll_back_from_under_report(town: Town) -> None:
+    await proven(town, drift_policy=DriftPolicy.REPORT, rolls_back=True)
+    town.store.apply(a_spec(content="B", drift_policy=DriftPolicy.REPORT, rolls_back=True))
+    await town.settle()
+    await town.job_becomes("job-2", JobState.RUNNING)
+    await town.job_becomes("job-2", JobState.CANCELLED)
+    await rests(town)
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("Stalled") == ("True", "StoppedOutside")
+
+
+@pytest.mark.parametrize("strategy", [Strategy.DRAIN, Strategy.CANCEL])
+async def test_a_rollback_that_fails_in_turn_does_not_bring_the_failed_revision_back(town: Town, strategy: Strategy) -> None:
+    await proven(town, strategy=strategy, rolls_back=True)
+    town.store.apply(a_spec(content="B", strategy=strategy, rolls_back=True))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.DRAINED if strategy is Strategy.DRAIN else JobState.CANCELLED)
+    town.dataflow.progress[JobId("job-2")] = BAD
+    await town.job_becomes("job-2", JobState.RUNNING)
+    await town.settle()
+    await town.job_becomes("job-2", JobState.DRAINED if strategy is Strategy.DRAIN else JobState.CANCELLED)
+    await fails(town, "job-3", BROKEN)
+    await rests(town)
+    assert [order.spec.parameters["content"] for order in town.dataflow.orders] == ["A", "B", "A"]
+    assert town.condition("Stalled") == ("True", "NetworkInvalid")
+    town.store.apply(a_spec(content="C", strategy=strategy, rolls_back=True))
+    await town.settle()
+    assert len(town.dataflow.orders) == 4
+
+
+async def test_a_rollback_that_is_refused_says_so_while_the_bad_revision_runs_on(town: Town) -> None:
+    await proven(town, rolls_back=True)
+    town.store.apply(a_spec(content="B", rolls_back=True))
+    await town.settle()
+    town.dataflow.progress[JobId("job-2")] = BAD
+    await town.job_becomes("job-2", JobState.RUNNING)
+    await town.settle()
+    assert town.dataflow.orders[2].base_job_id == "job-2"
+    await fails(town, "job-3", INCOMPATIBLE)
+    await rests(town)
+    assert (town.condition("Ready"), town.condition("Stalled")) == (("False", "UpdateFailed"), ("True", "UpdateFailed"))
+    assert town.condition("Available") == ("True", "JobRunning")
+
+
+async def test_proven_content_that_is_started_anew_is_on_trial_for_nothing(town: Town) -> None:
+    """Nothing else could come back in its place: it is tried for as long as the retry policy says, and is ready when it runs."""
+    await proven(town, rolls_back=True)
+    for suspend, state in ((True, JobState.DRAINED), (False, None)):
+        town.store.apply(a_spec(rolls_back=True, suspend=suspend))
+        await town.settle()
+        if state is not None:
+            await town.job_becomes("job-1", state)
+    for number in range(2, 8):
+        await town.until(lambda: len(town.dataflow.orders) == number)  # noqa: B023  # called before it changes
+        await fails(town, f"job-{number}", a_failure())
+    await town.until(lambda: len(town.dataflow.orders) == 8)
+    town.dataflow.progress[JobId("job-8")] = BAD
+    await town.job_becomes("job-8", JobState.RUNNING)
+    await town.after(600)
+    assert town.condition("Ready") == ("True", "JobRunning")
+
+
+async def test_an_edit_that_is_refused_does_not_keep_two_jobs_side_by_side(town: Town) -> None:
+    beside = a_spec(content="B", strategy=Strategy.PARALLEL, overlap=timedelta(seconds=60))
+    await proven(town)
+    town.store.apply(beside)
+    await town.settle()
+    await town.job_becomes("job-2", JobState.RUNNING)
+    town.dataflow.problem = RefusedError(Reason.TEMPLATE_INVALID, "parameter inputTopic: unknown")
+    town.store.apply(replace(beside, parameters={"content": "C"}))
+    for _ in range(20):
+        await town.after(20)
+    assert town.dataflow.jobs[JobId("job-1")].state is JobState.DRAINING
+    assert town.condition("Stalled") == ("True", "TemplateInvalid")
+    await town.job_becomes("job-1", JobState.DRAINED)
+    await rests(town)
+    (entry,) = town.pipeline.status.ledger
+    assert (entry.digest, entry.stable) == (digest_of(beside), True)
+
+
+async def test_drift_is_not_put_right_by_an_attempt_that_fails(town: Town) -> None:
+    await proven(town)
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    await fails(town, "job-2", a_failure())
+    assert town.condition("InSync") == ("False", "DriftFound")
+    assert "DriftCorrected" not in {notice.reason for notice in town.store.notices}
+    await town.until(lambda: len(town.dataflow.orders) == 3)
+    await town.job_becomes("job-3", JobState.RUNNING)
+    assert [notice.reason for notice in town.store.notices].count("DriftCorrected") == 1
+    assert town.condition("InSync") == ("True", "InSync")
+
+
+async def test_a_job_that_vanished_is_not_said_to_run(town: Town) -> None:
+    await proven(town)
+    del town.dataflow.jobs[JobId("job-1")]
+    await town.until(lambda: bool(town.pipeline.status.drift))
+    assert [(drift.field, drift.observed) for drift in town.pipeline.status.drift] == [("job", "Gone")]
+
+
+async def test_an_edit_that_is_taken_back_before_its_update_was_refused_replaces_nothing(town: Town) -> None:
+    await proven(town)
+    for content in ("B", "A"):
+        town.store.apply(a_spec(content=content))
+        await town.settle()
+    await fails(town, "job-2", INCOMPATIBLE)
+    await rests(town)
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("Ready") == ("True", "JobRunning")
+    assert town.results() == {"orders-1": "None", "orders-2": "Failed", "orders-3": "Stopped"}
+
+
+async def test_an_option_is_said_to_be_put_right_when_the_job_shows_it(town: Town) -> None:
+    engine = {"enableStreamingEngine": True, "maxWorkers": 10}
+    await proven(town, environment=engine)
+    town.dataflow.become("job-1", JobState.RUNNING, {"maxWorkers": 3})
+    town.lists.poll()
+    town.lists.is_behind = True
+    await town.settle()
+    assert town.dataflow.calls["update in place"] == 1
+    await town.after(20)
+    assert town.condition("InSync") == ("False", "DriftFound")
+    assert "DriftCorrected" not in {notice.reason for notice in town.store.notices}
+    town.lists.is_behind = False
+    await town.after(10)
+    assert town.condition("InSync") == ("True", "InSync")
+    assert [notice.reason for notice in town.store.notices].count("DriftCorrected") == 1
+    assert town.dataflow.calls["update in place"] == 1
