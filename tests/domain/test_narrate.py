@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.builders import NOW, STREAM, a_failure, a_job, a_last_run, a_spec, a_world, an_attempt, an_entry
+from tests.builders import NOW, STREAM, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
 
 from dataflow_operator.domain.conditions import Condition, condition_of
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, Strategy
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import PipelineSpec
@@ -94,8 +94,20 @@ def test_beside_a_run_that_took_over_in_parallel_the_old_one_is_told_until_it_ha
 def test_a_revision_that_failed_beside_the_old_one_says_what_runs_and_what_to_do_before_a_long_reason() -> None:
     last = a_last_run(2, digest=digest_of(B), result=Result.FAILED, reason="UserCodeFailed", message="it broke\nand more")
     world = a_stream_of(B, OLD, last_run=last, run_number=2)
-    text = "Job j1 runs revision 1 on, for run orders-2 failed; edit the spec to try again: it broke\nand more"
+    text = "Job j1 still runs revision 1, because run orders-2 failed; edit the spec to try again: it broke\nand more"
     assert (said(world).reason, said(world).message) == (Reason.UPDATE_FAILED, text)
+
+
+def test_a_stream_that_was_stopped_after_a_newer_run_had_failed_shows_how_its_job_ended() -> None:
+    spec = replace(B, suspend=True)
+    over = OLD.marked(StopMode.DRAIN, "the pipeline is suspended", NOW)
+    over = replace(over, attempts=(an_attempt(state=JobState.DRAINED, end=JobState.DRAINED),))
+    run = a_run(over)
+    world = a_stream_of(spec, over, last_run=a_last_run(2, digest=digest_of(B), result=Result.FAILED), run_number=2)
+    status = replace(world.pipeline.status, job_id=JobId("j1"), job_state=JobState.RUNNING)
+    told = replace(run, status=replace(run.status, result=Result.STOPPED))
+    plan = decide(replace(world, runs=(told,), pipeline=replace(world.pipeline, status=status)))
+    assert (plan.status.ledger, plan.status.job_id, plan.status.job_state) == ((), "j1", JobState.DRAINED)
 
 
 def test_what_came_back_says_until_when_before_a_long_reason() -> None:

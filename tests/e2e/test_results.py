@@ -84,7 +84,7 @@ def test_a_careful_stream_runs_two_jobs_for_a_while_and_keeps_the_old_one_where_
     status = somebody.pipelines()[name]["status"]
     ready = next(each for each in status["conditions"] if each["type"] == "Ready")
     assert ready["message"].startswith(
-        f"Job {job} runs revision 2 on, for run {name}-3 failed; edit the spec to try again: ZeroDivisionError"
+        f"Job {job} still runs revision 2, because run {name}-3 failed; edit the spec to try again: ZeroDivisionError"
     )
     assert (status["jobId"], status["jobState"], len(somebody.launches(name))) == (job, "JOB_STATE_RUNNING", 5)
     somebody.kubectl("delete", "dfp", name, "--wait=false")

@@ -184,7 +184,8 @@ def _served(scene: Scene, serving: Entry, failed: LastRun | None) -> Verdict:
         text = f"{said} again, as run {serving.run}, until the next change of what the spec runs, because {serving.because}"
         return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
     if failed is not None:
-        text = f"{said} on, for run {failed.name} failed; edit the spec to try again: {failed.message}"
+        still = f"Job {job.job_id} still runs revision {serving.revision}"
+        text = f"{still}, because run {failed.name} failed; edit the spec to try again: {failed.message}"
         return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
     comes_back = scene.status.stable_run not in {None, serving.run, serving.repeats}
     if scene.spec is not None and scene.spec.rolls_back and comes_back and not serving.stable:
