@@ -184,8 +184,12 @@ def _stream(watcher: Watcher) -> None:
     _apply(watcher, "fruit-counts.yaml")
     watcher.wait("the stream to run", BATCH_SECONDS, lambda found: _available(found, 1))
     told = _watch_windows(watcher, set(), WINDOWS)
-    watcher.say('$ sed \'s/eventsPerSecond: "20"/eventsPerSecond: "60"/\' examples/fruit-counts.yaml | kubectl apply -f -')
-    watcher.platform.kubectl("apply", "--filename=-", stdin=example.replace('eventsPerSecond: "20"', 'eventsPerSecond: "60"'))
+    changed = example.replace('eventsPerSecond: "20"', 'eventsPerSecond: "60"')
+    watcher.say('$ sed \'s/eventsPerSecond: "20"/eventsPerSecond: "60"/\' examples/fruit-counts.yaml > changed.yaml')
+    watcher.say("$ kubectl dataflow diff -f changed.yaml")
+    print(_indented(_foreseen(watcher, changed)), flush=True)
+    watcher.say("$ kubectl apply -f changed.yaml")
+    watcher.platform.kubectl("apply", "--filename=-", stdin=changed)
     watcher.wait("the new revision to replace the old", BATCH_SECONDS, lambda found: _available(found, 2))
     watcher.say("  (the window that was open at the change is written in two parts: by the old job and by the new)")
     told = _watch_windows(watcher, told, 2)
@@ -198,6 +202,17 @@ def _stream(watcher: Watcher) -> None:
         raise DemoError("the drain wrote no last window")
     _watch_windows(watcher, told, len(flushed))
     watcher.say("drained: what had been read was written before the job ended")
+
+
+def _foreseen(watcher: Watcher, manifest: str) -> str:
+    """Return what the plugin says that applying *manifest* would bring about, without what would be sent."""
+    try:
+        said = watcher.platform.api.kubectl("dataflow", "diff", "--namespace", NAMESPACE, "--filename=-", stdin=manifest)
+    except KubectlError as error:
+        if error.code != 1:  # as kubectl diff: something would happen
+            raise
+        said = error.said
+    return said.partition("  sent to Dataflow:")[0]
 
 
 def _available(found: dict[str, dict[str, Any]], revision: int) -> bool:

@@ -6,7 +6,11 @@ import os
 import subprocess
 from pathlib import Path
 
+from dataflow_local.cache import ROOT
 from dataflow_local.install import kubectl
+
+PLUGINS = ROOT / "local" / "bin"
+"""Folder of kubectl's plugins: `kubectl dataflow` is the program `kubectl-dataflow` in it."""
 
 KUBECTL_SECONDS = 60.0
 """Bound of one call: a second is usual, and applying a folder on a busy machine takes some."""
@@ -23,7 +27,7 @@ class KubectlError(Exception):
 
 def run_kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None, seconds: float = KUBECTL_SECONDS) -> str:
     """Return what kubectl printed; KubectlError if it failed, subprocess.TimeoutExpired if it took longer."""
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": f"{PLUGINS}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     # An empty stdin, not ours: kubectl would wait for a person.
     done = subprocess.run(
         [*kubectl(), *arguments], env=environment, input=stdin or "", capture_output=True, text=True, timeout=seconds, check=False

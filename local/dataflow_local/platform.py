@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +22,7 @@ from dataflow_local.apiserver import ApiServer, StartError, server_command
 from dataflow_local.cache import ROOT
 from dataflow_local.go import BuildError
 from dataflow_local.install import beam_python, kubectl, prism_binary
-from dataflow_local.kubectl import KubectlError
+from dataflow_local.kubectl import PLUGINS, KubectlError
 from dataflow_local.program import START_SECONDS, Program, ProgramError
 from dataflow_local.users import User
 
@@ -211,15 +212,22 @@ def up() -> None:
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"{platform.rest}/",
         "DATAFLOW_EMULATOR": platform.grpc,
     }
-    lines = [f"export {name}={value}\n" for name, value in environment.items()]
+    folders = [PLUGINS]
     if shutil.which("kubectl") is None:
-        lines.append(f'export PATH="{Path(kubectl()[0]).parent}:$PATH"\n')
+        folders.append(Path(kubectl()[0]).parent)
         print("\nThis machine has no kubectl: .local/env puts ours on PATH.")
-    (FOLDER / "env").write_text("".join(lines))
+    (FOLDER / "env").write_text(shell_lines(environment, folders))
     print(f"\nThe platform runs. Results appear under {platform.bucket}.\nNext:\n")
     print("  . .local/env")
+    print(f"  kubectl dataflow diff -n {NAMESPACE} -f examples/revenue-by-country.yaml")
     print(f"  kubectl apply -n {NAMESPACE} -f examples/revenue-by-country.yaml")
     print(f"  kubectl get dfp,dfr -n {NAMESPACE} --watch")
+
+
+def shell_lines(environment: Mapping[str, str], folders: Sequence[Path]) -> str:
+    """Return what a person's shell reads: variables, and folders that come first on PATH."""
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()]
+    return "".join([*lines, *(f'export PATH={shlex.quote(str(folder))}:"$PATH"\n' for folder in folders)])
 
 
 def down() -> None:

@@ -274,6 +274,13 @@ async def test_a_repeated_notice_is_counted_in_one_event(shelf: Shelf) -> None:
     assert shelf.dropped == []
 
 
+async def test_a_long_note_of_letters_that_take_more_than_a_byte_is_cut_and_written(shelf: Shelf) -> None:
+    notice = Notice(is_warning=True, reason=Reason.JOB_FAILED, action="Launch", note="y" + "…" * 1000)
+    await shelf.store.publish(await a_pipeline(shelf), [notice])
+    events = json.loads(shelf.server.kubectl("get", "events.events.k8s.io", "--output", "json", "--namespace", shelf.namespace))["items"]
+    assert ([event["note"] for event in events], shelf.dropped) == (["y" + "…" * 341], [])
+
+
 async def test_an_event_that_cannot_be_written_is_dropped_and_counted(shelf: Shelf) -> None:
     pipeline = replace(await a_pipeline(shelf), namespace="there-is-no-such-namespace")
     await shelf.store.publish(pipeline, [Notice(is_warning=False, reason=Reason.READY, action="Look", note="")])

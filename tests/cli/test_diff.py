@@ -83,7 +83,7 @@ def applied(door: Door, changes: Json, name: str, *way: str, type: str = "Stream
 def test_a_pipeline_that_is_not_there_yet_would_be_created(plugin: Plugin) -> None:
     said = plugin.diff(a_pipeline(ENGINE, name="fresh"))
     assert (said.code, said.err) == (1, "")
-    assert said.outlook == "the pipeline would be created, and its first run fresh-1 started"
+    assert said.outlook == "the pipeline would be created, and its first run fresh-1 would be started"
     launch = json.loads(said.out.split("sent to Dataflow:")[1])
     assert launch == {
         "containerSpecGcsPath": "gs://acme-templates/orders.json",
@@ -130,6 +130,24 @@ def test_going_back_to_what_runs_replaces_nothing(door: Door, plugin: Plugin) ->
     said = plugin.diff(before)
     assert (said.code, said.changes) == (0, ["parameters.topic b → a Replace"])
     assert said.outlook == f"nothing is replaced: the running job {JOB} has this content already"
+
+
+def test_while_an_earlier_run_is_in_force_its_job_keeps_its_options(door: Door, plugin: Plugin) -> None:
+    earlier = applied(door, ENGINE, "rolled")
+    changed = applied(door, ENGINE | {"parameters": {"topic": "b"}}, "rolled")
+    running(door, earlier)
+    environment = {"enableStreamingEngine": True, "maxWorkers": 4}
+    said = plugin.diff({**changed, "spec": {**changed["spec"], "environment": environment}})
+    assert (said.code, said.changes) == (0, ["environment.maxWorkers 10 → 4 InPlace"])
+    assert said.outlook == (
+        f"nothing happens now: the running job {JOB} has other content than the spec, and keeps its options; the next one begins with it"
+    )
+
+
+def test_what_would_be_sent_is_in_order(plugin: Plugin) -> None:
+    names = sorted(f"p{number}" for number in range(20))
+    said = plugin.diff(a_pipeline({"parameters": dict.fromkeys(reversed(names), "x")}, name="ordered"))
+    assert list(json.loads(said.out.split("sent to Dataflow:")[1])["parameters"]) == names
 
 
 def test_a_batch_pipeline_gets_another_run(door: Door, plugin: Plugin) -> None:

@@ -39,9 +39,14 @@ def what(pipeline: Pipeline | None, new: PipelineSpec) -> Outlook:
 
 BATCH = a_batch()
 CASES = [
-    (None, OLD, True, "the pipeline would be created, and its first run orders-1 started"),
+    (None, OLD, True, "the pipeline would be created, and its first run orders-1 would be started"),
     (None, replace(OLD, suspend=True), True, "the pipeline would be created, and nothing runs while it is suspended"),
-    (None, replace(OLD, adopt=Adoption(job_name="old")), True, "the pipeline would be created, and would take over job old"),
+    (
+        None,
+        replace(OLD, adopt=Adoption(job_name="old")),
+        True,
+        "the pipeline would be created, and job old would be taken over, untouched, if it runs what the spec says; else nothing is launched",
+    ),
     (live(), OLD, False, "nothing happens: nothing of the spec changes"),
     (
         live(),

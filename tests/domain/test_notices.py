@@ -84,3 +84,22 @@ def test_a_revision_that_the_operator_brings_back_is_told_once_with_the_reason()
     assert told(SYNCED, after) == [(True, "RolledBack", "Run orders-3 runs orders-1 again, because run orders-2 failed: so")]
     assert told(after, after) == []
     assert told(SYNCED, replace(SYNCED, ledger=(replace(back, repeats=None, asked=True),))) == []
+
+
+def test_a_job_that_was_told_other_options_in_place_is_told_of_once() -> None:
+    entry = an_entry(2)
+    moved = replace(entry, attempts=(replace(entry.attempts[0], options={"maxWorkers": 4, "minWorkers": 2}),))
+    before, after = replace(SYNCED, ledger=(entry,)), replace(SYNCED, ledger=(moved,))
+    note = "Job job-2 was told in place: maxWorkers 4, minWorkers 2; it runs on, and Dataflow acts on that within minutes"
+    assert told(before, after) == [(False, "UpdatedInPlace", note)]
+    assert told(after, after) == []
+
+
+def test_another_thing_that_is_wrong_is_told_for_another_generation_of_the_spec_only() -> None:
+    def wrong(message: str, generation: int) -> PipelineStatus:
+        ready = Condition(type="Ready", status=Truth.FALSE, reason=Reason.TEMPLATE_INVALID, message=message, observed_generation=generation)
+        return replace(SYNCED, conditions=(ready,))
+
+    assert told(wrong("a is missing", 1), wrong("b is missing", 2)) == [(True, "TemplateInvalid", "b is missing")]
+    assert told(wrong("a is missing", 1), wrong("b is missing", 1)) == []
+    assert told(wrong("a is missing", 1), wrong("a is missing", 2)) == []

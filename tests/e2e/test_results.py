@@ -45,7 +45,7 @@ def test_a_word_count_gives_what_the_same_text_counts_to(somebody: Owner) -> Non
 
 def _windows(bucket: Path) -> dict[str, int]:
     """Return the number of events in each file that the stream wrote."""
-    found = {path.name: path.read_text().splitlines() for path in (bucket / "acme-results").glob("fruit-*.jsonl")}
+    found = {path.name: path.read_text().splitlines() for path in (bucket / "acme-results").glob("fruit-[0-9]*.jsonl")}
     return {name: sum(json.loads(line)["count"] for line in lines) for name, lines in found.items()}
 
 
@@ -66,6 +66,29 @@ def test_a_stream_writes_windows_is_replaced_and_drained_and_its_last_window_is_
     launches = somebody.launches("fruit-counts")
     assert len(launches) == 2
     assert all(count > 0 for count in _windows(bucket).values())
+
+
+def test_a_careful_stream_runs_two_jobs_for_a_while_and_keeps_the_old_one_where_the_new_one_fails(somebody: Owner) -> None:
+    name = "fruit-counts-parallel"
+    short = (("overlapSeconds: 30", "overlapSeconds: 4"), ("stableSeconds: 20", "stableSeconds: 3\n    initialIntervalSeconds: 1"))
+    somebody.example(f"{name}.yaml", *short)
+    eventually(lambda: somebody.pipelines()[name]["status"].get("stableRun"), until=lambda run: run == f"{name}-1", seconds=180)
+    somebody.example(f"{name}.yaml", *short, ('eventsPerSecond: "20"', 'eventsPerSecond: "60"'))
+    eventually(
+        lambda: somebody.runs()[f"{name}-1"]["status"].get("jobState"), until=lambda state: state == "JOB_STATE_DRAINED", seconds=120
+    )
+    somebody.becomes(name, "Ready", "True", "JobRunning")
+    job = somebody.pipelines()[name]["status"]["jobId"]
+    somebody.example(f"{name}.yaml", *short, ('eventsPerSecond: "20"', 'eventsPerSecond: "0"'))
+    somebody.becomes(name, "Stalled", "True", "UpdateFailed", seconds=120)
+    status = somebody.pipelines()[name]["status"]
+    ready = next(each for each in status["conditions"] if each["type"] == "Ready")
+    assert ready["message"].startswith(
+        f"Job {job} still runs revision 2, because run {name}-3 failed; edit the spec to try again: ZeroDivisionError"
+    )
+    assert (status["jobId"], status["jobState"], len(somebody.launches(name))) == (job, "JOB_STATE_RUNNING", 5)
+    somebody.kubectl("delete", "dfp", name, "--wait=false")
+    eventually(lambda: name not in somebody.pipelines(), seconds=120)
 
 
 def test_a_failing_pipeline_says_why_in_its_own_words(somebody: Owner) -> None:

@@ -52,7 +52,7 @@ Warning: Validation failed for ValidatingAdmissionPolicy 'dataflow-change-reache
 ```
 
 The words before the message are Kubernetes'; nothing has failed, and nothing is refused.
-That warning compares parameters and labels as a whole: it also comes for one that was added and is empty, for which nothing is replaced.
+That warning compares two specs, parameters and labels as a whole: it also comes for one that was added and is empty, and for a change back to what runs, for which nothing is replaced. The plugin compares with what runs.
 
 ## When something is replaced
 
@@ -62,7 +62,7 @@ The content is compared with that of the run whose job serves, not with the spec
 A batch pipeline runs once per content: template and parameters. A → B → A runs three times; if B was refused, once. The newest content waits for the run in flight, and those between are skipped.
 
 What changes in place needs a stream whose spec asks for Streaming Engine (`environment.enableStreamingEngine: true`, or `streamingMode: AtLeastOnce`); elsewhere the job is replaced. A field that is removed is left as it is in the job.
-If one change is in place and another replaces, the job is replaced, and the new one begins with both.
+If one change is in place and another replaces, the job is replaced, and the new one begins with both. While an earlier revision runs (RolledBack, UpdateFailed), its job is not changed in place.
 
 Deleting a run object that is not over stops its job: a stream is started again, a batch run is over. Deleting a run that is over does nothing.
 

@@ -24,4 +24,9 @@ def _json(message: Any) -> dict[str, Any]:
     written: dict[str, Any] = kind.to_dict(
         message, use_integers_for_enums=False, preserving_proto_field_name=False, always_print_fields_with_no_presence=False
     )
-    return written
+    return _in_order(written)
+
+
+def _in_order(values: dict[str, Any]) -> dict[str, Any]:
+    """Return JSON whose maps are in order of their keys: a message's own are in any, another one each time."""
+    return {key: _in_order(value) if isinstance(value, dict) else value for key, value in sorted(values.items())}

@@ -29,7 +29,7 @@ class Outlook:
 def outlook_of(name: str, live: Pipeline | None, new: PipelineSpec, changes: Sequence[Change]) -> Outlook:
     """Return what happens when pipeline *name* becomes *new*."""
     if live is None:
-        return _created(name, new)
+        return _begun(name, new, "the pipeline would be created, and ")
     if live.is_deleting:
         return Outlook(text="nothing happens: the pipeline is being deleted", happens=False)
     suspends = next((change for change in changes if change.reach is Reach.SUSPEND), None)
@@ -37,10 +37,12 @@ def outlook_of(name: str, live: Pipeline | None, new: PipelineSpec, changes: Seq
         return _suspended(live.status, new, is_news=suspends is not None)
     if suspends is not None:
         return _resumed(live, new)
+    if changes and not live.status.run_number:
+        return _begun(name, new)
     if any(change.reach.makes_a_revision for change in changes):
         return _started(live, new) if new.is_batch else _replaced(live, new)
     if moved := [change for change in changes if change.reach is Reach.IN_PLACE]:
-        return _moved(live.status, moved)
+        return _moved(live.status, new, moved)
     if any(change.reach is Reach.NEXT_RUN for change in changes):
         return Outlook(text="nothing happens now: the next run uses it, and none is started for it", happens=False)
     if changes:
@@ -48,12 +50,14 @@ def outlook_of(name: str, live: Pipeline | None, new: PipelineSpec, changes: Seq
     return Outlook(text="nothing happens: nothing of the spec changes", happens=False)
 
 
-def _created(name: str, new: PipelineSpec) -> Outlook:
+def _begun(name: str, new: PipelineSpec, created: str = "") -> Outlook:
+    """A pipeline that never ran, or is not there yet."""
     if new.suspend:
-        return Outlook(text="the pipeline would be created, and nothing runs while it is suspended")
+        return Outlook(text=f"{created}nothing runs while it is suspended")
     if new.adopt is not None:
-        return Outlook(text=f"the pipeline would be created, and would take over job {new.adopt.job_id or new.adopt.job_name}")
-    return Outlook(text=f"the pipeline would be created, and its first run {run_name(name, 1)} started", launches=True)
+        job = new.adopt.job_id or new.adopt.job_name
+        return Outlook(text=f"{created}job {job} would be taken over, untouched, if it runs what the spec says; else nothing is launched")
+    return Outlook(text=f"{created}its first run {run_name(name, 1)} would be started", launches=True)
 
 
 def _suspended(status: PipelineStatus, new: PipelineSpec, *, is_news: bool) -> Outlook:
@@ -104,13 +108,16 @@ def _replaced(live: Pipeline, new: PipelineSpec) -> Outlook:
     return Outlook(text=f"the running job {job} is replaced: strategy {new.strategy}, {how}", launches=True)
 
 
-def _moved(status: PipelineStatus, moved: Sequence[Change]) -> Outlook:
+def _moved(status: PipelineStatus, new: PipelineSpec, moved: Sequence[Change]) -> Outlook:
     """A stream of which only such things change as change in place."""
-    job = _job(status)
+    job, serving = _job(status), _serving(status)
     said = ", ".join(f"{_short(change)} {change.old or 'not set'} → {change.new}" for change in moved if change.new is not None)
     left = ", ".join(_short(change) for change in moved if change.new is None)
     if job is None:
         return Outlook(text="nothing happens now: no job runs, and the next one begins with it", happens=False)
+    if serving is not None and not is_wanted(serving.digest, new):
+        text = f"nothing happens now: the running job {job} has other content than the spec, and keeps its options; the next one begins with it"
+        return Outlook(text=text, happens=False)
     if not said:
         return Outlook(text=f"nothing happens: {left} is left as it is in the running job {job}", happens=False)
     rest = f"; {left} is left as it is" if left else ""

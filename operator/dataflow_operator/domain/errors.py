@@ -49,6 +49,7 @@ class Reason(StrEnum):
     IN_SYNC = "InSync"
     DRIFT_CORRECTED = "DriftCorrected"
     ROLLED_BACK = "RolledBack"
+    UPDATED_IN_PLACE = "UpdatedInPlace"
     # what is wrong
     JOB_FAILED = "JobFailed"
     UPDATE_FAILED = "UpdateFailed"

@@ -24,7 +24,7 @@ CONTROLLER: Final = "dataflow-operator.io/operator"
 """Who reports; the API asks for a qualified name."""
 
 NOTE_LIMIT: Final = 1024
-"""Longest note of an event, in characters. Source: events.k8s.io/v1."""
+"""Longest note of an event, in bytes of UTF-8: one that is longer is refused. Source: validation of events.k8s.io/v1, tried."""
 
 REMEMBERED: Final = 1000
 """Events whose repeats are counted; the longest unused are forgotten first, and then begin a series anew. Source: chosen."""
@@ -91,7 +91,7 @@ class Events:
             "type": "Warning" if notice.is_warning else "Normal",
             "reason": str(notice.reason),
             "action": notice.action or "Reconcile",
-            "note": notice.note[:NOTE_LIMIT],
+            "note": notice.note.encode()[:NOTE_LIMIT].decode(errors="ignore"),
             "regarding": {
                 "apiVersion": API_VERSION,
                 "kind": "DataflowPipeline",

@@ -44,5 +44,6 @@ def _differences(spec: PipelineSpec, job: Job) -> Iterator[str]:
             yield f"`parameters.{name}` is '{shown}' there, and '{wanted}' here"
     for name, value in sorted(spec.environment.items()):
         shown = next((options[other] for other in OPTIONS.get(name, ()) if other in options), None)
-        if shown is not None and shown.lower() != str(value).lower():
-            yield f"`environment.{name}` is '{shown}' there, and '{value}' here"
+        wanted = str(value).lower() if isinstance(value, bool) else str(value)
+        if shown is not None and shown.lower() != wanted.lower():
+            yield f"`environment.{name}` is '{shown}' there, and '{wanted}' here"

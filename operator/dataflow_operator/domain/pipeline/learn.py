@@ -169,7 +169,8 @@ def _explained(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
         return attempt
     outside = entry.stop is None and attempt.end in {JobState.CANCELLED, JobState.DRAINED}
     if outside or (attempt.end is JobState.DONE and not spec.is_batch and entry.stop is None):
-        text = f"The job ended as {attempt.end.word}, and nothing here asked for it; Cloud Audit Logs say who did"
+        way_out = "" if spec.is_batch else "; to keep a stream stopped, set spec.suspend to true"
+        text = f"The job ended as {attempt.end.word}, and nothing here asked for it (Cloud Audit Logs say who did){way_out}"
         return replace(attempt, failure=failure(Reason.STOPPED_OUTSIDE, text))
     if attempt.end is not JobState.FAILED or attempt.job_id is None:
         return attempt

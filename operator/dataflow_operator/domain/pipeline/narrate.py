@@ -13,13 +13,14 @@ from typing import Final
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of, merged
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import JobState
-from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, failures_in_a_row, serving_in
+from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, Strategy, failures_in_a_row, serving_in
 from dataflow_operator.domain.names import ORPHAN_JOBS
 from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
 from dataflow_operator.domain.pipeline.drift import drift_in
 from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.past import comes_back, failed_rollback, left_as_ended
+from dataflow_operator.domain.pipeline.proof import most_attempts
 from dataflow_operator.domain.pipeline.revision import is_wanted
 from dataflow_operator.domain.pipeline.summary import with_summary
 
@@ -184,17 +185,28 @@ def _served(scene: Scene, serving: Entry, failed: LastRun | None) -> Verdict:
     said = f"Job {job.job_id} runs revision {serving.revision}"
     if serving.cause is Cause.ROLLBACK and scene.spec is not None and not is_wanted(serving.digest, scene.spec):
         if serving.asked:
-            text = f"{said} again, as run {serving.run} asks, and not what the spec says: the next edit of the spec ends that"
+            text = f"{said} again, as run {serving.run} asks, and not what the spec says: the next change of what the spec runs ends that"
             return Verdict(ready=Truth.TRUE, reason=Reason.ROLLED_BACK, message=text)
-        text = f"{said} again, as run {serving.run}, because {serving.because}; to go on, edit the spec"
+        text = f"{said} again, as run {serving.run}, until the next change of what the spec runs, because {serving.because}"
         return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
     if failed is not None:
-        text = f"Run {failed.name} failed and the job before it still runs: {failed.message}"
+        still = f"Job {job.job_id} still runs revision {serving.revision}"
+        text = f"{still}, because run {failed.name} failed; edit the spec to try again: {failed.message}"
         return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
     spec = scene.spec
     if spec is not None and not serving.stable and comes_back(scene.seen, spec, scene.status.stable_run, serving.digest):
         return _on_trial(scene, serving, f"run {scene.status.stable_run} comes back if it does not")
-    return Verdict(ready=Truth.TRUE, reason=Reason.JOB_RUNNING, message=said)
+    return Verdict(ready=Truth.TRUE, reason=Reason.JOB_RUNNING, message=f"{said}{_beside(scene, serving)}")
+
+
+def _beside(scene: Scene, serving: Entry) -> str:
+    """Return what becomes of an older run that still has a job."""
+    older = [entry for entry in scene.status.ledger if entry.is_open and entry.number < serving.number]
+    if serving.strategy is not Strategy.PARALLEL or scene.spec is None:
+        return ""
+    overlap = f"{_span(scene.spec.overlap)} side by side"
+    waits = "".join(f"; run {entry.run} is drained after {overlap}" for entry in older if entry.stop is None)
+    return waits + (_outlook(scene) if any(entry.stop is not None for entry in older) else "")
 
 
 def _on_trial(scene: Scene, entry: Entry, otherwise: str) -> Verdict:
@@ -235,9 +247,9 @@ def _next_waits(scene: Scene) -> str:
 
 def _failed_for_good(last: LastRun) -> Verdict:
     reason = _reason(last.reason) or Reason.RETRIES_SPENT
-    text = f"Run {last.name} ended as {last.result}: {last.message or 'no reason was given'}"
-    if reason is not Reason.JOB_TYPE_MISMATCH:
-        text += "; to try again, edit the spec or create a DataflowRun"
+    # The way out comes first: a message of Dataflow's may be long, and tables show the first line.
+    way_out = "" if reason is Reason.JOB_TYPE_MISMATCH else " (to try again, edit the spec or create a DataflowRun)"
+    text = f"Run {last.name} ended as {last.result}{way_out}: {last.message or 'no reason was given'}"
     return Verdict(ready=Truth.FALSE, reason=reason, message=text, is_stalled=True)
 
 
@@ -258,6 +270,9 @@ def _under_way(scene: Scene, entry: Entry, reason: Reason) -> Verdict:
         text = f"Run {entry.run} launched job {attempt.job_name} and waits to see it"
         return Verdict(ready=Truth.UNKNOWN, reason=reason, message=text, is_working=True)
     state = attempt.job_state.word if attempt.job_state else "not seen yet"
+    if not attempt.is_open:
+        text = f"Job {attempt.job_id} of run {entry.run} ended as {state}; why is being looked for"
+        return Verdict(ready=Truth.UNKNOWN, reason=reason, message=text, is_working=True)
     text = f"Job {attempt.job_id} of run {entry.run} is {state}{_outlook(scene)}"
     return Verdict(ready=Truth.UNKNOWN, reason=reason, message=text, is_working=True)
 
@@ -273,12 +288,24 @@ def _retrying(scene: Scene, entry: Entry, attempt: Attempt) -> Verdict:
         return Verdict(ready=Truth.FALSE, reason=attempt.failure.reason, message=attempt.failure.message, is_working=True)
     policy = scene.spec.retry_policy if scene.spec else None
     count = failures_in_a_row(entry, policy.stable) if policy else 0
-    limit = f" of {policy.maximum_attempts}" if policy and policy.maximum_attempts else ""
+    most = most_attempts(scene.spec, scene.status.stable_run, scene.status.ledger, entry) if scene.spec else 0
+    limit = f" of {most}" if most else ""
     pause = policy.interval_after(count) if policy else timedelta(0)
     failure = attempt.failure
     said = failure.message if failure else ""
-    text = f"Attempt {attempt.number} of run {entry.run} failed ({count}{limit} in a row), the next follows after {_span(pause)}: {said}"
+    follows = f"the next follows after {_span(pause)}{_meanwhile(scene, entry)}"
+    text = f"Attempt {attempt.number} of run {entry.run} failed ({count}{limit} in a row), {follows}: {said}"
     return Verdict(ready=Truth.FALSE, reason=failure.reason if failure else Reason.JOB_FAILED, message=text, is_working=True)
+
+
+def _meanwhile(scene: Scene, entry: Entry) -> str:
+    """Return what serves while a stream's run is between two attempts, or would come back."""
+    if scene.is_batch:
+        return ""
+    if (serving := serving_in(scene.status.ledger)) is not None:
+        return f", and run {serving.run} serves meanwhile"
+    comes_back = scene.status.stable_run not in {None, entry.run, entry.repeats} and scene.spec is not None and scene.spec.rolls_back
+    return f", and run {scene.status.stable_run} comes back if none succeeds" if comes_back else ""
 
 
 def _span(pause: timedelta) -> str:
@@ -287,7 +314,15 @@ def _span(pause: timedelta) -> str:
 
 def _waits_for(scene: Scene, entry: Entry) -> str:
     others = ", ".join(other.run for other in scene.status.ledger if other.number != entry.number and other.is_open)
-    return f", after {others}" if others and not scene.is_batch else ""
+    if not others or scene.is_batch:
+        return ""
+    match entry.strategy:
+        case Strategy.UPDATE:
+            return f", to take over from {others}"
+        case Strategy.PARALLEL:
+            return f", beside {others}"
+        case Strategy.DRAIN | Strategy.CANCEL | None:
+            return f", after {others}{_outlook(scene)}"
 
 
 # The details

@@ -37,7 +37,7 @@ def notices_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Noti
     pairs = ((condition_of(before.conditions, kind), condition_of(after.conditions, kind)) for kind in WATCHED)
     told = tuple(_notice(new) for old, new in pairs if new is not None and _is_news(old, new))
     reasons = {notice.reason for notice in told}
-    beside = (*_drifted(before, after), *_failed(before, after), *_brought_back(before, after))
+    beside = (*_drifted(before, after), *_failed(before, after), *_brought_back(before, after), *_told(before, after))
     return (*told, *(notice for notice in beside if notice.reason not in reasons))
 
 
@@ -89,8 +89,23 @@ def _brought_back(before: PipelineStatus, after: PipelineStatus) -> Iterator[Not
             yield Notice(is_warning=True, reason=Reason.ROLLED_BACK, action=ACTION, note=said)
 
 
+def _told(before: PipelineStatus, after: PipelineStatus) -> Iterator[Notice]:
+    """A running job that was told other runtime options: no condition changes for it, and no run."""
+    known = {attempt.claim.nonce: attempt.options for entry in before.ledger for attempt in entry.attempts}
+    for entry in after.ledger:
+        for attempt in entry.attempts:
+            old = known.get(attempt.claim.nonce, {})
+            if new := {name: value for name, value in attempt.options.items() if old.get(name) != value}:
+                said = ", ".join(f"{name} {value}" for name, value in sorted(new.items()))
+                note = f"Job {attempt.job_id} was told in place: {said}; it runs on, and Dataflow acts on that within minutes"
+                yield Notice(is_warning=False, reason=Reason.UPDATED_IN_PLACE, action=ACTION, note=note)
+
+
 def _is_news(old: Condition | None, new: Condition) -> bool:
-    return old is None or (old.status, old.reason) != (new.status, new.reason)
+    """Whether a condition says something else: for another generation of the spec, another thing that is wrong is news, too."""
+    if old is None or (old.status, old.reason) != (new.status, new.reason):
+        return True
+    return new.status is Truth.FALSE and old.message != new.message and old.observed_generation != new.observed_generation
 
 
 def _notice(condition: Condition) -> Notice:

@@ -25,11 +25,13 @@ def without_finished(world: World) -> World:
 
 
 def _remembering(world: World, over: Over) -> PipelineStatus:
-    """Return the status with the run that is over as its last one, and the job of it, if none is newer."""
+    """Return the status with the run that is over as its last one, if none is newer, and with how the job that it shows ended."""
     last = last_run_after(world.spec, world.status, over)
-    if last is world.status.last_run:
-        return world.status
-    return replace(with_job_of(world.status, world.spec, over.entry), last_run=last)
+    if last is not world.status.last_run:
+        return replace(with_job_of(world.status, world.spec, over.entry), last_run=last)
+    # A newer run may have failed beside the one that served.
+    is_shown = world.status.job_id is not None and any(attempt.job_id == world.status.job_id for attempt in over.entry.attempts)
+    return with_job_of(world.status, world.spec, over.entry) if is_shown and not world.spec.is_batch else world.status
 
 
 def _is_told(world: World, over: Over) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import TROUBLES
-from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, with_entry
+from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, serving_in, with_entry
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import LastRun
 from dataflow_operator.domain.pipeline.narrate import Obstacle
@@ -100,6 +100,10 @@ def _runs_already(world: World) -> bool:
 
 def _despite(world: World, problem: Obstacle) -> Choice:
     """Report what stands in the way of the wish, and go on with what does not depend on it: reruns, retries of what runs."""
+    serving = None if world.spec.is_batch else serving_in(world.ledger)
+    until = "until the spec is corrected" if problem.is_final else "until then"
+    meanwhile = f", and run {serving.run} runs on" if serving is not None else ""
+    problem = replace(problem, message=f"{problem.message}; nothing new is launched {until}{meanwhile}")
     going = launch(world)
     if going is not None and isinstance(going.effect, Launch):
         return replace(going, obstacle=problem)
