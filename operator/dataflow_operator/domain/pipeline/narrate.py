@@ -288,7 +288,7 @@ def _retrying(scene: Scene, entry: Entry, attempt: Attempt) -> Verdict:
         return Verdict(ready=Truth.FALSE, reason=attempt.failure.reason, message=attempt.failure.message, is_working=True)
     policy = scene.spec.retry_policy if scene.spec else None
     count = failures_in_a_row(entry, policy.stable) if policy else 0
-    most = most_attempts(scene.spec, scene.status.stable_run, scene.status.ledger, entry) if scene.spec else 0
+    most = most_attempts(scene.seen, scene.spec, scene.status.ledger, entry) if scene.spec else 0
     limit = f" of {most}" if most else ""
     pause = policy.interval_after(count) if policy else timedelta(0)
     failure = attempt.failure
