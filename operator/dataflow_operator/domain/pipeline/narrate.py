@@ -182,14 +182,14 @@ def _served(scene: Scene, serving: Entry, failed: LastRun | None) -> Verdict:
     """Return the verdict for a stream that has a running job: what it runs, and whether that is what the spec says."""
     job = next(attempt for attempt in serving.attempts if attempt.is_running)
     said = f"Job {job.job_id} runs revision {serving.revision}"
+    if failed is not None:
+        text = f"Run {failed.name} failed and the job before it still runs: {failed.message}"
+        return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
     if serving.cause is Cause.ROLLBACK and scene.spec is not None and not is_wanted(serving.digest, scene.spec):
         if serving.asked:
             text = f"{said} again, as run {serving.run} asks, and not what the spec says: the next edit of the spec ends that"
             return Verdict(ready=Truth.TRUE, reason=Reason.ROLLED_BACK, message=text)
         text = f"{said} again, as run {serving.run}, because {serving.because}; to go on, edit the spec"
-        return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
-    if failed is not None:
-        text = f"Run {failed.name} failed and the job before it still runs: {failed.message}"
         return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
     spec = scene.spec
     if spec is not None and not serving.stable and comes_back(scene.seen, spec, scene.status.stable_run, serving.digest):
