@@ -67,6 +67,7 @@ async def test_changed_options_are_seen_with_the_first_list_and_put_right_once(t
     assert town.dataflow.calls["update in place"] == 1
     assert town.dataflow.jobs[JobId("job-1")].options == {"maxWorkers": 10}
     assert any(notice.reason == "DriftFound" and notice.is_warning for notice in town.store.notices)
+    await town.after(1)
     assert any(notice.reason == "DriftCorrected" for notice in town.store.notices)
     for _ in range(10):
         await town.after(100)

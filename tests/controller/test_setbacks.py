@@ -211,3 +211,29 @@ async def test_an_option_is_said_to_be_put_right_when_the_job_shows_it(town: Tow
     assert town.condition("InSync") == ("True", "InSync")
     assert [notice.reason for notice in town.store.notices].count("DriftCorrected") == 1
     assert town.dataflow.calls["update in place"] == 1
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+async def test_a_revision_that_ends_beside_what_serves_is_not_started_anew_while_it_drains(town: Town, *, is_back: bool) -> None:
+    beside = a_spec(content="B", strategy=Strategy.PARALLEL)
+    await proven(town)
+    if is_back:
+        town.store.apply(a_spec(content="C"))
+        await town.settle()
+        await town.job_becomes("job-2", JobState.RUNNING)
+        town.store.ask_for_a_run("back", rerun_of="orders-1")
+        await town.settle()
+        await town.job_becomes("job-3", JobState.RUNNING)
+    town.store.apply(beside)
+    await town.settle()
+    bad = town.dataflow.orders[-1]
+    assert bad.spec.parameters["content"] == "B"
+    job, launches = JobId(f"job-{len(town.dataflow.orders)}"), len(town.dataflow.orders)
+    town.dataflow.progress[job] = BAD
+    await town.job_becomes(job, JobState.RUNNING)
+    await town.after(30)
+    assert town.dataflow.jobs[job].state is JobState.DRAINING
+    await town.job_becomes(job, JobState.DRAINED)
+    await rests(town)
+    assert len(town.dataflow.orders) == launches
+    assert town.condition("Stalled") == ("True", "UpdateFailed")

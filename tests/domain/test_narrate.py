@@ -50,7 +50,10 @@ def test_a_retry_beside_a_run_that_serves_says_how_many_follow_and_what_serves()
 
 
 def test_a_retry_after_which_another_run_comes_back_says_which() -> None:
-    told = said(a_stream_of(replace(B, rolls_back=True), new(FAILED, strategy=Strategy.DRAIN), stable_run="orders-1"))
+    world = a_stream_of(replace(B, rolls_back=True), new(FAILED, strategy=Strategy.DRAIN), stable_run="orders-1")
+    run = a_run(an_entry(1))
+    stable = replace(run, status=replace(run.status, digest=digest_of(STREAM), result=Result.STOPPED))
+    told = said(replace(world, runs=(stable, *world.runs)))
     text = "failed (1 of 3 in a row), the next follows after 30 s, and run orders-1 comes back if none succeeds: it broke"
     assert text in told.message
 
@@ -139,5 +142,5 @@ def test_a_stream_that_somebody_ended_says_how_it_would_stay_stopped() -> None:
     ready = condition_of(decide(world).status.conditions, "Ready")
     assert ready is not None
     assert ready.message.endswith(
-        "The job ended as CANCELLED, and nothing here asked for it; to keep a stream stopped, set spec.suspend to true"
+        "The job ended as CANCELLED, and nothing here asked for it (Cloud Audit Logs say who did); to keep a stream stopped, set spec.suspend to true"
     )

@@ -183,15 +183,15 @@ def _served(scene: Scene, serving: Entry, failed: LastRun | None) -> Verdict:
     """Return the verdict for a stream that has a running job: what it runs, and whether that is what the spec says."""
     job = next(attempt for attempt in serving.attempts if attempt.is_running)
     said = f"Job {job.job_id} runs revision {serving.revision}"
+    if failed is not None:
+        still = f"Job {job.job_id} still runs revision {serving.revision}"
+        text = f"{still}, because run {failed.name} failed; edit the spec to try again: {failed.message}"
+        return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
     if serving.cause is Cause.ROLLBACK and scene.spec is not None and not is_wanted(serving.digest, scene.spec):
         if serving.asked:
             text = f"{said} again, as run {serving.run} asks, and not what the spec says: the next change of what the spec runs ends that"
             return Verdict(ready=Truth.TRUE, reason=Reason.ROLLED_BACK, message=text)
         text = f"{said} again, as run {serving.run}, until the next change of what the spec runs, because {serving.because}"
-        return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
-    if failed is not None:
-        still = f"Job {job.job_id} still runs revision {serving.revision}"
-        text = f"{still}, because run {failed.name} failed; edit the spec to try again: {failed.message}"
         return Verdict(ready=Truth.FALSE, reason=Reason.UPDATE_FAILED, message=text, is_stalled=True)
     spec = scene.spec
     if spec is not None and not serving.stable and comes_back(scene.seen, spec, scene.status.stable_run, serving.digest):
@@ -300,12 +300,12 @@ def _retrying(scene: Scene, entry: Entry, attempt: Attempt) -> Verdict:
 
 def _meanwhile(scene: Scene, entry: Entry) -> str:
     """Return what serves while a stream's run is between two attempts, or would come back."""
-    if scene.is_batch:
+    spec, stable = scene.spec, scene.status.stable_run
+    if spec is None or spec.is_batch:
         return ""
     if (serving := serving_in(scene.status.ledger)) is not None:
         return f", and run {serving.run} serves meanwhile"
-    comes_back = scene.status.stable_run not in {None, entry.run, entry.repeats} and scene.spec is not None and scene.spec.rolls_back
-    return f", and run {scene.status.stable_run} comes back if none succeeds" if comes_back else ""
+    return f", and run {stable} comes back if none succeeds" if comes_back(scene.seen, spec, stable, entry.digest) else ""
 
 
 def _span(pause: timedelta) -> str:

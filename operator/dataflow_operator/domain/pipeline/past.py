@@ -36,4 +36,4 @@ def left_as_ended(spec: PipelineSpec, status: PipelineStatus) -> LastRun | None:
     last = status.last_run
     if spec.is_batch or spec.drift_policy is DriftPolicy.CORRECT or any(entry.is_open or entry.may_launch for entry in status.ledger):
         return None
-    return last if last is not None and last.result is Result.FAILED and last.reason in set(ENDED_OUTSIDE) else None
+    return last if last is not None and last.result is Result.FAILED and last.reason in ENDED_OUTSIDE else None

@@ -65,13 +65,19 @@ def _cause_to_start(world: World) -> Cause | Choice | None:
         return Cause.CHANGE
     if live:
         return None
-    if failed_rollback(world.seen, status) or left_as_ended(world.spec, status):
+    if failed_rollback(world.seen, status) or left_as_ended(world.spec, status) or _fails_for_good(world):
         return None
     last = status.last_run
     if last is not None and last.number == status.run_number and world.wants(last.digest) and last.result is Result.FAILED:
         alone = not any(entry.is_open for entry in ledger)
         return Cause.RECOVERY if alone and _may_start_again(world, last) else None
     return Cause.RESUME
+
+
+def _fails_for_good(world: World) -> bool:
+    """Whether a run of what is wanted has failed for good, and only its job's end is still waited for."""
+    ends = (attempt.failure for entry in world.ledger if world.wants(entry.digest) for attempt in entry.attempts if attempt.is_open)
+    return any(failure is not None and not failure.retryable for failure in ends)
 
 
 def _may_start_again(world: World, last: LastRun) -> bool:
