@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from dataflow_operator.adapters.dataflow.launching import YAML_TEMPLATE, Sending, classic_request, flex_request
@@ -24,9 +25,6 @@ def _json(message: Any) -> dict[str, Any]:
     written: dict[str, Any] = kind.to_dict(
         message, use_integers_for_enums=False, preserving_proto_field_name=False, always_print_fields_with_no_presence=False
     )
-    return _in_order(written)
-
-
-def _in_order(values: dict[str, Any]) -> dict[str, Any]:
-    """Return JSON whose maps are in order of their keys: a message's own are in any, another one each time."""
-    return {key: _in_order(value) if isinstance(value, dict) else value for key, value in sorted(values.items())}
+    # A message's maps are in any order, another one each time.
+    ordered: dict[str, Any] = json.loads(json.dumps(written, sort_keys=True))
+    return ordered
