@@ -166,7 +166,7 @@ def test_gcloud_makes_and_lists_snapshots(gcloud: Gcloud) -> None:
 def test_gcloud_beta_reads_metrics_and_messages(gcloud: Gcloud) -> None:
     if gcloud.run("metrics", "list", "--help", track="beta").returncode != 0:
         pytest.skip("gcloud has no beta commands installed: metrics and messages were not read with it")
-    job = gcloud.emulator.launch("to-read")
+    job = gcloud.emulator.launch("to-read", streaming="false", runSeconds="600")
     gcloud.emulator.wait(job, "RUNNING")
     metrics = gcloud.json("metrics", "list", job, "--source=service", track="beta")
     assert [metric["name"]["name"] for metric in metrics] == ["ElementCount"]
