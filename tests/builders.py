@@ -19,7 +19,7 @@ from dataflow_operator.domain.pipeline.model import (
     PipelineStatus,
     RetryPolicy,
 )
-from dataflow_operator.domain.pipeline.observation import JobsView, Limits, Memory, Observation, Validation
+from dataflow_operator.domain.pipeline.observation import JobsView, Limits, Memory, Observation, PipelineLook, Validation
 from dataflow_operator.domain.pipeline.revision import digest_of, resolved
 from dataflow_operator.domain.run import Run, RunStatus
 
@@ -34,6 +34,10 @@ LIMITS: Final = Limits(
     recheck=timedelta(seconds=60),
     start=timedelta(seconds=900),
 )
+
+
+READ: Final = PipelineLook(resource_version="10", run_version="7", at=999.0)
+"""A fresh read that found the pipeline of `a_world` as it is there, after a run of `a_run` was seen."""
 
 
 def a_spec(kind: PipelineType = PipelineType.STREAMING, content: str = "A", **changes: object) -> PipelineSpec:

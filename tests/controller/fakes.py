@@ -51,6 +51,8 @@ class FakeStore:
     notices: list[Notice] = field(default_factory=list[Notice])
     versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     clock: FakeClock = field(default_factory=FakeClock)
+    reads: int = 0
+    """How often a pipeline was read."""
 
     def _count(self, kind: str) -> None:
         self.writes[kind] += 1
@@ -116,6 +118,7 @@ class FakeStore:
         return self.put(replace(known, status=status))
 
     async def read_pipeline(self, key: Key) -> Pipeline | None:
+        self.reads += 1
         return self.pipelines.get(key)
 
     async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:

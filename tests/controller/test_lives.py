@@ -14,6 +14,7 @@ from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClas
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
 from dataflow_operator.domain.pipeline.model import ResolvedSpec, RetryPolicy
+from dataflow_operator.domain.run import RunStatus
 
 
 @pytest.fixture
@@ -746,6 +747,62 @@ async def test_a_run_that_is_shown_before_its_pipeline_after_a_start_is_left_alo
     await town.settle()
     assert town.results()["again"] == "None"
     assert len(town.dataflow.orders) == 2
+
+
+async def _recreated_unseen(town: Town, *, stops: StopMode | None = None) -> None:
+    """Let a batch pipeline be recreated and its successor admit a run, while the operator's cache knows only the one that is gone."""
+    town.store.apply(a_batch("A"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.job_becomes("job-1", JobState.DONE)
+    gone = town.pipeline
+    town.store.delete()
+    await town.settle()
+    assert KEY not in town.store.pipelines
+    town.store.apply(a_batch("A"), uid="uid-of-the-successor")
+    town.store.ask_for_a_run("again", stop=stops, status=RunStatus(pipeline_uid="uid-of-the-successor", number=2))
+    town.cache.put_pipeline(gone)
+    town.restart()
+
+
+@pytest.mark.parametrize("stops", [None, StopMode.CANCEL])
+async def test_a_run_that_an_unseen_successor_has_admitted_is_not_refused(town: Town, stops: StopMode | None) -> None:
+    await _recreated_unseen(town, stops=stops)
+    town.store.reads = 0
+    await town.settle()
+    assert town.results()["again"] == "None"
+    assert town.store.reads == 1
+    known = town.cache.pipeline(KEY)
+    assert known is not None
+    assert known.uid == "uid-of-the-successor"
+
+
+async def test_a_run_of_a_pipeline_that_went_unseen_is_refused_once_that_is_read(town: Town) -> None:
+    await _recreated_unseen(town)
+    del town.store.pipelines[KEY]
+    await town.settle()
+    assert town.cache.pipeline(KEY) is None
+    assert town.results()["again"] == "Refused"
+
+
+async def test_a_refusal_costs_one_read_and_a_pass_without_one_costs_none(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    assert town.store.reads == 0
+    for count in (1, 2, 3):
+        town.store.ask_for_a_run(f"another-{count}")
+        await town.settle()
+        assert town.results()[f"another-{count}"] == "Refused"
+        assert town.store.reads == count
+
+
+async def test_an_old_read_does_not_hide_a_successor_of_which_the_watch_told_meanwhile(town: Town) -> None:
+    town.store.apply(a_batch())
+    old = town.pipeline
+    town.store.apply(a_batch(), uid="uid-of-the-successor")
+    assert not town.cache.put_pipeline(old, instead_of=old.resource_version)
+    assert town.cache.put_pipeline(replace(town.pipeline, resource_version="99"), instead_of=old.resource_version)
 
 
 async def test_a_list_that_cannot_be_read_is_said_when_it_is_too_old_and_again_when_it_is_back(town: Town) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.builders import NOW, STREAM, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
+from tests.builders import NOW, READ, STREAM, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
 
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import Reason
@@ -335,7 +335,7 @@ def test_a_persons_rollback_takes_over_from_what_runs_and_says_so() -> None:
 def test_a_rollback_to_what_runs_is_refused() -> None:
     now = an_entry(1, an_attempt())
     asked = replace(a_run(an_entry(9), drawn=False), name="back", uid="uid-back", owner_uid=None, rerun_of="orders-1")
-    memory = Memory(validations=VALID, runs={"orders-1": RunLook(run=STABLE_RUN, at=999.0)})
+    memory = Memory(validations=VALID, runs={"orders-1": RunLook(run=STABLE_RUN, at=999.0)}, pipeline=READ)
     world = a_rolling_world(STREAM, entries=(now,), memory=memory)
     plan = decide(replace(world, runs=(*world.runs, asked)))
     drawn = getattr(plan.effect, "status", None)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders import BATCH, STREAM, UID, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
+from tests.builders import BATCH, READ, STREAM, UID, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
 
 from dataflow_operator.domain.errors import FailureClass, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState, Ownership
@@ -25,25 +25,28 @@ from dataflow_operator.domain.pipeline.observation import (
     Memory,
     NameTaken,
     Observation,
+    PipelineLook,
     RunLook,
     StopCall,
     Unclear,
     Validation,
 )
 from dataflow_operator.domain.pipeline.plan import (
+    SOON,
     AddFinalizer,
     CreateRun,
     DeleteRun,
     DrawRun,
     Launch,
     LookAtJob,
+    LookAtPipeline,
     LookAtRun,
     LookForReason,
     RemoveFinalizer,
     StopJob,
     Validate,
 )
-from dataflow_operator.domain.run import RunStatus
+from dataflow_operator.domain.run import Run, RunStatus
 
 RUNS = an_entry(1, an_attempt())
 WAITS = an_entry(1, an_attempt(state=JobState.PENDING))
@@ -52,6 +55,7 @@ FRESH = an_entry(1)
 B = a_spec(content="B")
 SEEN_LONG_AGO = Memory(sightings={"nonce-1": 800.0})
 VALID = {"1-": Validation(problem=None, at=999.0)}
+ASKED = a_run(an_entry(7, asked=True), spec=BATCH, drawn=False, name="again")
 
 TABLE = [
     ("a new pipeline is held first", a_world(held=False), AddFinalizer),
@@ -379,9 +383,34 @@ def test_a_run_name_that_somebody_has_is_skipped() -> None:
 
 def test_a_run_of_an_earlier_pipeline_of_that_name_is_refused() -> None:
     asked = replace(a_run(an_entry(7, asked=True)), name="again", status=RunStatus(pipeline_uid="somebody"))
-    effect = decide(a_world(BATCH, runs=(asked,), started=BATCH)).effect
+    effect = decide(a_world(BATCH, runs=(asked,), started=BATCH, memory=Memory(pipeline=READ))).effect
     assert isinstance(effect, DrawRun)
     assert effect.status.result is Result.REFUSED
+
+
+@pytest.mark.parametrize(
+    "look",
+    [None, replace(READ, at=984.0), replace(READ, resource_version="9"), replace(READ, run_version="6")],
+    ids=["never", "too long ago", "as another than it is here", "before the run was seen as it is"],
+)
+@pytest.mark.parametrize(
+    ("asked", "deleting"),
+    [
+        (replace(ASKED, status=RunStatus(pipeline_uid="perhaps our successor", number=1)), False),
+        (replace(ASKED, status=RunStatus(pipeline_uid="perhaps our successor", number=1), stop=StopMode.CANCEL), False),
+        (replace(ASKED, stop=StopMode.CANCEL), False),
+        (ASKED, True),
+    ],
+    ids=["admitted by another", "and told to stop", "told to stop before it began", "asked of what is being deleted"],
+)
+def test_no_run_is_told_that_it_is_over_before_the_pipeline_was_read(asked: Run, look: PipelineLook | None, *, deleting: bool) -> None:
+    world = a_world(BATCH, runs=(asked,), started=BATCH, deleting=deleting, memory=Memory(validations=VALID, pipeline=look))
+    plan = decide(world)
+    assert (plan.effect, plan.requeue_after) == (LookAtPipeline(run_version="7"), SOON)
+    assert plan.status is world.pipeline.status
+    drawn = decide(replace(world, memory=replace(world.memory, pipeline=READ))).effect
+    assert isinstance(drawn, DrawRun)
+    assert drawn.status.result is not None
 
 
 def test_a_torn_picture_asks_for_a_stop() -> None:
@@ -506,7 +535,8 @@ def test_a_failing_list_is_told_only_when_it_has_failed_for_long(since: float, r
 def test_a_pipeline_that_is_being_deleted_leaves_alone_a_run_that_another_of_its_name_admitted() -> None:
     asked = replace(a_run(FRESH), name="again", uid="uid-again", owner_uid=None)
     theirs = replace(asked, status=replace(asked.status, pipeline_uid="successor", number=1))
-    assert isinstance(decide(a_world(runs=(replace(asked, status=RunStatus()),), deleting=True)).effect, DrawRun)
+    world = a_world(runs=(replace(asked, status=RunStatus()),), deleting=True, memory=Memory(pipeline=READ))
+    assert isinstance(decide(world).effect, DrawRun)
     assert isinstance(decide(a_world(runs=(theirs,), deleting=True)).effect, RemoveFinalizer)
 
 

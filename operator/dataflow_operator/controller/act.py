@@ -23,6 +23,7 @@ from dataflow_operator.domain.pipeline.observation import (
     Limits,
     NameTaken,
     OptionsCall,
+    PipelineLook,
     Progress,
     ProgressLook,
     RunLook,
@@ -39,6 +40,7 @@ from dataflow_operator.domain.pipeline.plan import (
     Launch,
     LookAtAccount,
     LookAtJob,
+    LookAtPipeline,
     LookAtProgress,
     LookAtRun,
     LookForReason,
@@ -48,7 +50,7 @@ from dataflow_operator.domain.pipeline.plan import (
     Validate,
 )
 
-Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtAccount
+Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtPipeline | LookAtAccount
 """A read that a decision asked for."""
 
 SHORTEST_HINDRANCE: Final = timedelta(seconds=1)
@@ -109,7 +111,7 @@ class Actor:
                 recall.stops[effect.job_id] = await self._stop(pipeline, effect)
             case UpdateInPlace():
                 recall.options[effect.job_id] = await self._update_in_place(pipeline, effect)
-            case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtAccount():
+            case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtAccount():
                 await self._look(key, recall, pipeline, effect)
         return True
 
@@ -146,6 +148,9 @@ class Actor:
                 recall.runs[name] = RunLook(run=run, at=at)
                 if run is not None:
                     self._cache.put_run(run)
+            case LookAtPipeline(run_version=run_version):
+                version = await self._refresh_pipeline(key, pipeline)
+                recall.pipeline = PipelineLook(resource_version=version, run_version=run_version, at=at) if version is not None else None
             case LookAtAccount(name=name):
                 exists = await self._store.has_account(key.namespace, name)
                 recall.account = AccountLook(name=name, exists=exists, at=at, request=pipeline.reconcile_requested_at)
@@ -173,6 +178,15 @@ class Actor:
             await self._refresh_run(key, effect.name, effect.uid)
         else:
             self._cache.drop_run(key.namespace, effect.name, effect.uid)
+
+    async def _refresh_pipeline(self, key: Key, known: Pipeline) -> str | None:
+        """Read a pipeline anew, as it is now or gone, and return its resourceVersion."""
+        fresh = await self._store.read_pipeline(key)
+        if fresh is None:
+            self._cache.drop_pipeline(key, known.uid)
+            return None
+        self._cache.put_pipeline(fresh, instead_of=known.resource_version)
+        return fresh.resource_version
 
     async def _refresh_run(self, key: Key, name: str, uid: str) -> None:
         """Read a run anew of which the cache turned out to be old."""

@@ -77,9 +77,10 @@ class Cache:
 def _is_news(row: Pipeline | Run, known: Pipeline | Run | None, instead_of: str | None) -> bool:
     """Whether *row* takes the place of what is *known*: another object, a newer version, or what was read instead of that very version.
 
-    A read that began when a version was known, and is older, tells of an API server that was restored: it counts.
+    A read that began when a version was known, and is older, tells of an API server that was restored: it counts. A read during which the watch
+    told of another object of the name does not, unless it is the newer of the two.
     """
-    if known is None or known.uid != row.uid:
+    if known is None or (known.uid != row.uid and instead_of is None):
         return True
     if instead_of == known.resource_version:
         return row.resource_version != known.resource_version

@@ -20,6 +20,7 @@ from dataflow_operator.domain.pipeline.observation import (
     JobLook,
     Memory,
     OptionsCall,
+    PipelineLook,
     ProgressLook,
     RunLook,
     StopCall,
@@ -49,6 +50,7 @@ class Recall:
     stops: dict[JobId, StopCall] = field(default_factory=dict[JobId, StopCall])
     options: dict[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
     progress: dict[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
+    pipeline: PipelineLook | None = None
     account: AccountLook | None = None
     hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()
@@ -93,7 +95,7 @@ class Recall:
     def memory(self) -> Memory:
         """Return what is remembered, for one decision: views of what stands here, made anew only where something was put in its place."""
         known = self.shown
-        if known is None or (known.account, known.hindrance, known.foreign_runs) != (self.account, self.hindrance, self.foreign_runs):
+        if known is None or self._is_news_to(known):
             known = self.shown = Memory(
                 sightings=self.sightings,
                 answers=self.answers,
@@ -104,11 +106,17 @@ class Recall:
                 stops=self.stops,
                 options=self.options,
                 progress=self.progress,
+                pipeline=self.pipeline,
                 account=self.account,
                 hindrance=self.hindrance,
                 foreign_runs=self.foreign_runs,
             )
         return known
+
+    def _is_news_to(self, shown: Memory) -> bool:
+        """Whether something was put in the place of what was shown."""
+        there = (self.pipeline, self.account, self.hindrance, self.foreign_runs)
+        return there != (shown.pipeline, shown.account, shown.hindrance, shown.foreign_runs)
 
 
 def interest_of(pipeline: Pipeline) -> Interest | None:

@@ -30,6 +30,7 @@ from dataflow_operator.domain.pipeline.plan import (
     Launch,
     LookAtAccount,
     LookAtJob,
+    LookAtPipeline,
     LookAtProgress,
     LookAtRun,
     LookForReason,
@@ -216,11 +217,11 @@ def _about(effect: Effect) -> dict[str, object]:
             return {"run": effect.name}
         case AddFinalizer() | RemoveFinalizer() | Validate():
             return {}
-        case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtAccount():
+        case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtAccount():
             return {}
 
 
-LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, LookAtAccount)
+LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, LookAtPipeline, LookAtAccount)
 """Effects that change nothing outside."""
 
 

@@ -100,6 +100,17 @@ class RunLook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineLook:
+    """A fresh GET of the pipeline itself, made after one of its runs was seen."""
+
+    resource_version: str
+    """The pipeline's, as it was read."""
+    run_version: str
+    """The run's, as it was seen before."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
     """What the service said to a dry run of a launch."""
 
@@ -186,6 +197,7 @@ class Memory:
     stops: Mapping[JobId, StopCall] = field(default_factory=dict[JobId, StopCall])
     options: Mapping[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
     progress: Mapping[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
+    pipeline: PipelineLook | None = None
     account: AccountLook | None = None
     hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()
@@ -201,7 +213,7 @@ class Limits:
     list_age: timedelta
     """The oldest list that a claim may stand on."""
     look_again: timedelta
-    """How long a single read (of a job, a run, an account) is good for."""
+    """How long a single read (of a job, a run, a pipeline, an account) is good for."""
     stop_again: timedelta
     """How long after a stop call a job may still look unstopped before it is asked again."""
     late_reason: timedelta

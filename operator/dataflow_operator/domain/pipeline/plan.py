@@ -124,6 +124,14 @@ class LookAtRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtPipeline:
+    """Read the pipeline itself afresh, before one of its runs is told that it is over."""
+
+    run_version: str
+    """The resourceVersion of that run as it was seen: what is read of the pipeline is later than that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtAccount:
     """See whether the pipeline's ServiceAccount exists."""
 
@@ -144,6 +152,7 @@ Effect: TypeAlias = (
     | LookAtJob
     | LookForReason
     | LookAtRun
+    | LookAtPipeline
     | LookAtAccount
 )
 

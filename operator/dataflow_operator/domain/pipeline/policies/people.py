@@ -9,7 +9,7 @@ from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import ENTRIES_KEPT, RESERVED, Cause, Entry, Result, with_entry
 from dataflow_operator.domain.names import run_number_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
-from dataflow_operator.domain.pipeline.plan import DrawRun, LookAtRun
+from dataflow_operator.domain.pipeline.plan import DrawRun, LookAtPipeline, LookAtRun
 from dataflow_operator.domain.pipeline.policies.picture import doom, draw_effect
 from dataflow_operator.domain.pipeline.policies.supersede import superseded
 from dataflow_operator.domain.pipeline.policies.validate import validated
@@ -36,10 +36,10 @@ def _heeded(world: World, run: Run) -> Choice | None:
     if pipeline.is_deleting:
         # Who admitted a foreign run may be our successor, of which a watch that is behind does not tell yet: it is for whoever comes after us.
         return None if is_foreign else _refuse(world, run, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline is being deleted")
-    if run.stop is not None:
-        return _refuse(world, run, Result.STOPPED, Reason.STOPPED, "The run was told to stop before it began")
     if is_foreign:
         return _refuse(world, run, Result.REFUSED, Reason.PIPELINE_DELETING, "The pipeline that the run was for is gone")
+    if run.stop is not None:
+        return _refuse(world, run, Result.STOPPED, Reason.STOPPED, "The run was told to stop before it began")
     if world.spec.suspend:
         return _wait(world, run, Reason.SUSPENDED, "The pipeline is suspended; the run begins when spec.suspend is false")
     return _considered(world, run)
@@ -138,8 +138,22 @@ def _revision_of(world: World, run: Run, digest: str) -> int:
 
 
 def _refuse(world: World, run: Run, result: Result, reason: Reason, message: str) -> Choice:
+    """Tell a run that it is over; what is told cannot be taken back, so the pipeline is read afresh before."""
+    if not _is_as_read(world, run):
+        return Choice(world=world, effect=LookAtPipeline(run_version=run.resource_version), unreported=True)
     drawn = refused(world.seen.now, run, world.pipeline.uid, result, reason, message)
     return Choice(world=world, effect=draw_effect(run, drawn))
+
+
+def _is_as_read(world: World, run: Run) -> bool:
+    """Whether the pipeline is as a read shows it that was made after *run* was seen as it is.
+
+    A cached pipeline may be gone, and the run be admitted by another of its name, which the watch has not told of yet.
+    """
+    seen, look = world.seen, world.seen.memory.pipeline
+    if look is None or not seen.is_fresh(look.at, seen.limits.look_again):
+        return False
+    return (look.resource_version, look.run_version) == (world.pipeline.resource_version, run.resource_version)
 
 
 def _wait(world: World, run: Run, reason: Reason, message: str) -> Choice | None:
