@@ -41,4 +41,4 @@ def test_one_fault_at_any_call_changes_nothing_in_the_end(scenario: Scenario, fa
 def test_every_scenario_makes_the_calls_it_is_named_for(scenario: Scenario) -> None:
     calls = set(_calls_of(scenario, 1))
     assert {"write status", "add finalizer", "create run", "draw run", "launch", "validate"} <= calls
-    assert ("stop" in calls) == (scenario.name in {"drain and relaunch", "suspension", "deletion"})
+    assert ("stop" in calls) == (scenario.name in {"drain and relaunch", "beside", "suspension", "deletion"})
