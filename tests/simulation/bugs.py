@@ -16,13 +16,15 @@ from dataflow_operator.adapters.dataflow.joblist import SharedJobLists
 from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import AmbiguousError, StaleError, UnavailableError
-from dataflow_operator.domain.ledger import Entry, Knowledge, StopMode, followed, result_of
+from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import Attempt, Entry, Knowledge, StopMode, followed, result_of
 from dataflow_operator.domain.pipeline import decide as decisions
 from dataflow_operator.domain.pipeline import learn
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import SOON, Launch, RemoveFinalizer, StopJob
 from dataflow_operator.domain.pipeline.policies import finish, keep, start, supersede
 from dataflow_operator.domain.pipeline.policies import launch as launching
+from dataflow_operator.domain.pipeline.proof import Proof
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 Patch = pytest.MonkeyPatch
@@ -306,6 +308,21 @@ def forgotten_failures(patch: Patch) -> None:
     patch.setattr(launching, "failures_in_a_row", lambda _entry, _stable: 1)
 
 
+def unproven_serves(patch: Patch) -> None:
+    """A run has earned its place as soon as its job runs."""
+    patch.setattr(learn, "proof_of", lambda _seen, _spec, _attempt: Proof.EARNED)
+
+
+def parallel_joins_two(patch: Patch) -> None:
+    """A run starts beside one that runs, whatever else does."""
+
+    def any_of(world: World, others: list[Attempt]) -> Attempt | None:
+        jobs = [(other, learn.job_of(world.seen, other.job_id)) for other in others if other.job_id is not None]
+        return next((other for other, job in jobs if job is not None and job.state is JobState.RUNNING), None)
+
+    patch.setattr(launching, "_served_by", any_of)
+
+
 BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     no_claim,
     no_settle,
@@ -334,5 +351,7 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     falling_marks,
     no_pause,
     forgotten_failures,
+    unproven_serves,
+    parallel_joins_two,
 )
 """Each takes one rule of the protocol away."""

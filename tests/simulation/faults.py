@@ -45,6 +45,7 @@ class Fault(StrEnum):
     ENDLESS_DRAIN = "drain that never ends"
     CREDENTIAL_DEAD = "late launch refused for its credential"
     NAME_TAKEN = "job name taken by a stranger"
+    NAME_AWAITED = "stranger who waits for the name of a job that stops"
     STOPPED_OUTSIDE = "job stopped by somebody else"
     RESIZED_OUTSIDE = "bounds of workers changed by somebody else"
 
@@ -64,7 +65,7 @@ CALL_ODDS: Final[Mapping[Fault, float]] = {
 }
 """How often each happens to a call; at most one to each. Source: chosen so that most lives see several."""
 
-FOCUS: Final[Mapping[str, float]] = {"launch": 3.0, "remove finalizer": 3.0, "stop": 2.0, "update in place": 2.0}
+FOCUS: Final[Mapping[str, float]] = {"launch": 3.0, "remove finalizer": 3.0, "stop": 2.0, "update in place": 6.0}
 """Calls that meet more faults than others, for they are few, and what befalls them matters most."""
 
 ODDS: Final[Mapping[Fault, float]] = {
@@ -87,6 +88,7 @@ ODDS: Final[Mapping[Fault, float]] = {
     Fault.JOB_FAILS: 0.2,
     Fault.UPDATE_FAILS: 0.2,
     Fault.ENDLESS_DRAIN: 0.05,
+    Fault.NAME_AWAITED: 0.15,
 }
 """How often each happens where it can: per life, event, poll, job or launch."""
 
@@ -102,11 +104,13 @@ class Profile:
     """Multiplies the odds of crashes and stalls, beyond that."""
     others: float = 1.0
     """Multiplies the odds of everything else."""
+    hidden: float = 1.0
+    """Multiplies the odds of a job that lists show late, beyond that."""
 
 
 PROFILES: Final = (
     Profile(name="usual"),
-    Profile(name="harsh", calls=3.0, others=1.5),
+    Profile(name="harsh", calls=3.0, others=1.5, hidden=1.6),
     Profile(name="deadly", calls=0.5, crashes=12.0),
     Profile(name="quiet wire", calls=0.1),
     Profile(name="kind cloud", others=0.2),
@@ -142,6 +146,7 @@ class Chances:
         self._chance = chance
         self._ended = False
         self._others = {fault: odds * profile.others for fault, odds in ODDS.items()}
+        self._others[Fault.JOB_HIDDEN] *= profile.hidden
         self._calls: list[tuple[float, Fault]] = []
         reach = 0.0
         for fault, odds in CALL_ODDS.items():

@@ -32,8 +32,10 @@ CALM_SECONDS: Final = 9000.0
 """How long after the last fault everything must be at rest: the longest wait of the engine and a clock that was an hour ahead, twice."""
 
 REPLICAS: Final = (1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3)
-TWO_PIPELINES: Final = 0.1
-ACTS_OF_A_LIFE: Final = (0, 1, 1, 1, 2, 2, 3, 6)
+PIPELINES: Final = (("orders", 1.0), ("sales", 0.09), ("stock", 0.03))
+"""The pipelines of a life, and the share of lives that has each."""
+
+ACTS_OF_A_LIFE: Final = (0, 1, 1, 1, 1, 2, 2, 4)
 """The mix of lives: many short ones find more, in the same time, than few long ones.
 
 A quarter has two or three replicas: each costs as much as a life of its own, and most bugs need only one.
@@ -135,8 +137,8 @@ class Life:
 
     async def live(self) -> None:
         """Let owners act and things go wrong."""
-        names = ["orders", "sales"] if self.chance.random() < TWO_PIPELINES else ["orders"]
-        owners = [self.owner(name) for name in names]
+        draw = self.chance.random()
+        owners = [self.owner(name) for name, share in PIPELINES if draw < share]
         trouble = asyncio.ensure_future(self._troubles())
         await asyncio.gather(*(owner.live(self.chance.choice(ACTS_OF_A_LIFE)) for owner in owners))
         await asyncio.sleep(self.chance.random() * 60)
@@ -209,6 +211,7 @@ class Life:
                     self.outages.begin(whom, until)
             if self.trouble.strikes(Fault.CLOCK_STEP):
                 self.chance.choice(self.replicas).step_clock()
+                self.referee.clocks_agree = False
             if self.trouble.strikes(Fault.AMNESIA):
                 self.server.restore_an_older_status()
 

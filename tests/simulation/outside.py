@@ -51,6 +51,9 @@ PLACE: Final = Place(project="acme", region="region")
 BEHIND_SECONDS: Final = 20.0
 """How old the states in a list may be at most."""
 
+USUAL_LAG_SECONDS: Final = 2.0
+"""How late a job is at most in the list where nothing is wrong."""
+
 PURGED_SECONDS: Final = 60.0
 """How soon after its end a purged job is gone; the real service waits 30 days."""
 
@@ -82,6 +85,11 @@ class Made:
     past: list[tuple[float, Form]] = field(default_factory=list[tuple[float, Form]])
     """Former forms and when each ended."""
     has_run: bool = False
+
+    def seems_to_run_for(self, now: datetime) -> timedelta:
+        """Return for how long the job runs, or would if it still did: that it does not any more is seen later."""
+        began = [form.state_time for form in (*(form for _, form in self.past), self.form) if form.state is State.RUNNING]
+        return now - min(began, default=now)
 
     @property
     def id(self) -> JobId:
@@ -118,6 +126,8 @@ class Cloud:
         self._shown: dict[int, tuple[Form, Job]] = {}
         """By the identity of a form: how it is seen."""
         self._alarm: asyncio.TimerHandle | None = None
+        self._lurkers: dict[str, PipelineType] = {}
+        """By the name that a stranger waits for: which type of job will have it."""
 
     # what the operator calls
 
@@ -133,13 +143,14 @@ class Cloud:
             if self._trouble.strikes(Fault.LAUNCH_OVER_QUOTA):
                 raise _error(StatusCode.RESOURCE_EXHAUSTED, "quota")
             fate = fate_of(self._chance, self._trouble, order.spec.type, is_update=is_update)
-            made = self._begin(order, {**order.spec.parameters, **fate})
+            is_answered = not self._trouble.strikes(Fault.LAUNCH_BAD_ANSWER)
+            made = self._begin(order, {**order.spec.parameters, **fate}, is_answered=is_answered)
         except GoogleAPICallError as error:
             raise launch_error(error, is_update=is_update) from error
         self._story.tell("cloud", "LAUNCHED", made.id, _said(order), f"of run {order.ownership.run_number}/{order.ownership.attempt}", fate)
         self.launches += 1
         self._judge.launched(made)
-        if self._trouble.strikes(Fault.LAUNCH_BAD_ANSWER):
+        if not is_answered:
             raise AmbiguousError(Reason.INVALID_ARGUMENT, "the request was bad, and yet")
         return made.id
 
@@ -159,6 +170,8 @@ class Cloud:
         except GoogleAPICallError as error:
             if (said := stop_error(error)) is not None:
                 raise said from error
+        if made.order is not None and self._trouble.strikes(Fault.NAME_AWAITED):
+            self.lie_in_wait(made.form.name, made.order.spec.type)
 
     def update_in_place(self, job_id: JobId, options: Mapping[str, int]) -> None:
         """Change options of a running job."""
@@ -227,6 +240,10 @@ class Cloud:
         self._story.tell("stranger", "launches", made.id, name)
         return True
 
+    def lie_in_wait(self, name: str, kind: PipelineType) -> None:
+        """Let a stranger wait for a name, and launch a job under it within a moment of the end of the job that has it."""
+        self._lurkers[name] = kind
+
     def cancel_by_hand(self, job_id: JobId) -> None:
         """Let somebody cancel a job on the console."""
         try:
@@ -247,7 +264,8 @@ class Cloud:
         self._story.tell("somebody", "resizes", job_id, workers)
 
     def heal(self, orphaned: Collection[str]) -> None:
-        """Let lists be up to date, strangers and the jobs of *orphaned* pipelines go, and somebody cancel the drains that never end."""
+        """Let lists be up to date, nobody wait for a name, strangers and the jobs of *orphaned* pipelines go, and somebody cancel the drains that never end."""
+        self._lurkers.clear()
         for made in self.jobs.values():
             made.visible_from = min(made.visible_from, self._loop.time())
             is_strange = made.order is None or made.order.ownership.pipeline_uid in orphaned
@@ -263,7 +281,7 @@ class Cloud:
     def _now(self) -> datetime:
         return DAWN + timedelta(seconds=self._loop.time())
 
-    def _begin(self, order: Launch, parameters: Mapping[str, str]) -> Made:
+    def _begin(self, order: Launch, parameters: Mapping[str, str], *, is_answered: bool) -> Made:
         request = Request(
             project=order.spec.project,
             location=order.spec.region,
@@ -277,12 +295,13 @@ class Cloud:
         except MachineError as error:
             raise _error(StatusCode[error.code.name], error.message) from error
         assert form is not None
-        made = self._note(form, order)
+        made = self._note(form, order, is_answered=is_answered)
         self._settle()
         return made
 
-    def _note(self, form: Form, order: Launch | None) -> Made:
-        hidden = self._chance.random() * (self._lag if self._trouble.strikes(Fault.JOB_HIDDEN) else 2.0)
+    def _note(self, form: Form, order: Launch | None, *, is_answered: bool = True) -> Made:
+        late = self._lag if self._trouble.strikes(Fault.JOB_HIDDEN) else USUAL_LAG_SECONDS
+        hidden = (self._chance.random() if is_answered else self._chance.uniform(0.6, 1.0)) * late
         made = Made(
             form=form, order=order, visible_from=self._loop.time() + hidden, is_purged_early=self._trouble.strikes(Fault.JOB_PURGED)
         )
@@ -317,6 +336,8 @@ class Cloud:
                 if form.state is not made.form.state:
                     self._story.tell("cloud", form.id[-4:], "is", form.state.removeprefix("JOB_STATE_"))
                 made.form = form
+                if form.state.is_terminal and form.name in self._lurkers:
+                    self._loop.call_later(self._chance.random(), self._pounce, form.name)
         for command in outbox.commands:
             match command:
                 case Run(order=order):
@@ -328,6 +349,11 @@ class Cloud:
                 case Resize():
                     pass
         self._set_alarm()
+
+    def _pounce(self, name: str) -> None:
+        """Let who waits for a name have it, if it is still free."""
+        if name in self._lurkers and self.launch_by_stranger(name, self._lurkers[name]):
+            del self._lurkers[name]
 
     def _set_alarm(self) -> None:
         due = self._timeline.next_due()

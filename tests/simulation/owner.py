@@ -30,10 +30,20 @@ PATIENCE_SECONDS: Final = 250
 """How long owners with limits let a job start: a little longer than the slowest takes, if it is seen at once."""
 
 PAUSE_SECONDS: Final = 120.0
-"""How long an owner waits at most between two acts; a third of the pauses last two seconds at most."""
+"""How long an owner waits at most between two acts."""
+
+HASTY: Final = 0.35
+ONCE_IT_RUNS: Final = 0.2
+"""Shares of acts that follow within two seconds, and that wait for a job to run."""
+
+AMID_SECONDS: Final = 90.0
+"""How long after a change the next one comes at most, where it is to come before the first has earned its place."""
 
 STRANGERS_TRIES: Final = 4
 """How often a stranger tries to get a name: at first it is mostly held by the job that it is of."""
+
+LURKERS: Final = 0.5
+"""Share of strangers who wait for a name: a job ends, and another of its name is there before anybody has looked."""
 
 GONE_SECONDS: Final = 3600.0
 """How long an owner who wants to recreate a pipeline waits for the old one to go."""
@@ -66,10 +76,20 @@ class Owner:
         """Apply the pipeline, and act so many times."""
         self.create()
         for _ in range(acts):
-            await asyncio.sleep(self._chance.random() * (2.0 if self._chance.random() < 0.35 else PAUSE_SECONDS))
+            await self._pause()
             await self._chance.choice(ACTS)(self)
         if self.pipeline is None and self._chance.random() < 0.5:
             self.create()
+
+    async def _pause(self) -> None:
+        """Let a moment pass, or some time, or all until a job runs: most changes of what does not run yet are changes of a plan only."""
+        kind = self._chance.random()
+        if kind < ONCE_IT_RUNS and self.pipeline is not None:
+            uid, until = self.pipeline.uid, asyncio.get_running_loop().time() + PAUSE_SECONDS
+            # The time is virtual, and what is waited for rings no bell.
+            while asyncio.get_running_loop().time() < until and not any(job.has_run for job in self._cloud.active_of(uid)):  # noqa: ASYNC110
+                await asyncio.sleep(5)
+        await asyncio.sleep(self._chance.random() * (2.0 if kind > 1 - HASTY else AMID_SECONDS if kind < ONCE_IT_RUNS else PAUSE_SECONDS))
 
     @property
     def pipeline(self) -> Pipeline | None:
@@ -92,7 +112,7 @@ class Owner:
             job_name=f"{self.key.name}-fixed" if chance.random() < 0.2 else None,
             deletion_policy=StopMode.CANCEL if is_batch else chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
             stop_policy=chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
-            environment={} if is_batch or chance.random() < 0.5 else {"enableStreamingEngine": True, "maxWorkers": chance.choice(WORKERS)},
+            environment={} if is_batch or chance.random() < 0.3 else {"enableStreamingEngine": True, "maxWorkers": chance.choice(WORKERS)},
             strategy=chance.choice([Strategy.UPDATE, Strategy.UPDATE, Strategy.PARALLEL, Strategy.DRAIN, Strategy.CANCEL]),
             overlap=timedelta(seconds=chance.choice([1, 60])),
             rolls_back=not is_batch and chance.random() < 0.4,
@@ -154,6 +174,14 @@ class Owner:
         await asyncio.sleep(self._chance.random() * 3)
         if pipeline is not None:
             self.change(lambda spec: replace(spec, parameters=spec_of(pipeline).parameters))
+
+    async def edit_amid_a_change(self) -> None:
+        """Want other content than now, and yet other while that change is under way."""
+        for _ in range(2):
+            self.change(
+                lambda spec: replace(spec, parameters={"content": self._chance.choice(CONTENTS.replace(spec.parameters["content"], ""))})
+            )
+            await asyncio.sleep(self._chance.random() * AMID_SECONDS)
 
     async def suspend(self) -> None:
         """Suspend, or resume."""
@@ -248,10 +276,13 @@ class Owner:
             self._cloud.resize_by_hand(self._chance.choice(jobs).id, self._chance.choice(WORKERS))
 
     async def let_a_stranger_in(self) -> None:
-        """Let somebody else launch a job under a name of ours, as soon as it is free."""
+        """Let somebody else launch a job under a name of ours: at the end of the job that has it, or whenever it is tried."""
         names = sorted({made.order.job_name for made in self._cloud.jobs.values() if made.order is not None})
         if names:
             name = self._chance.choice(names)
+            if self._chance.random() < LURKERS:
+                self._cloud.lie_in_wait(name, self._kind)
+                return
             for _ in range(STRANGERS_TRIES):
                 if self._cloud.launch_by_stranger(name, self._kind):
                     return
@@ -263,7 +294,7 @@ Act = Callable[[Owner], Awaitable[None]]
 ACTS: Final[tuple[Act, ...]] = (
     Owner.edit,
     Owner.edit,
-    Owner.edit,
+    Owner.edit_amid_a_change,
     Owner.edit_and_go_back,
     Owner.suspend,
     Owner.suspend,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from tests.simulation.outside import Cloud, Made
@@ -16,7 +16,7 @@ from typing_extensions import override
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.job import JobId, JobState, PipelineType
-from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Knowledge, Result, StopMode, Strategy, entry_of, failures_in_a_row
+from dataflow_operator.domain.ledger import Attempt, Cause, End, Entry, Knowledge, Result, StopMode, Strategy, entry_of, failures_in_a_row
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec
 from dataflow_operator.domain.run import Run
 
@@ -54,11 +54,17 @@ LOOK_LIFE = 5.0
 """Seconds for which a read may be behind: a mark that followed from it is no fault. What has begun by then is drained, not cancelled."""
 
 
+WHOLE_SECONDS = 2.0
+"""How much longer than it did a job may seem to have run, for times in statuses and of jobs are cut to whole seconds."""
+
+
 class Referee:
     """Collects what is found."""
 
     def __init__(self, story: Story, time: Callable[[], float]) -> None:
         self.findings: list[Finding] = []
+        self.clocks_agree = True
+        """False: what an operator says of how long something took may be wrong by as much as its clock stepped."""
         self._story = story
         self._time = time
         self._server: ApiServer | None = None
@@ -138,6 +144,8 @@ class Referee:
             others = [other for other in others if other.order and other.order.ownership.run_number == own.run_number]
         if order.spec.type is PipelineType.STREAMING and self._may_join(own.pipeline_uid, own.run_number, others):
             return
+            if done := [made.id for made in self._done_of(own.run_uid) if not made.is_purged_early]:
+                self.find(Harm.DUPLICATE, "G1", f"attempt {own.run_number}/{own.attempt} was launched though {', '.join(done)} is done")
         if others and own.pipeline_uid not in self.server.orphaned:
             self.find(Harm.DUPLICATE, "G1", f"run {own.run_number} was launched beside {', '.join(other.id for other in others)}")
         base = self.cloud.jobs.get(order.base_job_id) if order.base_job_id else None
@@ -146,6 +154,11 @@ class Referee:
             self.find(Harm.STRANGER, "G4", f"the stranger {replaced.id} is to be replaced")
         if base is not None and replaced is not None and base is not replaced:
             self.find(Harm.DUPLICATE, "G1", f"{replaced.id} is replaced instead of {base.id}")
+
+    def _done_of(self, run_uid: str) -> list[Made]:
+        """Return the jobs of a run that have done all they were launched for."""
+        jobs = self.cloud.jobs.values()
+        return [made for made in jobs if made.order is not None and made.order.ownership.run_uid == run_uid and made.state is State.DONE]
 
     def _may_join(self, uid: str, number: int, others: list[Made]) -> bool:
         """Whether a job of a stream may start beside *others*: one that runs, where its strategy says Parallel."""
@@ -200,7 +213,7 @@ class Referee:
         for entry in new.ledger:
             if entry_of(old.ledger, entry.number) is None and entry.number <= old.run_number and entry.cause is not Cause.RECOVERY:
                 self.find(Harm.DUPLICATE, "G8", f"run number {entry.number} was given out before")
-            self._told_truly(entry)
+            self._told_truly(after, entry)
 
     def _rests_truly(self, after: Pipeline) -> None:
         """A status that says that nothing runs is right."""
@@ -238,6 +251,8 @@ class Referee:
             self.find(Harm.ORPHAN, "G3", f"the mark of entry {entry.number} went")
         if entry.stop is None and kept.stop is not None and not any(self._reasons(pipeline, kept)):
             self.find(Harm.COSTLY, "G6", f"entry {kept.number} is marked without a reason: {kept.stop_reason}")
+        if kept.stable and not entry.stable:
+            self._earned(pipeline, kept)
         numbers = {attempt.number for attempt in entry.attempts}
         for place, attempt in enumerate(kept.attempts):
             if attempt.number in numbers or attempt.claim.nonce.startswith("found-"):
@@ -249,9 +264,23 @@ class Referee:
             if attempt.claim.time < _earliest_after(pipeline, replace(kept, attempts=kept.attempts[:place])):
                 self.find(Harm.DUPLICATE, "G1", f"attempt {entry.number}/{attempt.number} is claimed before the pause of its retry is over")
 
-    def _told_truly(self, entry: Entry) -> None:
+    def _earned(self, pipeline: Pipeline, entry: Entry) -> None:
+        """A run that has earned its place has run for as long as its owner asked for."""
+        asked = spec_of(pipeline).retry_policy.stable
+        ran = max((made.seems_to_run_for(self.server.now()) for made in self._jobs_of(pipeline.uid, entry)), default=timedelta(0))
+        if ran + timedelta(seconds=WHOLE_SECONDS) < asked and self.clocks_agree:
+            self.find(Harm.UNTRUE, "G7", f"entry {entry.number} is said to be stable after {ran.total_seconds():.0f} s")
+
+    def _launched_as(self, pipeline: Pipeline, entry: Entry, attempt: Attempt) -> list[JobId]:
+        """Return the active jobs that an attempt truly made."""
+        owners = [(made, made.order.ownership) for made in self.cloud.active_of(pipeline.uid) if made.order is not None]
+        return [made.id for made, own in owners if (own.run_uid, own.attempt) == (entry.run_uid, attempt.number)]
+
+    def _told_truly(self, pipeline: Pipeline, entry: Entry) -> None:
         """What an attempt says of its job is what the job is."""
         for attempt in entry.attempts:
+            if attempt.end is End.ABSENT and (there := self._launched_as(pipeline, entry, attempt)):
+                self.find(Harm.UNTRUE, "G7", f"attempt {entry.number}/{attempt.number} is said to have made no job, and {there} is active")
             made = self.cloud.jobs.get(attempt.job_id) if attempt.job_id else None
             if made is None:
                 continue

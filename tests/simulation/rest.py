@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from tests.simulation.outside import Cloud, Made
 from tests.simulation.referee import Finding, Harm, spec_of
@@ -47,7 +47,7 @@ def _of_pipeline(pipeline: Pipeline, server: ApiServer, cloud: Cloud) -> Iterato
     elif spec.suspend:
         yield from _of_suspended(pipeline, active)
     else:
-        yield from _of_stream(pipeline, active, {run.name for run in server.runs.values()})
+        yield from _of_stream(pipeline, active, server)
 
 
 def _of_runs(pipeline: Pipeline, server: ApiServer) -> Iterator[Finding]:
@@ -91,22 +91,25 @@ def _of_suspended(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
         yield Finding(Harm.UNTRUE, "G7", "suspended, and the status does not say so")
 
 
-def _is_left(pipeline: Pipeline, reason: str, runs: Collection[str]) -> bool:
-    """Whether a stream that has no job is left so for a good reason: nobody wants it corrected, what could come back was taken away, or failed."""
+def _is_left(pipeline: Pipeline, reason: str, server: ApiServer) -> bool:
+    """Whether a stream that has no job is left so for a good reason: nobody wants it corrected, what could come back was taken away, or failed.
+
+    A status that was restored may have forgotten that somebody else ended the job, but not that it is over: its run object says so.
+    """
     spec, stable, last = spec_of(pipeline), pipeline.status.stable_run, pipeline.status.last_run
     if spec.rolls_back and last is not None and last.number == pipeline.status.run_number and last.digest != digest_of(spec):
         return True
-    if reason in ENDED_OUTSIDE and spec.drift_policy is not DriftPolicy.CORRECT:
+    if (reason in ENDED_OUTSIDE or server.has_forgotten) and spec.drift_policy is not DriftPolicy.CORRECT:
         return True
-    return spec.rolls_back and stable is not None and stable not in runs
+    return spec.rolls_back and stable is not None and stable not in {run.name for run in server.runs.values()}
 
 
-def _of_stream(pipeline: Pipeline, active: list[Made], runs: Collection[str]) -> Iterator[Finding]:
+def _of_stream(pipeline: Pipeline, active: list[Made], server: ApiServer) -> Iterator[Finding]:
     """A stream runs one job of what is wanted, or says why not; a person's run may serve in its place."""
     status = pipeline.status
     ready, stalled = condition_of(status.conditions, "Ready"), condition_of(status.conditions, "Stalled")
     if stalled is not None and stalled.status is Truth.TRUE:
-        if ready is not None and not active and _is_left(pipeline, ready.reason, runs):
+        if ready is not None and not active and _is_left(pipeline, ready.reason, server):
             return
         if ready is None or ready.reason != Reason.UPDATE_FAILED:
             yield Finding(Harm.STUCK, "G5", f"stalled by {ready and ready.reason}")
