@@ -14,9 +14,10 @@ from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, Strategy
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import PipelineSpec
-from dataflow_operator.domain.pipeline.narrate import Scene, status_of
+from dataflow_operator.domain.pipeline.narrate import status_of
 from dataflow_operator.domain.pipeline.observation import Memory, Observation, Validation
 from dataflow_operator.domain.pipeline.revision import digest_of
+from dataflow_operator.domain.pipeline.scene import Scene
 
 B = a_spec(content="B", overlap=timedelta(seconds=300))
 OLD = an_entry(1, an_attempt(), stable=True, sealed=True)

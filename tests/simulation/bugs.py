@@ -19,8 +19,10 @@ from dataflow_operator.domain.errors import AmbiguousError, StaleError, Unavaila
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Knowledge, StopMode, followed, result_of
 from dataflow_operator.domain.pipeline import decide as decisions
-from dataflow_operator.domain.pipeline import learn
+from dataflow_operator.domain.pipeline import follow, learn, mark, proof, sights
+from dataflow_operator.domain.pipeline import sweep as sweeping
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.over import Over
 from dataflow_operator.domain.pipeline.plan import SOON, Launch, RemoveFinalizer, StopJob
 from dataflow_operator.domain.pipeline.policies import finish, keep, start, supersede
 from dataflow_operator.domain.pipeline.policies import launch as launching
@@ -45,7 +47,7 @@ def no_claim(patch: Patch) -> None:
 
 def no_settle(patch: Patch) -> None:
     """An unanswered claim is closed by the first list that does not show its job."""
-    patch.setattr(learn, "_is_settled", lambda seen, _attempt: seen.jobs is not None)
+    patch.setattr(follow, "_is_settled", lambda seen, _attempt: seen.jobs is not None)
 
 
 def young_absence(patch: Patch) -> None:
@@ -55,19 +57,19 @@ def young_absence(patch: Patch) -> None:
         first = seen.memory.sightings.get(attempt.claim.nonce)
         return first is not None and seen.jobs is not None and seen.jobs.sent_at - first >= YOUNG_SECONDS
 
-    patch.setattr(learn, "_is_settled", settled)
+    patch.setattr(follow, "_is_settled", settled)
 
 
 def adoption_by_name(patch: Patch) -> None:
     """A job that has the name and no labels is taken for ours."""
-    searched: Any = learn._searched
+    searched: Any = follow._searched
 
     def adopted(seen: Observation, spec: Any, entry: Any, attempt: Any, known: Any) -> Any:
         jobs = seen.jobs.jobs if seen.jobs is not None else ()
         job = next((job for job in jobs if job.is_active and job.name == attempt.job_name and job.id not in known), None)
         return followed(attempt, job, Knowledge.LABEL, seen.now) if job is not None else searched(seen, spec, entry, attempt, known)
 
-    patch.setattr(learn, "_searched", adopted)
+    patch.setattr(follow, "_searched", adopted)
 
 
 def failed_list_is_empty(patch: Patch) -> None:
@@ -81,7 +83,7 @@ def failed_list_is_empty(patch: Patch) -> None:
 
 def no_sweep(patch: Patch) -> None:
     """Jobs that no entry knows are left alone."""
-    patch.setattr(learn, "STEPS", tuple(step for step in learn.STEPS if step is not learn.sweep))
+    patch.setattr(learn, "STEPS", tuple(step for step in learn.STEPS if step is not sweeping.sweep))
 
 
 def no_seal(patch: Patch) -> None:
@@ -123,7 +125,7 @@ def stop_by_name(patch: Patch) -> None:
 def early_result(patch: Patch) -> None:
     """A run that was told to stop is over before its job is."""
 
-    def over(seen: Observation, spec: Any, ledger: Any) -> list[learn.Over]:
+    def over(seen: Observation, spec: Any, ledger: Any) -> list[Over]:
         policy, found = spec.retry_policy, []
         for entry in ledger:
             ended = replace(entry, attempts=tuple(attempt for attempt in entry.attempts if not attempt.is_open))
@@ -131,7 +133,7 @@ def early_result(patch: Patch) -> None:
             result = result_of(
                 considered, is_batch=spec.is_batch, corrects=True, maximum_attempts=policy.maximum_attempts, stable=policy.stable
             )
-            found += [learn.Over(entry=entry, result=result)] if result is not None else []
+            found += [Over(entry=entry, result=result)] if result is not None else []
         assert seen is not None
         return found
 
@@ -145,7 +147,7 @@ def not_found_believed(patch: Patch) -> None:
         look = seen.memory.jobs.get(job_id)
         return look is not None and look.job is None
 
-    patch.setattr(learn, "_is_gone", gone)
+    patch.setattr(follow, "_is_gone", gone)
 
 
 def unanswered_is_over(patch: Patch) -> None:
@@ -284,18 +286,21 @@ def early_rest(patch: Patch) -> None:
 
 def any_attempt_is_ours(patch: Patch) -> None:
     """A job with the pipeline's label is taken for that of whatever attempt waits for an answer."""
-    patch.setattr(learn, "is_of", lambda seen, _entry, job: job.ownership is not None and job.ownership.pipeline_uid == seen.pipeline.uid)
+    for module in (follow, sweeping):
+        patch.setattr(
+            module, "is_of", lambda seen, _entry, job: job.ownership is not None and job.ownership.pipeline_uid == seen.pipeline.uid
+        )
 
 
 def falling_marks(patch: Patch) -> None:
     """A mark to stop goes when its reason does."""
-    marked: Any = learn._marked
+    marked: Any = mark._marked
 
     def anew(seen: Observation, spec: Any, ledger: Any, entry: Entry) -> Entry:
         fresh: Entry = marked(seen, spec, ledger, replace(entry, stop=None, stop_reason=None, stop_time=None))
         return fresh
 
-    patch.setattr(learn, "_marked", anew)
+    patch.setattr(mark, "_marked", anew)
 
 
 def no_pause(patch: Patch) -> None:
@@ -310,14 +315,14 @@ def forgotten_failures(patch: Patch) -> None:
 
 def unproven_serves(patch: Patch) -> None:
     """A run has earned its place as soon as its job runs."""
-    patch.setattr(learn, "proof_of", lambda _seen, _spec, _attempt: Proof.EARNED)
+    patch.setattr(proof, "proof_of", lambda _seen, _spec, _attempt: Proof.EARNED)
 
 
 def parallel_joins_two(patch: Patch) -> None:
     """A run starts beside one that runs, whatever else does."""
 
     def any_of(world: World, others: list[Attempt]) -> Attempt | None:
-        jobs = [(other, learn.job_of(world.seen, other.job_id)) for other in others if other.job_id is not None]
+        jobs = [(other, sights.job_of(world.seen, other.job_id)) for other in others if other.job_id is not None]
         return next((other for other, job in jobs if job is not None and job.state is JobState.RUNNING), None)
 
     patch.setattr(launching, "_served_by", any_of)

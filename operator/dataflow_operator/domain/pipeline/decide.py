@@ -12,7 +12,7 @@ from typing import Final
 from dataflow_operator.domain.ledger import Entry
 from dataflow_operator.domain.pipeline.learn import learnt
 from dataflow_operator.domain.pipeline.model import Broken, PipelineStatus
-from dataflow_operator.domain.pipeline.narrate import Obstacle, Scene, status_of
+from dataflow_operator.domain.pipeline.narrate import status_of
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import SOON, Plan, RemoveFinalizer
 from dataflow_operator.domain.pipeline.policies.adopt import adopt_what_runs
@@ -27,6 +27,7 @@ from dataflow_operator.domain.pipeline.policies.picture import draw_new_runs, ke
 from dataflow_operator.domain.pipeline.policies.rollback import bring_back
 from dataflow_operator.domain.pipeline.policies.start import rest_while_suspended, start_what_is_wanted, with_wish_remembered
 from dataflow_operator.domain.pipeline.policies.stop import stop_what_is_marked
+from dataflow_operator.domain.pipeline.scene import Obstacle, Scene
 from dataflow_operator.domain.pipeline.world import Choice, Policy, World
 
 AGAIN: Final = timedelta(seconds=1)

@@ -8,12 +8,12 @@ from typing import Final
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, serving_in
-from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.model import Drift, DriftPolicy, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.reach import IN_PLACE, options_of
 from dataflow_operator.domain.pipeline.revision import is_wanted
+from dataflow_operator.domain.pipeline.sights import job_of
 
 MOST: Final = 64
 """Differences that are told. Source: the schema's bound."""
@@ -73,7 +73,7 @@ def _changed(seen: Observation, spec: PipelineSpec, status: PipelineStatus) -> I
 def _on_its_way(seen: Observation, attempt: Attempt, wanted: Mapping[str, int], status: PipelineStatus) -> Iterator[Drift]:
     """An option that was found to differ and is being put right, as long as the job shows it as before."""
     job = job_of(seen, attempt.job_id) if attempt.job_id else None
-    shown = job.options if job is not None and job.options is not None else {}
+    shown: Mapping[str, int] = job.options if job is not None and job.options is not None else {}
     for drift in status.drift:
         name = drift.field.removeprefix("environment.")
         if name in shown and str(shown[name]) == drift.observed and drift.desired == str(wanted.get(name)):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from dataflow_operator.domain.ledger import Attempt, Entry, StopMode, serving_in
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.failures import failure
+from dataflow_operator.domain.ledger import Attempt, Entry, StopMode, all_with, serving_in
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation, ProgressLook
 from dataflow_operator.domain.pipeline.past import comes_back
@@ -111,3 +114,29 @@ def trouble_of(look: ProgressLook | None) -> str:
     if look.newest.errors >= ERROR_BURST:
         return f"{look.newest.errors} error messages within a short time, the last one: {look.newest.last_error}"
     return "neither the elements nor the watermark that its metrics tell have moved"
+
+
+def prove(seen: Observation, spec: PipelineSpec, ledger: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """A stream's run whose job does well for long enough has earned its place; one that does not ends, if another serves meanwhile."""
+    return ledger if spec.is_batch else all_with(ledger, lambda entry: _proved(seen, spec, ledger, entry))
+
+
+def _proved(seen: Observation, spec: PipelineSpec, ledger: tuple[Entry, ...], entry: Entry) -> Entry:
+    attempt = looked_for(entry)
+    if attempt is None:
+        return entry
+    older = stands_in(ledger, entry)
+    match proof_of(seen, spec, attempt):
+        case Proof.YOUNG:
+            return entry
+        case Proof.EARNED:
+            return replace(entry, stable=True)
+        case Proof.UNMOVED:
+            return entry if older is not None else replace(entry, stable=True)
+        case Proof.UNHEALTHY:
+            if older is None:
+                return entry
+            look = seen.memory.progress.get(attempt.job_id) if attempt.job_id else None
+            wrong = failure(Reason.REVISION_UNHEALTHY, trouble_of(look))
+            text = f"it did not earn its place beside {older.run}"
+            return entry.with_attempt(replace(attempt, failure=wrong)).marked(StopMode.DRAIN, text, seen.now)

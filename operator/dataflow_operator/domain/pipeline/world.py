@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Strategy
 from dataflow_operator.domain.names import batch_job_name, run_name, stream_job_name
-from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
-from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import Effect
 from dataflow_operator.domain.pipeline.revision import digest_of, is_wanted, overridden, resolved
+from dataflow_operator.domain.pipeline.scene import Obstacle
+from dataflow_operator.domain.pipeline.sights import job_of
 from dataflow_operator.domain.run import Run
 
 

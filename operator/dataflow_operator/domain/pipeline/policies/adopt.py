@@ -10,8 +10,8 @@ from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry, Knowle
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.adoption import differences
 from dataflow_operator.domain.pipeline.model import Adoption
-from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import CreateRun, LookAtJob
+from dataflow_operator.domain.pipeline.scene import Obstacle
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number
 
 

@@ -9,12 +9,13 @@ from typing import Final
 
 from dataflow_operator.domain.ledger import Entry, Strategy
 from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time, run_deadline, start_deadline
-from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE, strays_in
 from dataflow_operator.domain.pipeline.model import Timeouts
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.policies.stop import pause_after
 from dataflow_operator.domain.pipeline.proof import looked_for, pause_of, proof_of
+from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE
+from dataflow_operator.domain.pipeline.sweep import strays_in
 from dataflow_operator.domain.pipeline.world import World, awaits_reason
 
 _FLOOR: Final = timedelta(seconds=1)

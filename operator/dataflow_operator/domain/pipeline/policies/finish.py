@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Result, entry_of
-from dataflow_operator.domain.pipeline.learn import Over, current_run_object, is_torn, last_run_after, over_in
 from dataflow_operator.domain.pipeline.model import PipelineStatus
+from dataflow_operator.domain.pipeline.over import Over, last_run_after, over_in
 from dataflow_operator.domain.pipeline.plan import LookAtRun
 from dataflow_operator.domain.pipeline.policies.picture import draw_effect
 from dataflow_operator.domain.pipeline.portray import picture_of
+from dataflow_operator.domain.pipeline.sights import current_run_object, is_torn
 from dataflow_operator.domain.pipeline.summary import with_job_of
 from dataflow_operator.domain.pipeline.world import Choice, World
 

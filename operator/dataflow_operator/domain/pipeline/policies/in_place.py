@@ -6,10 +6,10 @@ from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import Attempt, Entry, serving_in
 from dataflow_operator.domain.pipeline.drift import shown_options, told_options
 from dataflow_operator.domain.pipeline.model import DriftPolicy
-from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import UpdateInPlace
 from dataflow_operator.domain.pipeline.policies.picture import held_up
 from dataflow_operator.domain.pipeline.reach import options_of
+from dataflow_operator.domain.pipeline.scene import Obstacle
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 

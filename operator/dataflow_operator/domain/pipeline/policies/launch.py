@@ -10,11 +10,11 @@ from functools import lru_cache
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import Job, JobState, Ownership
 from dataflow_operator.domain.ledger import Attempt, Claim, Entry, Knowledge, Strategy, failures_in_a_row, job_ids_of, with_entry
-from dataflow_operator.domain.pipeline.learn import ANSWER_PATIENCE, current_run_object, job_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
-from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import SOON, Launch
 from dataflow_operator.domain.pipeline.policies.picture import held_up
+from dataflow_operator.domain.pipeline.scene import Obstacle
+from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE, current_run_object, job_of
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, job_name_of, numbered_name
 from dataflow_operator.domain.remembered import KEPT
 from dataflow_operator.domain.run import Run

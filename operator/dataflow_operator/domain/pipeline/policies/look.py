@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt
-from dataflow_operator.domain.pipeline.learn import current_run_object, is_torn, job_of, strays_in, waiting_before
+from dataflow_operator.domain.pipeline.mark import waiting_before
 from dataflow_operator.domain.pipeline.plan import Effect, LookAtJob, LookAtProgress, LookAtRun, LookForReason
 from dataflow_operator.domain.pipeline.proof import errors_since, is_ripe, looked_for, pause_of, proof_of
+from dataflow_operator.domain.pipeline.sights import current_run_object, is_torn, job_of
+from dataflow_operator.domain.pipeline.sweep import strays_in
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, is_missing
 
 

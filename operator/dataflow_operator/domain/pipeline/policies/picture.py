@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, with_entry
 from dataflow_operator.domain.names import run_name
-from dataflow_operator.domain.pipeline.learn import current_run_object, is_young
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
-from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.plan import CreateRun, DeleteRun, DrawRun, LookAtRun
 from dataflow_operator.domain.pipeline.policies.look import look_at_progress
 from dataflow_operator.domain.pipeline.portray import picture_of
 from dataflow_operator.domain.pipeline.revision import is_wanted, resolved
+from dataflow_operator.domain.pipeline.scene import Obstacle
+from dataflow_operator.domain.pipeline.sights import current_run_object, is_young
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number, resolved_spec_of, spec_of_asked
 from dataflow_operator.domain.run import Run, RunStatus
 

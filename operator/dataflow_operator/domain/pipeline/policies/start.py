@@ -9,7 +9,6 @@ from dataflow_operator.domain.failures import TROUBLES
 from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, serving_in, with_entry
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import LastRun
-from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.past import comes_back, failed_rollback, left_as_ended
 from dataflow_operator.domain.pipeline.plan import CreateRun, Launch
 from dataflow_operator.domain.pipeline.policies.launch import launch
@@ -17,6 +16,7 @@ from dataflow_operator.domain.pipeline.policies.picture import held_up, prune_hi
 from dataflow_operator.domain.pipeline.policies.supersede import superseded
 from dataflow_operator.domain.pipeline.policies.validate import validated
 from dataflow_operator.domain.pipeline.revision import resolved
+from dataflow_operator.domain.pipeline.scene import Obstacle
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number, nothing_runs
 
 

@@ -8,9 +8,9 @@ from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
 from dataflow_operator.domain.pipeline.deadlines import force_time
-from dataflow_operator.domain.pipeline.learn import job_of
 from dataflow_operator.domain.pipeline.observation import StopCall
 from dataflow_operator.domain.pipeline.plan import LookAtJob, StopJob
+from dataflow_operator.domain.pipeline.sights import job_of
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 

@@ -33,7 +33,7 @@ def _gives_way(entry: Entry, keeps: Entry | None) -> bool:
     """Whether a run ends for the newer one because another serves while it is on trial.
 
     An update whose new job waits is let come to its end first: Dataflow may be handing over the old job's state. A job that waits and beside
-    which nothing serves gives way once a fresh read shows that it still does: `learn.mark`.
+    which nothing serves gives way once a fresh read shows that it still does: `mark.mark`.
     """
     jobs = [attempt for attempt in entry.attempts if attempt.is_open]
     is_handing_over = any(attempt.base_job_id is not None and attempt.start_time is None for attempt in jobs)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
-from dataflow_operator.domain.pipeline.narrate import Obstacle
 from dataflow_operator.domain.pipeline.observation import AccountLook
 from dataflow_operator.domain.pipeline.plan import LookAtAccount, Validate
+from dataflow_operator.domain.pipeline.scene import Obstacle
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 

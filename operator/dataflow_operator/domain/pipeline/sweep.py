@@ -1,0 +1,102 @@
+"""Sweeping: every job of ours that no entry knows gets a place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dataflow_operator.domain.job import Job
+from dataflow_operator.domain.ledger import (
+    ATTEMPTS_KEPT,
+    Attempt,
+    Cause,
+    Claim,
+    Entry,
+    Knowledge,
+    StopMode,
+    Strategy,
+    entry_of,
+    followed,
+    job_ids_of,
+    with_entry,
+)
+from dataflow_operator.domain.names import run_name
+from dataflow_operator.domain.pipeline.model import PipelineSpec
+from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.sights import is_of
+
+Ledger = tuple[Entry, ...]
+
+
+def sweep(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """Every listed job of ours that no entry knows gets a place: in its entry, or in one of its own once a fresh read confirms it."""
+    for job in strays_in(seen, ledger):
+        entry = next((entry for entry in ledger if is_of(seen, entry, job)), None)
+        if entry is not None:
+            ledger = ledger if _is_forgotten(entry, job) else with_entry(ledger, _reopened(entry, job, seen))
+            continue
+        if (confirmed := _confirmed(seen, job)) is not None:
+            ledger = with_entry(ledger, _stray(seen, spec, ledger, confirmed))
+    return ledger
+
+
+def _confirmed(seen: Observation, job: Job) -> Job | None:
+    """Return a listed job as a read that was made after the list shows it, if it is active there, too; a list may be stale."""
+    look = seen.memory.jobs.get(job.id)
+    if not job.is_active or look is None or look.job is None or seen.jobs is None or look.at < seen.jobs.sent_at:
+        return None
+    return look.job if look.job.is_active and look.job.ownership else None
+
+
+def _is_forgotten(entry: Entry, job: Job) -> bool:
+    """Whether a job that is over is of an attempt that is too old to be kept."""
+    is_full = len(entry.attempts) == ATTEMPTS_KEPT
+    return is_full and not job.is_active and job.ownership is not None and job.ownership.attempt < entry.attempts[0].number
+
+
+def strays_in(seen: Observation, ledger: Ledger) -> list[Job]:
+    """Return the listed jobs that bear the pipeline's label and stand in no entry."""
+    listed, uid = seen.jobs.jobs if seen.jobs else (), seen.pipeline.uid
+    ours = [job for job in listed if job.ownership is not None and job.ownership.pipeline_uid == uid]
+    if not ours:
+        return []
+    known = job_ids_of(ledger)
+    return [job for job in ours if job.id not in known]
+
+
+def _reopened(entry: Entry, job: Job, seen: Observation) -> Entry:
+    """Return *entry* with *job* in the attempt its label names, or in one of its own; a job that came late is a job."""
+    number = job.ownership.attempt if job.ownership else entry.next_number
+    named = next((attempt for attempt in entry.attempts if attempt.number == number and attempt.job_id is None), None)
+    attempt = named or _found(entry.next_number, job, seen)
+    return entry.with_attempt(followed(replace(attempt, end=None, end_time=None, failure=None), job, Knowledge.LABEL, seen.now))
+
+
+def _found(number: int, job: Job, seen: Observation) -> Attempt:
+    return Attempt(number=number, job_name=job.name, claim=Claim(time=seen.now, nonce=f"found-{job.id}"), base_job_id=job.replaces)
+
+
+def _stray(seen: Observation, spec: PipelineSpec, ledger: Ledger, job: Job) -> Entry:
+    """Return an entry for a job of ours that the ledger forgot: sealed, and kept only where it is all that runs."""
+    owner = job.ownership
+    number = owner.run_number if owner and entry_of(ledger, owner.run_number) is None else _unused(seen, ledger)
+    entry = Entry(
+        run=run_name(seen.pipeline.name, number),
+        number=number,
+        digest=owner.digest if owner else "",
+        revision=seen.pipeline.status.started_revision,
+        cause=Cause.RECOVERY,
+        sealed=True,
+        # A run object that is not there was not deleted by a person: what forgot the entry may have forgotten the run.
+        run_uid=owner.run_uid if owner and any(run.uid == owner.run_uid for run in seen.runs) else None,
+    )
+    entry = _reopened(entry, job, seen)
+    others = any(known.is_open and known.stop is None for known in ledger)
+    if spec.is_batch or spec.suspend or seen.pipeline.is_deleting or others:
+        return entry.marked(StopMode.CANCEL, "no entry of the ledger knew the job", seen.now)
+    if spec.strategy in {Strategy.UPDATE, Strategy.PARALLEL}:
+        return entry
+    return entry.marked(StopMode.DRAIN, "no entry of the ledger knew the job", seen.now)
+
+
+def _unused(seen: Observation, ledger: Ledger) -> int:
+    return max([seen.pipeline.status.run_number, *(entry.number for entry in ledger)]) + 1
