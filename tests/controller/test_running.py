@@ -15,10 +15,10 @@ from dataflow_operator.controller.recall import Recall, interest_of
 from dataflow_operator.controller.reconcile import rival_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState
-from dataflow_operator.domain.ledger import Cause, Entry
+from dataflow_operator.domain.ledger import Cause, Entry, StopMode
 from dataflow_operator.domain.pipeline.model import Adoption, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import JobsView, OptionsCall, Progress, ProgressLook
-from dataflow_operator.domain.pipeline.plan import Effect, LookAtProgress, UpdateInPlace
+from dataflow_operator.domain.pipeline.plan import Effect, LookAtProgress, StopJob, UpdateInPlace
 
 JOB = JobId("job-1")
 MORE = UpdateInPlace(job_id=JOB, options={"maxWorkers": 9})
@@ -31,7 +31,8 @@ class Stage:
     town: Town
     recall: Recall = field(default_factory=lambda: Recall(uid=UID))
 
-    async def act(self, effect: Effect) -> None:
+    async def act(self, effect: Effect, *, ago: float = 0) -> bool:
+        """Carry out what a pass decided so many seconds ago; return whether it came about."""
         town = self.town
         actor = Actor(
             cache=town.cache,
@@ -42,7 +43,7 @@ class Stage:
             limits=LIMITS,
             claim_life=timedelta(seconds=5),
         )
-        await actor.act(KEY, self.recall, town.pipeline, effect, town.clock.monotonic())
+        return await actor.act(KEY, self.recall, town.pipeline, effect, town.clock.monotonic() - ago)
 
     def look(self) -> LookAtProgress:
         return LookAtProgress(job_id=JOB, since=self.town.clock.now())
@@ -55,6 +56,14 @@ async def stage() -> Stage:
     await town.settle()
     await town.job_becomes(JOB, JobState.RUNNING)
     return Stage(town)
+
+
+@pytest.mark.parametrize("effect", [StopJob(job_id=JOB, mode=StopMode.CANCEL), MORE], ids=["stop", "update in place"])
+async def test_what_was_decided_before_a_stand_still_is_not_sent(stage: Stage, effect: Effect) -> None:
+    before = dict(stage.town.dataflow.calls)
+    assert await stage.act(effect, ago=6) is False
+    assert stage.town.dataflow.calls == before
+    assert await stage.act(effect, ago=4) is True
 
 
 async def test_options_that_were_changed_are_remembered_and_the_list_is_hurried(stage: Stage) -> None:

@@ -296,6 +296,7 @@ class Referee:
             return
         yield pipeline.is_deleting
         yield spec.suspend
+        yield entry.stop is StopMode.DRAIN and (entry.stop_reason or "").endswith("had begun")  # a read just before said so; it is drained
         run = self._run(entry)
         yield entry.run_uid is not None and (run is None or run.stop is not None or run.is_deleting)
         yield entry.cause is Cause.RECOVERY

@@ -262,7 +262,9 @@ class ApiServer:
         del self.pipelines[Key(pipeline.namespace, pipeline.name)]
         self._version += 1
         is_orphaning = pipeline.spec.deletion_policy is StopMode.ORPHAN if isinstance(pipeline.spec, PipelineSpec) else False
-        (self.orphaned if is_orphaning else self.gone).add(pipeline.uid)
+        # A status that was restored to before the first run says that nothing ever ran: where no list can be had, it is believed.
+        never_ran = self.has_forgotten and pipeline.status.run_number == 0
+        (self.orphaned if is_orphaning or never_ran else self.gone).add(pipeline.uid)
         self._story.tell("server", pipeline.name, pipeline.uid, "is gone")
         self._judge.pipeline_gone(pipeline)
         self._tell(Event(pipeline, is_gone=True))

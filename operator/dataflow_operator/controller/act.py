@@ -107,6 +107,8 @@ class Actor:
                 self._lists.hurry(_place_of(effect))
             case Validate():
                 recall.validations[effect.key] = await self._validate(effect)
+            case StopJob() | UpdateInPlace() if self._is_stale(began):
+                return False  # decided before a stand-still: what it was decided from may not be so any more
             case StopJob():
                 recall.stops[effect.job_id] = await self._stop(pipeline, effect)
             case UpdateInPlace():
@@ -197,9 +199,13 @@ class Actor:
         else:
             self._cache.drop_run(key.namespace, name, uid)
 
+    def _is_stale(self, began: float) -> bool:
+        """Whether a pass that *began* at that time stood still for so long that a change outside must not follow from it."""
+        return self._clock.monotonic() - began > self._claim_life.total_seconds()
+
     async def _launch(self, effect: Launch, began: float) -> Answer:
         """Launch once, within the claim's life on our own clock, and say what came of it."""
-        if self._clock.monotonic() - began > self._claim_life.total_seconds():
+        if self._is_stale(began):
             return Unclear(message="the claim was too old to launch from")
         try:
             job_id = await self._dataflow.launch(effect)

@@ -82,8 +82,8 @@ def _fails_for_good(world: World) -> bool:
 
 def _may_start_again(world: World, last: LastRun) -> bool:
     """Whether a revision that failed beside another is started anew once nothing else runs: it was given up only because the other served."""
-    if last.reason in {Reason.UPDATE_FAILED, Reason.REVISION_UNHEALTHY}:
-        return True
+    if last.reason in {Reason.UPDATE_FAILED, Reason.REVISION_UNHEALTHY, ""}:
+        return True  # without a reason: the run object tells the result, and a status that was restored has forgotten why
     trouble = next((known for reason, known in TROUBLES.items() if reason == last.reason), None)
     if trouble is None or not trouble.retryable or {last.reason, trouble.kind} & world.spec.retry_policy.non_retryable:
         return False
