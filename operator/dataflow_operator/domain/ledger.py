@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from operator import is_
-from typing import Final
+from typing import Final, TypeAlias
 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState
@@ -231,6 +231,10 @@ class Entry:
         return replace(self, stop=mode, stop_reason=reason, stop_time=self.stop_time or at)
 
 
+Ledger: TypeAlias = tuple[Entry, ...]
+"""One entry per run that is not over, in order of number."""
+
+
 def ended(attempt: Attempt, end: End | JobState, at: datetime, failure: Failure | None = None) -> Attempt:
     """Return *attempt* closed."""
     return replace(attempt, end=end, end_time=at, failure=failure or attempt.failure)
@@ -264,7 +268,7 @@ _RANKS: Final = {
 }
 
 
-def with_attempts(ledger: tuple[Entry, ...], step: Callable[[Entry, Attempt], Attempt]) -> tuple[Entry, ...]:
+def with_attempts(ledger: Ledger, step: Callable[[Entry, Attempt], Attempt]) -> Ledger:
     """Return *ledger* after *step* for each attempt; the very same where none changes, which most passes find."""
     for entry in ledger:
         for attempt in entry.attempts:
@@ -288,10 +292,15 @@ def serving_in(ledger: Iterable[Entry]) -> Entry | None:
     return serving
 
 
-def all_with(ledger: tuple[Entry, ...], step: Callable[[Entry], Entry]) -> tuple[Entry, ...]:
+def all_with(ledger: Ledger, step: Callable[[Entry], Entry]) -> Ledger:
     """Return *ledger* after *step* for each entry; the very same where none changed."""
     entries = tuple(map(step, ledger))
     return ledger if all(map(is_, entries, ledger)) else entries
+
+
+def effective_in(ledger: Ledger) -> list[Entry]:
+    """Return the runs of a stream that stand for what is to run: those that may launch, else those whose jobs nobody told to stop."""
+    return [entry for entry in ledger if entry.may_launch] or [entry for entry in ledger if entry.is_open and entry.stop is None]
 
 
 def entry_of(ledger: Iterable[Entry], number: int) -> Entry | None:
@@ -299,7 +308,7 @@ def entry_of(ledger: Iterable[Entry], number: int) -> Entry | None:
     return next((entry for entry in ledger if entry.number == number), None)
 
 
-def with_entry(ledger: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
+def with_entry(ledger: Ledger, entry: Entry) -> Ledger:
     """Return *ledger* with *entry* in place of the one of its number, or added; in order of number."""
     return tuple(sorted((*(known for known in ledger if known.number != entry.number), entry), key=lambda known: known.number))
 

@@ -9,12 +9,7 @@ from typing import Final
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import failure
 from dataflow_operator.domain.job import JobState
-from dataflow_operator.domain.ledger import (
-    Attempt,
-    Entry,
-    all_with,
-    with_attempts,
-)
+from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, all_with, with_attempts
 from dataflow_operator.domain.pipeline.deadlines import TIMED_OUT, timed_out
 from dataflow_operator.domain.pipeline.follow import follow_jobs
 from dataflow_operator.domain.pipeline.mark import mark
@@ -24,8 +19,6 @@ from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.proof import prove
 from dataflow_operator.domain.pipeline.sights import job_of
 from dataflow_operator.domain.pipeline.sweep import sweep
-
-Ledger = tuple[Entry, ...]
 
 Step = Callable[[Observation, PipelineSpec, Ledger], Ledger]
 

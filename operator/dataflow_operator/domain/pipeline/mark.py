@@ -6,19 +6,11 @@ from datetime import timedelta
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobState
-from dataflow_operator.domain.ledger import (
-    Attempt,
-    Entry,
-    StopMode,
-    Strategy,
-    all_with,
-)
+from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, StopMode, Strategy, all_with
 from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.sights import current_run_object, is_torn
-
-Ledger = tuple[Entry, ...]
 
 
 def mark(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:

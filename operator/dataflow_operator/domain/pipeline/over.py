@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dataflow_operator.domain.ledger import (
-    Entry,
-    Result,
-    result_of,
-)
+from dataflow_operator.domain.ledger import Entry, Ledger, Result, result_of
 from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.proof import most_attempts
-
-Ledger = tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

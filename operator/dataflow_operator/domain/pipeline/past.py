@@ -22,12 +22,16 @@ def comes_back(seen: Observation, spec: PipelineSpec, stable_run: str | None, di
     return run.status.digest is not None and not is_wanted(run.status.digest, spec)
 
 
+def failed_last(status: PipelineStatus) -> LastRun | None:
+    """Return the newest run of all if it is over as failed."""
+    last = status.last_run
+    return last if last is not None and last.number == status.run_number and last.result is Result.FAILED else None
+
+
 def failed_rollback(seen: Observation, status: PipelineStatus) -> LastRun | None:
     """Return the newest run of all if the operator had brought an earlier one back with it, and that failed for good."""
-    last = status.last_run
-    if last is None or last.number != status.run_number or last.result is not Result.FAILED:
-        return None
-    run = seen.run_named(last.name)
+    last = failed_last(status)
+    run = seen.run_named(last.name) if last is not None else None
     return last if run is not None and run.owner_uid is not None and run.status.cause is Cause.ROLLBACK else None
 
 

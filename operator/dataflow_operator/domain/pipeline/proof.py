@@ -9,7 +9,7 @@ from typing import Final
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import failure
-from dataflow_operator.domain.ledger import Attempt, Entry, StopMode, all_with, serving_in
+from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, StopMode, all_with, serving_in
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation, ProgressLook
 from dataflow_operator.domain.pipeline.past import comes_back
@@ -92,13 +92,13 @@ def looked_for(entry: Entry) -> Attempt | None:
     return next((attempt for attempt in entry.attempts if attempt.is_running and attempt.job_id), None)
 
 
-def stands_in(ledger: tuple[Entry, ...], entry: Entry) -> Entry | None:
+def stands_in(ledger: Ledger, entry: Entry) -> Entry | None:
     """Return the older run that serves as long as *entry* has not earned its place, if there is one."""
     older = serving_in(known for known in ledger if known.number < entry.number)
     return older if older is not None and not entry.stable else None
 
 
-def most_attempts(seen: Observation, spec: PipelineSpec, ledger: tuple[Entry, ...], entry: Entry) -> int:
+def most_attempts(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry) -> int:
     """Return how many attempts in a row *entry* has; 0: without limit. A revision that something else can serve for is not tried for ever."""
     most = spec.retry_policy.maximum_attempts
     if most or spec.is_batch or entry.stable or entry.stop is StopMode.ORPHAN:
@@ -116,12 +116,12 @@ def trouble_of(look: ProgressLook | None) -> str:
     return "neither the elements nor the watermark that its metrics tell have moved"
 
 
-def prove(seen: Observation, spec: PipelineSpec, ledger: tuple[Entry, ...]) -> tuple[Entry, ...]:
+def prove(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """A stream's run whose job does well for long enough has earned its place; one that does not ends, if another serves meanwhile."""
     return ledger if spec.is_batch else all_with(ledger, lambda entry: _proved(seen, spec, ledger, entry))
 
 
-def _proved(seen: Observation, spec: PipelineSpec, ledger: tuple[Entry, ...], entry: Entry) -> Entry:
+def _proved(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry) -> Entry:
     attempt = looked_for(entry)
     if attempt is None:
         return entry

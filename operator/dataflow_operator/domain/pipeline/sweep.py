@@ -12,6 +12,7 @@ from dataflow_operator.domain.ledger import (
     Claim,
     Entry,
     Knowledge,
+    Ledger,
     StopMode,
     Strategy,
     entry_of,
@@ -23,8 +24,6 @@ from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.sights import is_of
-
-Ledger = tuple[Entry, ...]
 
 
 def sweep(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:

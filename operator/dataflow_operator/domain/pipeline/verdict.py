@@ -16,7 +16,7 @@ from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopM
 from dataflow_operator.domain.names import ORPHAN_JOBS
 from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
 from dataflow_operator.domain.pipeline.model import LastRun
-from dataflow_operator.domain.pipeline.past import comes_back, failed_rollback, left_as_ended
+from dataflow_operator.domain.pipeline.past import comes_back, failed_last, failed_rollback, left_as_ended
 from dataflow_operator.domain.pipeline.proof import most_attempts
 from dataflow_operator.domain.pipeline.revision import is_wanted
 from dataflow_operator.domain.pipeline.scene import Scene
@@ -112,9 +112,8 @@ def _failed_last(scene: Scene) -> LastRun | None:
         and (told := failed_rollback(scene.seen, scene.status) or left_as_ended(scene.spec, scene.status)) is not None
     ):
         return told
-    last = scene.status.last_run
-    is_newest = last is not None and last.number == scene.status.run_number and last.result is Result.FAILED
-    return last if is_newest and last is not None and scene.spec is not None and is_wanted(last.digest, scene.spec) else None
+    last = failed_last(scene.status)
+    return last if last is not None and scene.spec is not None and is_wanted(last.digest, scene.spec) else None
 
 
 def _served(scene: Scene, serving: Entry, failed: LastRun | None) -> Verdict:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.ledger import ENTRIES_KEPT, RESERVED, Cause, Entry, Result, with_entry
+from dataflow_operator.domain.ledger import ENTRIES_KEPT, RESERVED, Cause, Entry, Result, effective_in, with_entry
 from dataflow_operator.domain.names import run_number_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.plan import DrawRun, LookAtPipeline, LookAtRun
@@ -48,10 +48,7 @@ def _heeded(world: World, run: Run) -> Choice | None:
 def _runs_that_already(world: World, run: Run) -> Entry | None:
     """Return the run of a stream that runs, or is about to run, what *run* is to run again; None: that would be a change."""
     spec = spec_of_asked(world, run) if run.rerun_of is not None and not world.spec.is_batch else None
-    live = [entry for entry in world.ledger if entry.may_launch] or [
-        entry for entry in world.ledger if entry.is_open and entry.stop is None
-    ]
-    return next((entry for entry in live if is_wanted(entry.digest, spec)), None) if spec is not None else None
+    return next((entry for entry in effective_in(world.ledger) if is_wanted(entry.digest, spec)), None) if spec is not None else None
 
 
 def _is_late(world: World, run: Run) -> bool:

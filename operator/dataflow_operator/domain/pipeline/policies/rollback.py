@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataflow_operator.domain.ledger import Cause, Result, serving_in
-from dataflow_operator.domain.pipeline.past import left_as_ended
+from dataflow_operator.domain.ledger import Cause, serving_in
+from dataflow_operator.domain.pipeline.past import failed_last, left_as_ended
 from dataflow_operator.domain.pipeline.plan import LookAtRun
 from dataflow_operator.domain.pipeline.policies.start import allocate
 from dataflow_operator.domain.pipeline.proof import Proof, looked_for, proof_of, stands_in, trouble_of
@@ -30,10 +30,8 @@ def bring_back(world: World) -> Choice | None:
 
 def _failed_for_good(world: World) -> str | None:
     """Return why the newest run, one of what the spec says, is over as failed while nothing else runs or is to run."""
-    last = world.status.last_run
-    if last is None or last.number != world.status.run_number or last.result is not Result.FAILED or not world.wants(last.digest):
-        return None
-    if left_as_ended(world.spec, world.status):
+    last = failed_last(world.status)
+    if last is None or not world.wants(last.digest) or left_as_ended(world.spec, world.status):
         return None
     return None if any(entry.is_open or entry.may_launch for entry in world.ledger) else f"run {last.name} failed: {last.message}"
 

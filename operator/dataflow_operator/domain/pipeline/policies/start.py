@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import TROUBLES
-from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, serving_in, with_entry
+from dataflow_operator.domain.ledger import Cause, Entry, StopMode, effective_in, serving_in, with_entry
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import LastRun
-from dataflow_operator.domain.pipeline.past import comes_back, failed_rollback, left_as_ended
+from dataflow_operator.domain.pipeline.past import comes_back, failed_last, failed_rollback, left_as_ended
 from dataflow_operator.domain.pipeline.plan import CreateRun, Launch
 from dataflow_operator.domain.pipeline.policies.launch import launch
 from dataflow_operator.domain.pipeline.policies.picture import held_up, prune_history, redraw_runs
@@ -67,8 +67,8 @@ def _cause_to_start(world: World) -> Cause | Choice | None:
         return None
     if failed_rollback(world.seen, status) or left_as_ended(world.spec, status) or _fails_for_good(world):
         return None
-    last = status.last_run
-    if last is not None and last.number == status.run_number and world.wants(last.digest) and last.result is Result.FAILED:
+    last = failed_last(status)
+    if last is not None and world.wants(last.digest):
         alone = not any(entry.is_open for entry in ledger)
         return Cause.RECOVERY if alone and _may_start_again(world, last) else None
     return Cause.RESUME
@@ -100,8 +100,7 @@ def with_wish_remembered(world: World) -> World:
 
 def _runs_already(world: World) -> bool:
     """Whether what is wanted runs, or is about to."""
-    live = [entry for entry in world.ledger if entry.may_launch]
-    return any(world.wants(entry.digest) for entry in (live or [entry for entry in world.ledger if entry.is_open and entry.stop is None]))
+    return any(world.wants(entry.digest) for entry in effective_in(world.ledger))
 
 
 def _despite(world: World, problem: Obstacle) -> Choice:
