@@ -13,6 +13,7 @@ from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.errors import Reason, RefusedError, StaleError
+from dataflow_operator.domain.identity import ServiceAccount
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry, Knowledge, Result, StopMode
 from dataflow_operator.domain.names import FINALIZER
@@ -257,8 +258,8 @@ spec: {pipelineRef: {name: orders}, rerunOf: orders-1, parameters: {day: "1"}, s
 
 async def test_an_account_is_there_or_not(shelf: Shelf) -> None:
     shelf.server.kubectl("create", "serviceaccount", "orders", "--namespace", shelf.namespace)
-    assert await shelf.store.has_account(shelf.namespace, "orders")
-    assert not await shelf.store.has_account(shelf.namespace, "bills")
+    assert await shelf.store.has_account(ServiceAccount(shelf.namespace, "orders"))
+    assert not await shelf.store.has_account(ServiceAccount(shelf.namespace, "bills"))
 
 
 async def test_a_repeated_notice_is_counted_in_one_event(shelf: Shelf) -> None:

@@ -26,6 +26,7 @@ from dataflow_operator.adapters.kubernetes.lease import LeaseObject
 from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
+from dataflow_operator.domain.identity import ServiceAccount
 from dataflow_operator.domain.ledger import Cause
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 from dataflow_operator.domain.pipeline.notices import Notice
@@ -114,7 +115,7 @@ class Door:
         return await self.store.read_run("n", "p-1")
 
     async def has_account(self) -> object:
-        return await self.store.has_account("n", "a") or None
+        return await self.store.has_account(ServiceAccount("n", "a")) or None
 
     async def read_lease(self) -> object:
         return await self.lease.read()

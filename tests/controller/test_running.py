@@ -14,6 +14,7 @@ from dataflow_operator.controller.act import LONGEST_HINDRANCE, Actor
 from dataflow_operator.controller.recall import Recall, interest_of
 from dataflow_operator.controller.reconcile import rival_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode
 from dataflow_operator.domain.pipeline.model import Adoption, Pipeline, PipelineStatus
@@ -42,6 +43,7 @@ class Stage:
             clock=town.clock,
             limits=LIMITS,
             claim_life=timedelta(seconds=5),
+            tenancy=Tenancy(),
         )
         return await actor.act(KEY, self.recall, town.pipeline, effect, town.clock.monotonic() - ago)
 
@@ -131,10 +133,10 @@ def test_what_is_known_of_a_job_goes_when_no_entry_knows_it_any_more() -> None:
 def test_a_job_that_is_to_be_adopted_concerns_its_pipeline_until_the_first_run(adopt: Adoption) -> None:
     town = Town()
     town.store.apply(a_spec(adopt=adopt))
-    interest = interest_of(town.pipeline)
+    interest = interest_of(town.pipeline, Tenancy())
     assert interest is not None
     assert "strange" in {*interest.job_ids, *interest.names}
-    later = interest_of(replace(town.pipeline, status=PipelineStatus(run_number=1)))
+    later = interest_of(replace(town.pipeline, status=PipelineStatus(run_number=1)), Tenancy())
     assert later is not None
     assert "strange" not in {*later.job_ids, *later.names}
 

@@ -27,6 +27,7 @@ from dataflow_operator.controller.ports import Key, Place, Version
 from dataflow_operator.controller.queue import Queue
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import Failure, OutsideError
+from dataflow_operator.domain.identity import Persona, ServiceAccount
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec
@@ -107,10 +108,6 @@ class WiredStore:
     async def delete_run(self, namespace: str, doomed: DeleteRun) -> None:
         await self._wire.write("delete run", Outside.KUBERNETES, lambda: self._server.delete_run(namespace, doomed))
 
-    async def has_account(self, namespace: str, name: str) -> bool:
-        """Nobody of these lives names an account."""
-        raise AssertionError(f"{namespace}/{name} was asked for")
-
     async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
         """Events are best effort, and say nothing that is not in the status."""
 
@@ -123,14 +120,21 @@ class WiredDataflow:
         self._cloud = cloud
         self._clock = clock
 
-    def reserve(self, order: Launch) -> None:
+    async def prove(self, place: Place, account: ServiceAccount) -> Persona:
+        """Nobody of these lives names an account."""
+        raise AssertionError(f"{account} was asked for at {place}")
+
+    def reserve(self, place: Place, order: Launch) -> None:
+        assert place == PLACE
         assert order.spec.project == PLACE.project
 
-    async def launch(self, order: Launch) -> JobId:
+    async def launch(self, place: Place, order: Launch) -> JobId:
+        assert place == PLACE
         until = self._clock.monotonic() + SETTINGS.credential_life.total_seconds()
         return await self._wire.write("launch", Outside.LAUNCH, lambda: self._cloud.launch(order, until))
 
-    async def validate(self, spec: ResolvedSpec, job_name: str) -> None:
+    async def validate(self, place: Place, spec: ResolvedSpec, job_name: str) -> None:
+        assert place == PLACE
         assert spec.type in TEMPLATES
         assert job_name
         await self._wire.read("validate", Outside.DATAFLOW, self._cloud.try_out)

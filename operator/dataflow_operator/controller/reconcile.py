@@ -14,6 +14,7 @@ from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, S
 from dataflow_operator.controller.recall import Recall
 from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, StaleError
+from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import job_ids_of
 from dataflow_operator.domain.pipeline.decide import decide
@@ -28,7 +29,7 @@ from dataflow_operator.domain.pipeline.plan import (
     DrawRun,
     Effect,
     Launch,
-    LookAtAccount,
+    LookAtIdentity,
     LookAtJob,
     LookAtPipeline,
     LookAtProgress,
@@ -61,6 +62,7 @@ class Reconciler:
         clock: Clock,
         limits: Limits,
         claim_life: timedelta,
+        tenancy: Tenancy | None = None,
         count: Counted = lambda _effect, _outcome: None,
         corrected: Callable[[str], None] = lambda _field: None,
         nonce: Callable[[], str] = lambda: secrets.token_hex(8),
@@ -70,7 +72,17 @@ class Reconciler:
         self._lists = lists
         self._clock = clock
         self._limits = limits
-        self._actor = Actor(cache=cache, store=store, dataflow=dataflow, lists=lists, clock=clock, limits=limits, claim_life=claim_life)
+        self._tenancy = tenancy or Tenancy()
+        self._actor = Actor(
+            cache=cache,
+            store=store,
+            dataflow=dataflow,
+            lists=lists,
+            clock=clock,
+            limits=limits,
+            claim_life=claim_life,
+            tenancy=self._tenancy,
+        )
         self._count = count
         self._corrected = corrected
         self._nonce = nonce
@@ -86,7 +98,7 @@ class Reconciler:
         began = self._clock.monotonic()
         seen = self._observe(key, pipeline)
         plan = decide(seen)
-        if isinstance(plan.effect, Launch) and self._actor.is_hindered(self._recall(key, pipeline.uid), plan.effect):
+        if isinstance(plan.effect, Launch) and self._actor.is_hindered(key, self._recall(key, pipeline.uid), plan.effect):
             plan = decide(self._observe(key, pipeline))
         try:
             stored = await self._report(key, pipeline, plan)
@@ -120,7 +132,7 @@ class Reconciler:
         now = self._clock.monotonic()
         recall.sight(pipeline.status.ledger, self._cache.runs_of(key), now)
         jobs = None
-        if (interest := recall.interest(pipeline)) is not None:
+        if (interest := recall.interest(pipeline, self._tenancy)) is not None:
             self._lists.follow(key, interest)
             jobs = self._lists.view(interest)
         return Observation(
@@ -133,6 +145,7 @@ class Reconciler:
             memory=recall.memory(),
             rival=rival_of(pipeline, jobs, self._cache.pipelines()),
             limits=self._limits,
+            tenancy=self._tenancy,
         )
 
     def _recall(self, key: Key, uid: str) -> Recall:
@@ -217,11 +230,11 @@ def _about(effect: Effect) -> dict[str, object]:
             return {"run": effect.name}
         case AddFinalizer() | RemoveFinalizer() | Validate():
             return {}
-        case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtAccount():
+        case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtIdentity():
             return {}
 
 
-LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, LookAtPipeline, LookAtAccount)
+LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, LookAtPipeline, LookAtIdentity)
 """Effects that change nothing outside."""
 
 

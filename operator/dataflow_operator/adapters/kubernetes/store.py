@@ -18,6 +18,7 @@ from dataflow_operator.adapters.kubernetes.status import (
 from dataflow_operator.adapters.kubernetes.wire import API_VERSION, PIPELINES, RUNS, finalizers_of, pipeline_of, run_of
 from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.errors import Reason, RefusedError, StaleError, UnavailableError
+from dataflow_operator.domain.identity import ServiceAccount
 from dataflow_operator.domain.ledger import Cause
 from dataflow_operator.domain.names import FINALIZER
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus
@@ -151,9 +152,9 @@ class Store:
 
     # the rest
 
-    async def has_account(self, namespace: str, name: str) -> bool:
+    async def has_account(self, account: ServiceAccount) -> bool:
         """Return whether a ServiceAccount exists."""
-        return await self._api.read(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}") is not None
+        return await self._api.read(f"/api/v1/namespaces/{account.namespace}/serviceaccounts/{account.name}") is not None
 
     async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
         """Write Events about a pipeline, best effort."""
