@@ -99,7 +99,8 @@ LOOKED = [Case(Code.NOT_FOUND, UNKNOWN_JOB, None), *READS]
 LAUNCHED = [
     Case(Code.ALREADY_EXISTS, TAKEN, RefusedError, Reason.ALREADY_EXISTS),
     Case(Code.PERMISSION_DENIED, NO_CREATE, RefusedError, Reason.PERMISSION_DENIED),
-    Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.PERMISSION_DENIED),
+    Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.ACT_AS_DENIED),
+    Case(Code.PERMISSION_DENIED, NO_FILE, RefusedError, Reason.PERMISSION_DENIED),
     Case(Code.NOT_FOUND, f"{HEX}The workflow could not be created.", RefusedError, Reason.NOT_FOUND),
     Case(Code.UNAUTHENTICATED, TOKEN, UnavailableError, Reason.UNAUTHENTICATED),
     Case(Code.RESOURCE_EXHAUSTED, SERVER_LIMIT, RefusedError, Reason.SPEC_TOO_LARGE),
@@ -152,7 +153,7 @@ TRIED = [
     Case(Code.ALREADY_EXISTS, TAKEN, None),
     Case(Code.PERMISSION_DENIED, NO_CREATE, RefusedError, Reason.PERMISSION_DENIED),
     Case(Code.PERMISSION_DENIED, NO_API, RefusedError, Reason.PERMISSION_DENIED),
-    Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.PERMISSION_DENIED),
+    Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.ACT_AS_DENIED),
     Case(Code.PERMISSION_DENIED, NO_FILE, RefusedError, Reason.TEMPLATE_UNREADABLE),
     Case(Code.NOT_FOUND, f"{HEX}Unable to open template file: gs://acme/t.json.", RefusedError, Reason.TEMPLATE_NOT_FOUND),
     Case(Code.INVALID_ARGUMENT, BOTH, RefusedError, Reason.TEMPLATE_INVALID),

@@ -73,7 +73,7 @@ def test_the_environment_speaks_where_no_flag_does() -> None:
         ([*EMULATOR, "--poll-seconds=0"], "--poll-seconds must be positive"),
         ([*EMULATOR, "--poll-seconds=20"], "--list-age-seconds must be at least twice"),
         ([*EMULATOR, "--single-tenant=yes"], "must be true or false"),
-        (["--identity-mode=magic"], "one of emulator, ambient"),
+        (["--identity-mode=magic"], "one of gke, federation, profile, emulator, ambient"),
     ],
 )
 def test_settings_that_do_not_go_together_say_which_and_why(arguments: list[str], message: str) -> None:
