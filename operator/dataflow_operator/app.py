@@ -23,7 +23,6 @@ from dataflow_operator.adapters.dataflow.gate import Gates
 from dataflow_operator.adapters.dataflow.gate import Kind as CallKind
 from dataflow_operator.adapters.dataflow.joblist import Pace, SharedJobLists
 from dataflow_operator.adapters.dataflow.listing import Listing
-from dataflow_operator.adapters.identity.callers import Nobody, OwnPod
 from dataflow_operator.adapters.kubernetes.access import Access, from_kubeconfig, in_cluster, own_namespace
 from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.events import Events
@@ -40,7 +39,8 @@ from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 from dataflow_operator.edge import Edge, Kind, Source
-from dataflow_operator.settings import GOOGLE_READS_PER_MINUTE, GOOGLE_WRITES_PER_MINUTE, IdentityMode, Settings
+from dataflow_operator.identities import caller_of
+from dataflow_operator.settings import GOOGLE_READS_PER_MINUTE, GOOGLE_WRITES_PER_MINUTE, Settings
 from dataflow_operator.telemetry import Metrics, Vitals, Window
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
     store = Store(api, events)
     elector = _elector(settings, api, clock) if settings.leader_election else None
     turn: Turn = elector or Alone()
-    caller = _caller(settings, store)
+    caller = caller_of(settings, api, metrics.called, stack)
     lists, calls = _dataflow(settings, metrics, queue, clock, turn, caller, stack)
     reconciler = Reconciler(
         cache=cache,
@@ -182,17 +182,6 @@ def _elector(settings: Settings, api: Api, clock: WallClock) -> Elector:
     me = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}"
     leases = LeaseObject(api, namespace=settings.lease_namespace or own_namespace(), name=settings.lease_name)
     return Elector(leases=leases, me=me, terms=settings.terms(), clock=clock, spread=lambda: random.uniform(0.8, 1.0))
-
-
-def _caller(settings: Settings, store: Store) -> Caller:
-    """Return who knows as whom calls to Dataflow are made."""
-    match settings.identity_mode:
-        case IdentityMode.EMULATOR:
-            return Nobody(launch_life=settings.credential_life, has_account=store.has_account)
-        case IdentityMode.AMBIENT:
-            return OwnPod()
-        case IdentityMode.GKE | IdentityMode.FEDERATION | IdentityMode.PROFILE:
-            raise NotImplementedError
 
 
 def _dataflow(

@@ -44,6 +44,17 @@ class IdentityMode(StrEnum):
     """The operator's own pod. Whoever may write a pipeline then acts as the operator: for a single tenant."""
 
 
+class SubjectMapping(StrEnum):
+    """What a workload identity provider makes the subject of a ServiceAccount's token. docs/identity.md has the mappings in CEL."""
+
+    SUB = "sub"
+    """`system:serviceaccount:NAMESPACE:NAME`, the token's own."""
+    NAME = "name"
+    """`NAMESPACE/NAME`: 22 bytes less of the 127 that Google takes."""
+    UID = "uid"
+    """36 bytes, whatever the names: a ServiceAccount that is made anew is then somebody else."""
+
+
 class LogFormat(StrEnum):
     """How log lines look."""
 
@@ -75,6 +86,9 @@ class Settings:
 
     workload_identity_provider: str | None = None
     """With `federation`: the provider that trusts the cluster, `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME`."""
+
+    workload_identity_subject: SubjectMapping = SubjectMapping.SUB
+    """With `federation`: what the provider maps `google.subject` to: `sub`, `name` or `uid`. It stands in hints and is checked for length."""
 
     profiles: Path | None = None
     """With `profile`: the file of profiles."""

@@ -13,7 +13,6 @@ from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.errors import Reason, RefusedError, StaleError
-from dataflow_operator.domain.identity import ServiceAccount
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry, Knowledge, Result, StopMode
 from dataflow_operator.domain.names import FINALIZER
@@ -254,12 +253,6 @@ spec: {pipelineRef: {name: orders}, rerunOf: orders-1, parameters: {day: "1"}, s
     run = await shelf.store.read_run(shelf.namespace, "mine")
     assert run is not None
     assert (run.owner_uid, run.rerun_of, run.parameters, run.stop) == (None, "orders-1", {"day": "1"}, StopMode.CANCEL)
-
-
-async def test_an_account_is_there_or_not(shelf: Shelf) -> None:
-    shelf.server.kubectl("create", "serviceaccount", "orders", "--namespace", shelf.namespace)
-    assert await shelf.store.has_account(ServiceAccount(shelf.namespace, "orders"))
-    assert not await shelf.store.has_account(ServiceAccount(shelf.namespace, "bills"))
 
 
 async def test_a_repeated_notice_is_counted_in_one_event(shelf: Shelf) -> None:

@@ -26,7 +26,6 @@ from dataflow_operator.adapters.kubernetes.lease import LeaseObject
 from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
-from dataflow_operator.domain.identity import ServiceAccount
 from dataflow_operator.domain.ledger import Cause
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 from dataflow_operator.domain.pipeline.notices import Notice
@@ -113,9 +112,6 @@ class Door:
 
     async def read_run(self) -> object:
         return await self.store.read_run("n", "p-1")
-
-    async def has_account(self) -> object:
-        return await self.store.has_account(ServiceAccount("n", "a")) or None
 
     async def read_lease(self) -> object:
         return await self.lease.read()
@@ -289,7 +285,7 @@ TAKEN: Final = case(None, None, 409, "AlreadyExists")
 Call = Callable[[Door], Awaitable[object]]
 
 KINDS: Final[tuple[tuple[Sequence[Call], Sequence[Case], Sequence[Row]], ...]] = (
-    ((Door.read_pipeline, Door.read_run, Door.has_account, Door.read_lease), READ, GETS),
+    ((Door.read_pipeline, Door.read_run, Door.read_lease), READ, GETS),
     ((Door.is_served,), LISTED, LISTS),
     ((Door.create_run, Door.create_lease), CREATED, CREATES),
     ((Door.write_status, Door.draw_run, Door.add_finalizer, Door.remove_finalizer, Door.renew_lease), CHANGED, CHANGES),

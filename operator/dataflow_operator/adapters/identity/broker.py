@@ -16,10 +16,11 @@ from dataflow_operator.adapters.dataflow.caller import Metadata, Use
 from dataflow_operator.adapters.identity.account import Account
 from dataflow_operator.adapters.identity.exchange import LIFE, OwnToken, Source, Token, exchange
 from dataflow_operator.adapters.identity.flights import Flights
+from dataflow_operator.adapters.identity.hints import advice
 from dataflow_operator.adapters.identity.kept import Kept, Now, Shelf, Trouble, kept_of, trouble_of
 from dataflow_operator.adapters.identity.modes import Exchange, Mode
 from dataflow_operator.adapters.tally import Tally, uncounted
-from dataflow_operator.domain.errors import Reason, UnavailableError
+from dataflow_operator.domain.errors import OutsideError, Reason, UnavailableError
 from dataflow_operator.domain.identity import Persona, ServiceAccount
 
 THREADS: Final = 32
@@ -177,15 +178,10 @@ class TokenBroker:
         await self._fresh(account, is_for_launches=False)
         return wanted.persona
 
-    async def persona_seen(self, account: ServiceAccount) -> Persona | None:
-        """Return whom the ServiceAccount was to Google when it was last looked at; None: that is not known. Asks nobody."""
-        seen = self._seen.get(account)
-        if seen is None or seen.account is None:
-            return None
-        try:
-            return (await self._mode()).exchange_for(seen.account).persona
-        except UnavailableError:
-            return None
+    def advice(self, account: ServiceAccount | None, error: OutsideError, project: str, worker: str | None) -> str:
+        """Return which binding would help whom the ServiceAccount was to Google when it last called; asks nobody."""
+        key = next(iter(self._keys_of(account)), None)
+        return advice(key.wanted.persona, error.reason, project, worker) if key is not None else ""
 
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
         """Let the next call have a fresh token, unless the one that was carried is so young that another would be answered alike."""

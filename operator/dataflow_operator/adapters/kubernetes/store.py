@@ -18,7 +18,6 @@ from dataflow_operator.adapters.kubernetes.status import (
 from dataflow_operator.adapters.kubernetes.wire import API_VERSION, PIPELINES, RUNS, finalizers_of, pipeline_of, run_of
 from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.errors import Reason, RefusedError, StaleError, UnavailableError
-from dataflow_operator.domain.identity import ServiceAccount
 from dataflow_operator.domain.ledger import Cause
 from dataflow_operator.domain.names import FINALIZER
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus
@@ -151,10 +150,6 @@ class Store:
         await self._api.delete(_path(RUNS, namespace, doomed.name), options)
 
     # the rest
-
-    async def has_account(self, account: ServiceAccount) -> bool:
-        """Return whether a ServiceAccount exists."""
-        return await self._api.read(f"/api/v1/namespaces/{account.namespace}/serviceaccounts/{account.name}") is not None
 
     async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
         """Write Events about a pipeline, best effort."""
