@@ -14,6 +14,7 @@ import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from dataflow_operator.adapters.dataflow.caller import Caller
@@ -133,7 +134,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
     api = Api(access.server, access.session(), metrics.called)
     stack.push_async_callback(api.close)
     events = Events(api, monotonic=clock.monotonic, dropped=metrics.dropped.inc)
-    store = Store(api, events)
+    store = Store(api, events, namespaces=settings.served_namespaces)
     elector = _elector(settings, api, clock) if settings.leader_election else None
     turn: Turn = elector or Alone()
     caller = caller_of(settings, api, metrics.called, stack)
@@ -151,7 +152,13 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         corrected=metrics.corrected,
     )
     loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=settings.workers, gauge=metrics, turn=turn)
-    edge = Edge(source=_source(access, store), sink=Feed(cache, queue), relist_seconds=settings.relist_seconds, monotonic=clock.monotonic)
+    edge = Edge(
+        source=_source(access, store, settings),
+        sink=Feed(cache, queue),
+        relist_seconds=settings.relist_seconds,
+        monotonic=clock.monotonic,
+        namespaces=settings.served_namespaces,
+    )
     vitals = Vitals(
         depth=lambda: len(queue),
         oldest_due_seconds=lambda: queue.oldest_due_seconds if turn.is_mine else 0.0,
@@ -232,10 +239,10 @@ def _gates(settings: Settings, clock: WallClock) -> Gates:
     )
 
 
-def _source(access: Access, store: Store) -> Source:
+def _source(access: Access, store: Store, settings: Settings) -> Source:
     return Source(
         server=access.server,
-        new_session=access.session,
+        new_session=partial(access.session, watches=len(Kind) * len(settings.served_namespaces)),
         pipeline_of=pipeline_of,
         run_of=run_of,
         listed=store.listed,
