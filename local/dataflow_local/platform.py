@@ -24,7 +24,8 @@ from dataflow_local.go import BuildError
 from dataflow_local.install import beam_python, kubectl, prism_binary
 from dataflow_local.kubectl import PLUGINS, KubectlError
 from dataflow_local.program import START_SECONDS, Program, ProgramError
-from dataflow_local.users import User
+from dataflow_local.tenants import PROVIDER, Tenant, configuration, tell
+from dataflow_local.users import OPERATOR_NAMESPACE, User
 
 FOLDER: Final = ROOT / ".local"
 """Everything of a platform that was left running: its data, its logs, and how to reach it."""
@@ -58,15 +59,20 @@ class Platform:
         engine: Engine = Engine.BEAM,
         detached: bool = False,
         prebuilt: bool = False,
+        has_tenants: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
-        """Prepare; *prebuilt* accepts the API server that KUBEBUILDER_ASSETS names; *say* takes a line for the person who waits."""
+        """Prepare; *prebuilt* accepts the API server that KUBEBUILDER_ASSETS names; *say* takes a line for the person who waits.
+
+        With *has_tenants* every pipeline's calls are made as its ServiceAccount, and the emulator lets in whom it was told of.
+        """
         self.folder = folder
         self.bucket = folder / "bucket"
         self.journal = folder / "emulator" / "journal.jsonl"
         self.engine = engine
         self._detached = detached
         self._prebuilt = prebuilt
+        self._has_tenants = has_tenants
         self._say = say
         self._open = ExitStack()
         self.api = ApiServer(folder / "api-server", detached=detached)
@@ -125,6 +131,12 @@ class Platform:
             known.write_text(self.emulator.first_line())
         ready = json.loads(known.read_text())
         self.grpc, self.rest = ready["grpc"], ready["rest"]
+        if self._has_tenants:
+            self.know()
+
+    def know(self, *tenants: Tenant, **changes: object) -> None:
+        """Let the emulator know these tenants, and nobody else, with the cluster's keys as they are now."""
+        tell(self.rest, configuration(self.api, *tenants, **changes))
 
     def start_operator(self) -> None:
         """Start the operator, or take the one that runs."""
@@ -149,11 +161,21 @@ class Platform:
             "run",
             f"--kubeconfig={self.api.kubeconfig(User.OPERATOR)}",
             f"--dataflow-endpoint=grpc://{self.grpc}",
-            "--identity-mode=emulator",
+            *self._identity_flags(),
             f"--list-lag-seconds={LIST_LAG_SECONDS}",
             f"--poll-seconds={POLL_SECONDS}",
             f"--http-bind={self.http}",
             "--log-format=text",
+        ]
+
+    def _identity_flags(self) -> list[str]:
+        if not self._has_tenants:
+            return ["--identity-mode=emulator"]
+        return [
+            "--identity-mode=federation",
+            f"--workload-identity-provider={PROVIDER}",
+            f"--identity-endpoint={self.rest}",
+            f"--lease-namespace={OPERATOR_NAMESPACE}",
         ]
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
