@@ -50,7 +50,7 @@ class SubjectMapping(StrEnum):
 
     SUB = "sub"
     """`system:serviceaccount:NAMESPACE:NAME`, the token's own."""
-    NAME = "name"
+    SHORT = "short"
     """`NAMESPACE/NAME`: 22 bytes less of the 127 that Google takes."""
     UID = "uid"
     """36 bytes, whatever the names: a ServiceAccount that is made anew is then somebody else."""
@@ -89,7 +89,7 @@ class Settings:
     """With `federation`: the provider that trusts the cluster, `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME`."""
 
     workload_identity_subject: SubjectMapping = SubjectMapping.SUB
-    """With `federation`: what the provider maps `google.subject` to: `sub`, `name` or `uid`. It stands in hints and is checked for length."""
+    """With `federation`: what the provider maps `google.subject` to: `sub`, `short` or `uid`. It stands in hints and is checked for length."""
 
     profiles: Path | None = None
     """With `profile`: the file of profiles."""
