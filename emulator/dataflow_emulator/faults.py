@@ -18,7 +18,7 @@ class Spoil(StrEnum):
     HUGE = "huge"
     """It is larger than 1 MiB."""
     EXPIRY_AS_TEXT = "expiry-as-text"
-    """`expires_in`, or `expireTime`, is a text that is no number and no time."""
+    """`expires_in` is a text with a number in it; `expireTime` has fractions of a second, which google-auth does not read."""
     EXPIRY_ABSENT = "expiry-absent"
     LIVES_LONGER = "lives-longer"
     """The token is said to live for twelve hours, whatever was asked for."""

@@ -14,8 +14,8 @@ from tests.emulator.identity_world import POOL, A, Google, Key, email, headers, 
 
 from dataflow_emulator.__main__ import main
 from dataflow_emulator.emulator import Emulator
-from dataflow_emulator.identity.configuration import configuration
 from dataflow_emulator.identity.expressions import ExpressionError, NoValueError, expression
+from dataflow_emulator.identity.reader import configuration
 from dataflow_emulator.identity.reading import ConfigurationError
 from dataflow_emulator.settings import Settings
 

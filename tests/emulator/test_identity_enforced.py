@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -10,8 +12,10 @@ import grpc
 import grpc.aio
 import pytest
 import pytest_asyncio
-from tests.emulator.google_clients import Clients, clients_of
+from google.api_core import exceptions
+from tests.emulator.google_clients import TRANSPORTS, clients_of
 from tests.emulator.identity_world import CLOUD, IAM, A, B, Google, Key, email, headers, identity, jobs, principal, worker
+from tests.waiting import eventually_async
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.rpc import BY_NAME, RPCS
@@ -263,6 +267,32 @@ async def test_a_token_dies_when_it_was_said_to(google: Google) -> None:
     assert (await google.get(jobs(A), bearer))[0] == 401
 
 
+async def test_a_launch_that_the_network_delivers_after_its_token_died_starts_nothing(google: Google) -> None:
+    bearer = await google.account_bearer(KEY.token(), email(A))
+    await google.fault(method="LaunchFlexTemplate", latencySeconds=0.5, held=True)
+    path = f"{jobs(A).removesuffix('/jobs')}/flexTemplates:launch"
+    launching = asyncio.create_task(post(google, path, launch(), bearer))
+
+    async def is_held() -> bool:
+        return google.emulator.service.faults.pending == ()
+
+    await eventually_async(is_held, seconds=30)
+    await google.put_identity({**identity(KEY), "clockSkewSeconds": 301})
+    assert (await launching)[0] == 401
+    assert len(google.emulator.service.machine.jobs) == 0
+
+
+async def test_the_date_of_an_answer_is_by_the_clock_of_the_services(google: Google) -> None:
+    await google.put_identity({**identity(KEY), "clockSkewSeconds": 300})
+    async with google.http.post("/v1/token", data=google.form(KEY.token())) as answer:
+        bearer, exchanged = (await answer.json())["access_token"], parsedate_to_datetime(answer.headers["Date"])
+    assert 295 <= (exchanged - datetime.now(UTC)).total_seconds() <= 301
+    path = f"/v1/projects/-/serviceAccounts/{email(A)}:generateAccessToken"
+    async with google.http.post(path, json={"scope": [CLOUD], "lifetime": "300s"}, headers=headers(bearer)) as answer:
+        dies = datetime.strptime((await answer.json())["expireTime"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        assert 299 <= (dies - parsedate_to_datetime(answer.headers["Date"])).total_seconds() <= 301
+
+
 async def test_a_right_that_is_taken_away_is_gone_at_once_and_back_at_once(google: Google) -> None:
     bearer = await google.account_bearer(KEY.token(), email(A))
     federated = await google.bearer(KEY.token(), scope=IAM)
@@ -291,11 +321,12 @@ async def test_the_journal_names_principals_and_holds_no_token(google: Google) -
 
 async def test_a_dataflow_client_calls_with_its_bearer_as_metadata(google: Google) -> None:
     bearer = await google.account_bearer(KEY.token(), email(A))
-    async with clients_of(google.emulator, "grpc_asyncio") as clients:
-        assert isinstance(clients, Clients)
-        metadata = (("authorization", f"Bearer {bearer}"),)
-        page = await clients.call("ListJobs", metadata=metadata, project_id="project-team-a", location="r")
-        assert list(page.jobs) == []
+    for transport in TRANSPORTS:
+        async with clients_of(google.emulator, transport, bearer=bearer) as clients:
+            page = await clients.call("ListJobs", project_id="project-team-a", location="r")
+            assert list(page.jobs) == []
+            with pytest.raises(exceptions.Forbidden):
+                await clients.call("ListJobs", project_id="project-team-b", location="r")
 
 
 async def test_without_identities_all_is_as_before(google: Google) -> None:
