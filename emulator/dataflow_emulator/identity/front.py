@@ -159,7 +159,9 @@ def _spoilt(body: dict[str, object], spoil: Spoil | None, late: datetime) -> web
         case Spoil.HUGE:
             return web.json_response({**body, "padding": "x" * HUGE_BYTES})
         case Spoil.EXPIRY_AS_TEXT:
-            return web.json_response({key: _as_text(value) if key in _EXPIRIES else value for key, value in body.items()})
+            return web.json_response({key: f"{value} or so" if key in _EXPIRIES else value for key, value in body.items()})
+        case Spoil.EXPIRY_QUOTED:
+            return web.json_response({key: _quoted(value) if key in _EXPIRIES else value for key, value in body.items()})
         case Spoil.EXPIRY_ABSENT:
             return web.json_response({key: value for key, value in body.items() if key not in _EXPIRIES})
         case Spoil.LIVES_LONGER:
@@ -167,7 +169,7 @@ def _spoilt(body: dict[str, object], spoil: Spoil | None, late: datetime) -> web
             return web.json_response({key: changed.get(key, value) for key, value in body.items()})
 
 
-def _as_text(expiry: object) -> str:
+def _quoted(expiry: object) -> str:
     return f"{expiry.removesuffix('Z')}.250Z" if isinstance(expiry, str) else str(expiry)
 
 
