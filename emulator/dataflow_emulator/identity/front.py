@@ -117,21 +117,16 @@ class IdentityFront:
             self._journal.add(_call(entry, self._clock()))
 
     async def _struck(self, entry: _Entry, issue: Callable[[], Issue]) -> web.Response:
-        refusal: OAuthError | RefusedError | None = None
-        try:
-            # Who calls is known by what is asked for; it is looked at again after a wait.
-            issue()
-        except (OAuthError, RefusedError) as error:
-            refusal = error
+        # Who calls is known only by what is asked for; after a fault's wait it is looked at again.
+        found = _found(issue)
         fault = self._faults.strike(entry.method, entry.who)
         if fault is not None:
             await asyncio.sleep(fault.latency_seconds)
             _fail(fault, When.BEFORE)
-            refusal = None
-        if refusal is not None:
-            raise refusal
-        issued = issue()
-        body = issued.answer(self._guard.tokens.issue(issued.token, self._guard.now()))
+            found = _found(issue)
+        if not isinstance(found, Issue):
+            raise found
+        body = found.answer(self._guard.tokens.issue(found.token, self._guard.now()))
         entry.applied = True
         if fault is None:
             return web.json_response(body)
@@ -141,6 +136,13 @@ class IdentityFront:
 
 _THROTTLED: Final = "The request was throttled due to rate limit: sts.googleapis.com/requests. Please retry after a few seconds."
 """Source: IAM's troubleshooting page on workload identity federation."""
+
+
+def _found(issue: Callable[[], Issue]) -> Issue | OAuthError | RefusedError:
+    try:
+        return issue()
+    except (OAuthError, RefusedError) as refusal:
+        return refusal
 
 
 def _fail(fault: Fault, when: When) -> None:
