@@ -6,16 +6,25 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dataflow_operator.cli.arguments import parser, place_of
+from dataflow_operator.cli.installation import SettingError
 from dataflow_operator.cli.terminal import CANNOT_SAY, Streams
+
+if TYPE_CHECKING:
+    from dataflow_operator.cli.whom import Question
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; return the exit code."""
     said = parser().parse_args(arguments)
+    streams = Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr)
     try:
-        return _done(said, Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr))
+        return _done(said, streams)
+    except SettingError as error:
+        streams.err.write(f"error: {error}\n")
+        return CANNOT_SAY
     except Exception:  # noqa: BLE001 # a defect of ours: Python's own code for it, 1, would say that something happens
         traceback.print_exc()
         return CANNOT_SAY
@@ -56,31 +65,28 @@ def _grant(said: argparse.Namespace, streams: Streams) -> int:
 
 def _doctor(said: argparse.Namespace, streams: Streams) -> int:
     from dataflow_operator.cli.doctor import doctor  # noqa: PLC0415
-    from dataflow_operator.cli.whom import Question  # noqa: PLC0415
 
-    question = Question(
-        pipeline=said.pipeline,
-        account=said.service_account,
-        operator_namespace=said.operator_namespace,
-        overrides=tuple(said.setting),
-        author=said.author,
-        project=said.project,
-        region=said.region,
-    )
-    return doctor(question, place_of(said), said.output, streams)
+    return doctor(_question(said), place_of(said), said.output, streams)
 
 
 def _whoami(said: argparse.Namespace, streams: Streams) -> int:
     from dataflow_operator.cli.whoami import whoami  # noqa: PLC0415
+
+    return whoami(_question(said), place_of(said), said.output, streams)
+
+
+def _question(said: argparse.Namespace) -> Question:
     from dataflow_operator.cli.whom import Question  # noqa: PLC0415
 
-    question = Question(
+    return Question(
         pipeline=said.pipeline,
         account=said.service_account,
         operator_namespace=said.operator_namespace,
         overrides=tuple(said.setting),
+        author=getattr(said, "author", None),
+        project=getattr(said, "project", None),
+        region=getattr(said, "region", None),
     )
-    return whoami(question, place_of(said), said.output, streams)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from dataflow_operator.cli.tenant import OPERATOR
 from dataflow_operator.cli.terminal import Format, Place
 
-if TYPE_CHECKING:
-    # Not exported by argparse.
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+Commands: TypeAlias = Callable[..., argparse.ArgumentParser]
+"""Adds a command: argparse exports no name for what does."""
 
 DIFF: Final = """\
 Say what applying manifests would bring about, and change nothing.
@@ -84,7 +84,7 @@ examples:
 def parser() -> argparse.ArgumentParser:
     """Return what reads the arguments."""
     whole = argparse.ArgumentParser(prog="kubectl dataflow", description="Work with Dataflow pipelines in Kubernetes.", allow_abbrev=False)
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
     _diff(commands)
     _grant(commands)
     _doctor(commands)
@@ -156,7 +156,7 @@ def _whom(command: argparse.ArgumentParser) -> None:
 
 
 def _command(commands: Commands, name: str, short: str, long: str, ends: str) -> argparse.ArgumentParser:
-    return commands.add_parser(
+    return commands(
         name, help=short, description=long, epilog=ends, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import yaml
 
+from dataflow_operator.adapters.identity.account import GOOGLE_ACCOUNT, account_of
+from dataflow_operator.adapters.identity.hints import impersonation_binding
+from dataflow_operator.adapters.identity.modes import is_e_mail
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, texts
+from dataflow_operator.cli.installation import installation_of
 from dataflow_operator.cli.tenant import (
-    GOOGLE_ACCOUNT,
     OPERATOR,
     RBAC,
     TENANT_LABEL,
@@ -30,14 +32,13 @@ from dataflow_operator.cli.tenant import (
     use_role_of,
 )
 from dataflow_operator.cli.terminal import CANNOT_SAY, Format, Place, Streams
+from dataflow_operator.cli.whom import UnsaidError, principal_of
+from dataflow_operator.domain.errors import OutsideError
 
 if TYPE_CHECKING:
     from dataflow_operator.cli.server import Server
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_E_MAIL: Final = re.compile(r"[a-z0-9-]{1,100}@[a-z0-9.-]{1,200}\.gserviceaccount\.com")
-"""A Google service account. Its name is pasted into commands; dots are those of domain-scoped projects."""
-
 WHY: Final[Mapping[str, str]] = {
     TOKEN_ROLE: "The operator may create tokens of these ServiceAccounts, and of no other.",
     USE_ROLE: "Who may name these ServiceAccounts in pipelines.",
@@ -91,7 +92,7 @@ def _wrong(options: Options) -> Iterator[str]:
             yield f"{name!r} is no name of Kubernetes: small letters, digits, '-' and '.'"
     if options.place.namespace is not None and not _NAME.fullmatch(options.place.namespace):
         yield f"{options.place.namespace!r} is no name of a namespace"
-    if options.google_account is not None and not _E_MAIL.fullmatch(options.google_account):
+    if options.google_account is not None and not is_e_mail(options.google_account):
         yield f"{options.google_account!r} is no Google service account, such as orders@acme-prod.iam.gserviceaccount.com"
     for author in options.authors:
         if not author.removeprefix("group:").strip():
@@ -121,7 +122,19 @@ def _found(options: Options) -> Found:
         accounts = {each: server.read(f"/api/v1/namespaces/{found.namespace}/serviceaccounts/{each}") for each in options.accounts}
     except ServerError:
         return found
-    return replace(found, is_labelled=labels.get(TENANT_LABEL) == "true", accounts=accounts)
+    found = replace(found, is_labelled=labels.get(TENANT_LABEL) == "true", accounts=accounts)
+    try:
+        return replace(found, members=_members(server, options, accounts))
+    except (ServerError, OutsideError, UnsaidError):
+        return found
+
+
+def _members(server: Server, options: Options, accounts: Mapping[str, Json | None]) -> dict[str, str]:
+    """Return how Google names each ServiceAccount that is there."""
+    installation = installation_of(server, options.operator_namespace)
+    if installation is None:
+        return {}
+    return {name: principal_of(installation, account_of(raw)).principal for name, raw in accounts.items() if raw is not None}
 
 
 def _granted(server: Server, name: str, resource: str, verb: str) -> Granted:
@@ -192,8 +205,7 @@ def _to_do(options: Options, found: Found) -> Iterator[str]:
             yield f"  kubectl annotate serviceaccount {name} -n {namespace} {GOOGLE_ACCOUNT}={google}{overwrite}"
         yield f"  # and Google lets {name} impersonate it"
         member = found.members.get(name)
-        command = f"gcloud iam service-accounts add-iam-policy-binding {google} --role=roles/iam.workloadIdentityUser"
-        yield f"  {command} --member={shlex.quote(member) if member else 'PRINCIPAL'}"
+        yield f"  {impersonation_binding(member or 'PRINCIPAL', google)}"
         if not member:
             yield f"  # PRINCIPAL is what `kubectl dataflow whoami --service-account {name} -n {namespace}` says"
     yield "then, to see whether it works:"

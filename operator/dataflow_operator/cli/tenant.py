@@ -21,9 +21,6 @@ USE_ROLE: Final = "dataflow-use-accounts"
 TENANT_LABEL: Final = "dataflow-operator.io/tenant"
 """Label of a namespace, `"true"`, without which a policy refuses the operator's requests for tokens there. Source: manifests/policies."""
 
-GOOGLE_ACCOUNT: Final = "iam.gke.io/gcp-service-account"
-"""Annotation of a ServiceAccount that names the Google service account it stands for. Source: GKE's own."""
-
 RBAC: Final = "rbac.authorization.k8s.io"
 
 _GROUP: Final = "group:"
