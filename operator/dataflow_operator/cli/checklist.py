@@ -46,7 +46,7 @@ class Step:
     verdict: Verdict
     seen: str
     mend: tuple[str, ...] = ()
-    """Commands, or a sentence that begins with `#`."""
+    """Commands, or sentences that begin with `# ` so that a shell takes no harm."""
 
 
 def step(name: str, title: str, verdict: Verdict, seen: str, *mend: str) -> Step:
@@ -77,7 +77,7 @@ def _lines(step: Step, *, mends: bool, in_colour: bool) -> Iterator[str]:
     yield f"{painted(mark, colour, in_colour=in_colour)} {step.title:{INDENT - 2}}{seen[0]}".rstrip()
     yield from (" " * INDENT + line for line in seen[1:])
     if mends:
-        yield from (" " * INDENT + painted(f"→ {line}", BOLD, in_colour=in_colour) for line in step.mend)
+        yield from (" " * INDENT + painted(f"→ {line.removeprefix('# ')}", BOLD, in_colour=in_colour) for line in step.mend)
 
 
 def wants_mending(step: Step, before: Sequence[Step]) -> bool:

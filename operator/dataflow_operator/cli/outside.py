@@ -20,7 +20,7 @@ from dataflow_operator.cli.server import Server, ServerError
 from dataflow_operator.cli.tenancy import Tenant
 from dataflow_operator.cli.whom import GOOGLE, Question
 from dataflow_operator.domain.conditions import Truth, condition_of
-from dataflow_operator.domain.errors import Reason, UnavailableError
+from dataflow_operator.domain.errors import Reason, UnavailableError, calm
 from dataflow_operator.domain.names import RECONCILE_REQUEST
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 
@@ -38,6 +38,9 @@ DATAFLOW: Final = "https://dataflow.googleapis.com"
 
 MEND: Final = ". To mend it: "
 """What parts, in a message of an exchange, what was seen from what mends it."""
+
+WHO: Final = ". ServiceAccount "
+"""What parts it from who that was: the steps before have said it."""
 
 _AWAY: Final = frozenset({Reason.STS_UNAVAILABLE, Reason.STS_THROTTLED})
 """Reasons that say nothing of the identity: nobody answered, or not now."""
@@ -85,8 +88,8 @@ def _no_token(tenant: Tenant, error: ServerError) -> Step:
     if error.is_forbidden and "because it is being terminated" not in str(error):
         seen = f"you may not create tokens of {tenant.account.name}: STS, impersonation and the list of jobs could not be walked as you"
         mend = (
-            "# let somebody ask who may create serviceaccounts/token there, as Kubernetes' own role `edit` may;",
-            "# what the operator itself last saw is said below, if a pipeline is named",
+            "# let somebody ask who may create serviceaccounts/token there, as Kubernetes' own role `edit` may",
+            "# or look at what the operator itself saw last: it is said below, if a pipeline is named",
         )
         return step("token", "token", Verdict.UNKNOWN, seen, *mend)
     if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -101,12 +104,13 @@ def _exchanged(name: str, title: str, wanted: Exchange, subject_token: str, tena
     try:
         token = exchange(wanted, OwnToken(subject_token), who=f"{tenant.namespace}/{tenant.account.name}", life=BEARER_LIFE)
     except UnavailableError as error:
-        seen, _, mend = error.message.partition(MEND)
+        told, _, mend = error.message.partition(MEND)
+        seen = told.partition(WHO)[0]
         verdict = Verdict.UNKNOWN if error.reason in _AWAY else Verdict.WRONG
         yield step(name, title, verdict, f"{error.reason}: {seen}", *([mend] if mend else []))
         return None
-    whom = wanted.google_account or wanted.principal
-    yield step(name, title, Verdict.WELL, f"Google gives a token of {round(token.life.total_seconds())} s for {whom}")
+    whom = wanted.google_account or "the principal"
+    yield step(name, title, Verdict.WELL, f"Google gives {whom} a token of {round(token.life.total_seconds())} s")
     return token
 
 
@@ -133,7 +137,7 @@ def _jobs(question: Question, tenant: Tenant, wanted: Exchange, found: Pipeline 
     if code == HTTPStatus.OK:
         return step(name, title, Verdict.WELL, f"the jobs of project {project} in {region} can be listed")
     status = code.value if isinstance(code, Loss) else f"HTTP {int(code)}"
-    seen = f"listing the jobs of project {project} in {region}: {status}{f': {said}' if said else ''}"
+    seen = f"listing the jobs of project {project} in {region}: {status}{f': {calm(said)}' if said else ''}"
     if isinstance(code, Loss) or code == HTTPStatus.TOO_MANY_REQUESTS or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return step(name, title, Verdict.UNKNOWN, seen)
     return step(name, title, Verdict.WRONG, seen, *_mend_of(HTTPStatus(code), said, wanted, project))

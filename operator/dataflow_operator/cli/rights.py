@@ -25,22 +25,22 @@ REVIEWS: Final = "/apis/authorization.k8s.io/v1"
 """Where the API server answers who may do what."""
 
 
-def _namespace(tenant: Tenant, server: Server) -> Step:
+def namespace(server: Server) -> Step:
     """Ask whether the namespace is a tenant's."""
     name, title = "namespace", "namespace"
     try:
-        raw = server.read(f"/api/v1/namespaces/{tenant.namespace}")
+        raw = server.read(f"/api/v1/namespaces/{server.namespace}")
     except ServerError as error:
         return unasked(name, title, error.lines)
     metadata = mapping(mapping(raw).get("metadata"))
     if metadata.get("deletionTimestamp") is not None:
-        seen = f"{tenant.namespace} is being deleted: no token can be made in it any more; jobs are stopped with the one that is left, while it lives"
+        seen = f"{server.namespace} is being deleted: no token can be made in it any more; jobs are stopped with the one that is left, while it lives"
         mend = "# what is left: kubectl annotate dfp NAME dataflow-operator.io/orphan-jobs=true lets a pipeline go and leaves its jobs"
         return step(name, title, Verdict.WRONG, seen, mend)
     if texts(metadata.get("labels")).get(TENANT_LABEL) != "true":
-        seen = f"{tenant.namespace} is not labelled {TENANT_LABEL}=true: the operator's requests for tokens are refused in it"
-        return step(name, title, Verdict.WRONG, seen, f"kubectl label namespace {tenant.namespace} {TENANT_LABEL}=true")
-    return step(name, title, Verdict.WELL, f"{tenant.namespace} is labelled {TENANT_LABEL}=true")
+        seen = f"{server.namespace} is not labelled {TENANT_LABEL}=true: the operator's requests for tokens are refused in it"
+        return step(name, title, Verdict.WRONG, seen, f"kubectl label namespace {server.namespace} {TENANT_LABEL}=true")
+    return step(name, title, Verdict.WELL, f"{server.namespace} is labelled {TENANT_LABEL}=true")
 
 
 def _operator_right(tenant: Tenant, server: Server) -> Step:
@@ -133,6 +133,5 @@ def _review(server: Server, who: Json | None, verb: str, name: str, subresource:
 
 def rights(question: Question, tenant: Tenant, server: Server) -> Iterator[Step]:
     """Ask who may do what."""
-    yield _namespace(tenant, server)
     yield _operator_right(tenant, server)
     yield _author_right(question, tenant, server)

@@ -14,7 +14,7 @@ from dataflow_operator.adapters.kubernetes.wire import API_VERSION, PIPELINES, R
 from dataflow_operator.cli.checklist import Step, Verdict, step, unasked
 from dataflow_operator.cli.installation import SETTINGS, Installation, installation_of
 from dataflow_operator.cli.server import Server, ServerError
-from dataflow_operator.cli.whom import OF_TENANTS, Question, UnsaidError, mode_of, principal_of
+from dataflow_operator.cli.whom import OF_TENANTS, Question, UnsaidError, WrongSettingsError, mode_of, principal_of
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 
@@ -63,10 +63,10 @@ def settings(question: Question, server: Server) -> Generator[Step, None, Instal
         mend = "# install the operator, or say where it is: --operator-namespace NAMESPACE"
         yield step(name, title, Verdict.WRONG, f"there is no {where}: no operator is installed there", mend)
         return None
-    details = [f"mode {found.mode}"]
-    details += [f"{label} {value}" for label, key in _TOLD if (value := found.setting(key))]
     source = f"--setting {', '.join(found.overridden)}" if found.overridden else where
-    yield step(name, title, Verdict.WELL, f"{', '.join(details)} ({source})")
+    details = [f"mode {found.mode}, as {source} says"]
+    details += [f"{label} {value}" for label, key in _TOLD if (value := found.setting(key))]
+    yield step(name, title, Verdict.WELL, "; ".join(details))
     return found
 
 
@@ -150,7 +150,8 @@ def identity(read: Account, known: Installation) -> Generator[Step, None, Exchan
     try:
         mode = mode_of(known)
     except UnsaidError as error:
-        yield step("principal", "principal", Verdict.UNKNOWN, str(error), *error.mend)
+        verdict = Verdict.WRONG if isinstance(error, WrongSettingsError) else Verdict.UNKNOWN
+        yield step("principal", "principal", verdict, str(error), *error.mend)
         return None
     try:
         email = google_account_of(read, direct_access=known.is_on("DIRECT_ACCESS"))

@@ -44,8 +44,12 @@ class UnsaidError(Exception):
         self.mend = mend
 
 
+class WrongSettingsError(UnsaidError):
+    """The settings are no good for the operator either."""
+
+
 def mode_of(installation: Installation, *, direct_access: bool | None = None) -> Mode:
-    """Return what the settings come to. UnsaidError: they cannot be known here, or are wrong."""
+    """Return what the settings come to. UnsaidError: they cannot be known here; WrongSettingsError: they are wrong."""
     direct = installation.is_on("DIRECT_ACCESS") if direct_access is None else direct_access
     endpoint = installation.setting("IDENTITY_ENDPOINT")
     try:
@@ -64,7 +68,7 @@ def mode_of(installation: Installation, *, direct_access: bool | None = None) ->
             case other:
                 raise UnsaidError(f"mode {other}: no ServiceAccount is anybody to Google")
     except ModeError as error:
-        raise UnsaidError(f"the operator's settings cannot be used: {error}", "# the cluster's admin mends the ConfigMap") from error
+        raise WrongSettingsError(f"the operator's settings cannot be used: {error}", "# the cluster's admin mends the ConfigMap") from error
 
 
 def principal_of(installation: Installation, account: Account) -> Exchange:
