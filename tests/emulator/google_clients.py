@@ -48,12 +48,12 @@ class Clients:
             if not name.startswith("_") and re.match(r"launch|create|get|update|list|aggregated|check|snapshot|delete", name)
         }
 
-    async def call(self, rpc: str, **request: Any) -> Any:
+    async def call(self, rpc: str, *, metadata: tuple[tuple[str, str], ...] = (), **request: Any) -> Any:
         """Call an RPC by its name; a pager's first page stands for it."""
         method = self._methods[re.sub(r"(?<!^)([A-Z])", r"_\1", rpc).lower()]
         if self.transport == "grpc_asyncio":
-            return await method(request=request, timeout=CALL_SECONDS)
-        return await asyncio.to_thread(method, request=request, timeout=CALL_SECONDS)
+            return await method(request=request, timeout=CALL_SECONDS, metadata=metadata)
+        return await asyncio.to_thread(method, request=request, timeout=CALL_SECONDS, metadata=metadata)
 
 
 @asynccontextmanager

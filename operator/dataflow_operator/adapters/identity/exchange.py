@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from dataflow_operator.adapters.identity.answers import EXCHANGES, Code, Loss, Step
 from dataflow_operator.adapters.identity.hints import hint
-from dataflow_operator.adapters.identity.modes import Exchange
+from dataflow_operator.adapters.identity.modes import Exchange, ModeError
 from dataflow_operator.adapters.identity.redaction import redacted
 from dataflow_operator.adapters.identity.transport import Answered, Transport, quieten
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
@@ -165,6 +165,8 @@ def _refreshed(wanted: Exchange, source: Source, life: timedelta, transport: Tra
         credentials = source.credentials(wanted, life)
         credentials.refresh(transport)
         return _token_of(credentials, transport.answers[-1], wanted, began), ""
+    except ModeError as error:
+        return None, str(error)
     except OSError as error:
         return None, f"{error.strerror or type(error).__name__}: {error.filename or ''}"
     except RefreshError as error:
