@@ -137,6 +137,12 @@ class Tenant:
         }
         self.emulator.call("PUT", "/emulator/identity", identity)
 
+    @property
+    def exchanges(self) -> int:
+        """Return how often the Security Token Service was called."""
+        counts = self.emulator.call("GET", "/emulator/counts")
+        return sum(int(each["calls"]) for each in counts if each["method"] == "ExchangeToken")
+
     def whoami(self, *arguments: str, kubeconfig: Path | None = None) -> Checked:
         return self._said("whoami", *arguments, kubeconfig=kubeconfig)
 
