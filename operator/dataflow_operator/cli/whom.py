@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dataflow_operator.adapters.identity.account import Account
-from dataflow_operator.adapters.identity.modes import Exchange, Federation, Gke, Mode, ModeError, endpoints_of
+from dataflow_operator.adapters.identity.modes import Exchange, Federation, Gke, Mode, ModeError, Subject, endpoints_of
 from dataflow_operator.cli.installation import PREFIX, Installation, SettingError, overrides_of
 from dataflow_operator.cli.tenant import OPERATOR
 
@@ -62,7 +62,7 @@ def mode_of(installation: Installation, *, direct_access: bool | None = None) ->
                 return Gke(pool=pool, cluster=cluster, direct_access=direct, endpoints=endpoints)
             case "federation":
                 provider = installation.setting("WORKLOAD_IDENTITY_PROVIDER")
-                return Federation(provider=provider, direct_access=direct, endpoints=endpoints)
+                return Federation(provider=provider, subject=_subject_of(installation), direct_access=direct, endpoints=endpoints)
             case "profile":
                 raise UnsaidError("the profile is in a file of the operator's pod: what the pipeline's IdentityReady says holds")
             case other:
@@ -74,6 +74,14 @@ def mode_of(installation: Installation, *, direct_access: bool | None = None) ->
 def principal_of(installation: Installation, account: Account) -> Exchange:
     """Return the exchange of the ServiceAccount as itself, whatever it is annotated with. UnsaidError; UnavailableError: its name is too long."""
     return mode_of(installation, direct_access=True).exchange_for(replace(account, google_account=None))
+
+
+def _subject_of(installation: Installation) -> Subject:
+    """Return what the provider maps to google.subject."""
+    word = installation.setting("GOOGLE_SUBJECT") or "sub"
+    if word.upper() not in Subject.__members__:
+        raise ModeError(f"GOOGLE_SUBJECT {word!r} is none of {', '.join(name.lower() for name in Subject.__members__)}")
+    return Subject[word.upper()]
 
 
 def _unsaid_gke() -> UnsaidError:
