@@ -14,6 +14,7 @@ import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from dataflow_operator.adapters.dataflow.calls import Caller, Calls
@@ -128,7 +129,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
     api = Api(access.server, access.session(), metrics.called)
     stack.push_async_callback(api.close)
     events = Events(api, monotonic=clock.monotonic, dropped=metrics.dropped.inc)
-    store = Store(api, events)
+    store = Store(api, events, namespaces=settings.served_namespaces)
     elector = _elector(settings, api, clock) if settings.leader_election else None
     turn: Turn = elector or Alone()
     lists, calls = _dataflow(settings, metrics, queue, clock, turn, stack)
@@ -144,7 +145,13 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         corrected=metrics.corrected,
     )
     loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=settings.workers, gauge=metrics, turn=turn)
-    edge = Edge(source=_source(access, store), sink=Feed(cache, queue), relist_seconds=settings.relist_seconds, monotonic=clock.monotonic)
+    edge = Edge(
+        source=_source(access, store, settings),
+        sink=Feed(cache, queue),
+        relist_seconds=settings.relist_seconds,
+        monotonic=clock.monotonic,
+        namespaces=settings.served_namespaces,
+    )
     vitals = Vitals(
         depth=lambda: len(queue),
         oldest_due_seconds=lambda: queue.oldest_due_seconds if turn.is_mine else 0.0,
@@ -227,10 +234,10 @@ def _gates(settings: Settings, clock: WallClock) -> Gates:
     return Gates(monotonic=clock.monotonic, per_minute=per_minute, room=sys.maxsize)
 
 
-def _source(access: Access, store: Store) -> Source:
+def _source(access: Access, store: Store, settings: Settings) -> Source:
     return Source(
         server=access.server,
-        new_session=access.session,
+        new_session=partial(access.session, watches=len(Kind) * len(settings.served_namespaces)),
         pipeline_of=pipeline_of,
         run_of=run_of,
         listed=store.listed,

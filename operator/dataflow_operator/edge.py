@@ -11,7 +11,7 @@ import itertools
 import logging
 import random
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +23,7 @@ import kopf
 from typing_extensions import override
 
 from dataflow_operator.controller.ports import Key, Version
-from dataflow_operator.domain.errors import OutsideError
+from dataflow_operator.domain.errors import OutsideError, RefusedError
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 
@@ -88,8 +88,8 @@ class Source:
     """Makes a session that says who we are, with a middleware around each request; kopf closes the one it has."""
     pipeline_of: Callable[[Mapping[str, object]], Pipeline]
     run_of: Callable[[Mapping[str, object]], Run]
-    listed: Callable[[str], Awaitable[Mapping[Key, Version]]]
-    """Lists which objects of a kind there are."""
+    listed: Callable[[str, str | None], Awaitable[Mapping[Key, Version]]]
+    """Lists which objects of a kind there are in a namespace; None: in all of them."""
     read_pipeline: Callable[[Key], Awaitable[Pipeline | None]]
     read_run: Callable[[str, str], Awaitable[Run | None]]
     """Reads a run by namespace and name."""
@@ -140,8 +140,18 @@ class Edge:
         relist_seconds: float,
         monotonic: Callable[[], float],
         inactivity_seconds: float = INACTIVITY_SECONDS,
+        namespaces: Sequence[str] = (),
     ) -> None:
+        """Prepare to watch *namespaces*, and to ask for nothing outside them; none named: the whole cluster."""
         self._inactivity_seconds = inactivity_seconds
+        self._scopes: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._open: frozenset[str] = frozenset()
+        self._shut: frozenset[str] = frozenset()
+        """Which of the namespaces let themselves be listed, and which do not. One that lacks its Role must not end the watch of the others."""
+        self._opened = asyncio.Event()
+        """Set when there is something to be watched."""
+        if not namespaces:
+            self._opened.set()
         self._source = source
         self._sink = sink
         self._relist_seconds = relist_seconds
@@ -170,6 +180,9 @@ class Edge:
         """Watch until *stop* is set, anew whenever kopf gives up: it does after an expired continue token, and after any other 4xx."""
         pauses, said = iter(Backoffs()), ""
         while not stop.is_set():
+            if not self._opened.is_set():
+                await _set_after(asyncio.Event(), stop, self._opened)
+                continue
             self._blind.clear()
             began = self._monotonic()
             try:
@@ -192,7 +205,8 @@ class Edge:
                 registry=self._registry(),
                 settings=_kopf_settings(self._inactivity_seconds),
                 standalone=True,
-                clusterwide=True,
+                clusterwide=not self._open,
+                namespaces=sorted(self._open),
                 stop_flag=end,
             )
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -230,7 +244,7 @@ class Edge:
         while True:
             self._trouble.clear()
             try:
-                listed = {(kind, key, version.uid) for kind in Kind for key, version in (await self._relist_kind(kind)).items()}
+                listed = await self._relist_scopes()
             except OutsideError as error:
                 if error.message != said:
                     logger.warning("re-list failed", extra={"error": error.message, "reason": error.reason})
@@ -244,22 +258,55 @@ class Edge:
             pauses, said = iter(Backoffs()), ""
             await asyncio.sleep(min(RELIST_FLOOR_SECONDS, self._relist_seconds) * random.uniform(0.8, 1.0))
             pause = self._relist_seconds if self.has_synced else min(self._relist_seconds, FIRST_RELISTS_SECONDS)
+            if self._shut:
+                pause = min(pause, SHUT_RELIST_SECONDS)
             await _wait(self._trouble, max(0.0, (pause - RELIST_FLOOR_SECONDS) * random.uniform(0.8, 1.0)))
 
-    async def _relist_kind(self, kind: Kind) -> Mapping[Key, Version]:
+    async def _relist_scopes(self) -> set[tuple[Kind, Key, str]]:
+        """Re-list all that is served. A namespace that refuses is left out, and what is known of it stays known: unseen is not gone."""
+        listed, shut = set[tuple[Kind, Key, str]](), dict[str, RefusedError]()
+        for scope in self._scopes:
+            try:
+                for kind in Kind:
+                    listed |= {(kind, key, version.uid) for key, version in (await self._relist_kind(kind, scope)).items()}
+            except RefusedError as error:
+                if scope is None:
+                    raise
+                shut[scope] = error
+        self._see_shut(shut)
+        if shut and not self._open:
+            raise next(iter(shut.values()))
+        return listed
+
+    def _see_shut(self, shut: Mapping[str, RefusedError]) -> None:
+        """Let the watch begin anew where the namespaces that it may watch are others than before."""
+        for namespace in sorted(shut.keys() - self._shut):
+            logger.warning("namespace not watched", extra={"namespace": namespace, "error": shut[namespace].message})
+        self._shut = frozenset(shut)
+        found = frozenset(scope for scope in self._scopes if scope is not None and scope not in shut)
+        if found == self._open:
+            return
+        self._open = found
+        self._blind.set()
+        if found:
+            self._opened.set()
+        else:
+            self._opened.clear()
+
+    async def _relist_kind(self, kind: Kind, scope: str | None) -> Mapping[Key, Version]:
         """Drop what was known before the list was read and is not in it, read what the watch does not tell; return what is listed."""
-        before = dict(self._sink.known(kind))
-        listed = await self._source.listed(kind.value)
+        before = {key: version for key, version in self._sink.known(kind).items() if scope in {None, key.namespace}}
+        listed = await self._source.listed(kind.value, scope)
         for key, known in before.items():
             if key not in listed or listed[key].uid != known.uid:
                 logger.info("deletion found by the re-list", extra={"kind": kind.value, "key": "/".join(key)})
                 self._sink.drop(kind, key, known.uid)
-        for key in self._lost(kind, before, listed):
+        for key in self._lost(kind, scope, before, listed):
             logger.info("change found by the re-list", extra={"kind": kind.value, "key": "/".join(key)})
             await self._read(kind, key, before.get(key))
         return listed
 
-    def _lost(self, kind: Kind, before: Mapping[Key, Version], listed: Mapping[Key, Version]) -> list[Key]:
+    def _lost(self, kind: Kind, scope: str | None, before: Mapping[Key, Version], listed: Mapping[Key, Version]) -> list[Key]:
         """Return what is to be read: what is older than we know, as after a restore, and what the watch has not told for two re-lists."""
         now = self._sink.known(kind)
         untold = {key: version for key, version in listed.items() if version != now.get(key) and now.get(key) == before.get(key)}
@@ -267,7 +314,9 @@ class Edge:
         late = [key for key, version in untold.items() if self._unseen.get((kind, key)) == version]
         if restored or (late and self.has_synced):
             self._blind.set()
-        self._unseen = {place: version for place, version in self._unseen.items() if place[0] is not kind}
+        self._unseen = {
+            (of, key): version for (of, key), version in self._unseen.items() if of is not kind or scope not in {None, key.namespace}
+        }
         self._unseen |= {(kind, key): version for key, version in untold.items()}
         return [*dict.fromkeys((*restored, *late))][:LOST_READS]
 
@@ -308,6 +357,9 @@ class Edge:
 
         return registry
 
+
+SHUT_RELIST_SECONDS: Final = 30.0
+"""The longest between re-lists while a namespace that is to be served refuses: whoever gives its Role need not restart the operator. Source: chosen."""
 
 FIRST_RELISTS_SECONDS: Final = 5.0
 """Pause between re-lists until the watch has shown all that is there: the pods of a slow start are ready soon after. Source: chosen."""

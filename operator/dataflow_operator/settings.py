@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -61,6 +62,10 @@ class Settings:
 
     single_tenant: bool = False
     """Must be true for identity mode `ambient`: says that all who may write pipelines may act as the operator."""
+
+    namespaces: str | None = None
+    """The namespaces whose pipelines are served, with commas between: nothing outside them is asked for, and a Role in each is all that the
+    operator needs. Absent: every namespace, which takes the ClusterRole."""
 
     claim_life_seconds: float = 5.0
     """How long after a claim was decided its launch may still be sent. A pass takes milliseconds; a process that stalled longer must look again. Source: chosen; docs of the claim protocol."""
@@ -155,6 +160,11 @@ class Settings:
     """The least important level that is logged: DEBUG, INFO, WARNING or ERROR."""
 
     @property
+    def served_namespaces(self) -> tuple[str, ...]:
+        """The namespaces that are served; none: every one."""
+        return () if self.namespaces is None else tuple(name.strip() for name in self.namespaces.split(","))
+
+    @property
     def credential_life(self) -> timedelta:
         """How long after it was sent a launch may find a valid credential."""
         if self.launch_credential_seconds is not None:
@@ -210,6 +220,7 @@ class Settings:
             if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
                 raise SettingsError(f"{_flag(name)} must be positive, and is {value:g}")
         self._check_lease()
+        self._check_namespaces()
         if self.list_age_seconds < 2 * self.poll_seconds:
             raise SettingsError("--list-age-seconds must be at least twice --poll-seconds, or no claim ever stands on a young list")
         if self.identity_mode is IdentityMode.EMULATOR and self.emulator_address is None:
@@ -236,6 +247,13 @@ class Settings:
         if self.lease_duration_seconds != int(self.lease_duration_seconds):
             raise SettingsError("--lease-duration-seconds must be a whole number: a Lease holds no fractions")
 
+    def _check_namespaces(self) -> None:
+        served = self.served_namespaces
+        if wrong := [name for name in served if not _NAMESPACE.fullmatch(name)]:
+            raise SettingsError(f"--namespaces has names of namespaces with commas between, such as team-a,team-b, and has {wrong[0]!r}")
+        if len(set(served)) < len(served):
+            raise SettingsError(f"--namespaces names one twice: {self.namespaces}")
+
     def terms(self) -> Terms:
         """Return how the Lease is kept."""
         return Terms(
@@ -259,6 +277,9 @@ GOOGLE_READS_PER_MINUTE: Final = 15_000.0
 POD_TOKEN_LIFE: Final = timedelta(seconds=3600)
 """How long a token of the operator's own pod may live; nobody can ask for a shorter one. Source: Google's metadata server, one hour."""
 
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""A DNS label. Source: Kubernetes' own check of a namespace's name."""
+
 _MAY_BE_ZERO: Final = frozenset({"list_lag_seconds", "margin_seconds"})
 
 
@@ -267,7 +288,7 @@ def settings_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Set
     given = {
         name: environment[PREFIX + name.upper()]
         for name in (field.name for field in fields(Settings))
-        if PREFIX + name.upper() in environment
+        if environment.get(PREFIX + name.upper())  # an empty one is an absent one: manifests show settings that they leave open
     }
     given |= {name: value for name, value in vars(parser().parse_args(arguments)).items() if value is not None}
     hints: dict[str, Any] = get_type_hints(Settings)

@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,7 @@ async def watching(
     relist_seconds: float = 300.0,
     kubeconfig: Path | None = None,
     inactivity_seconds: float = INACTIVITY_SECONDS,
+    namespaces: Sequence[str] = (),
 ) -> AsyncGenerator[Edge, None]:
     """An edge that watches as the operator's own user."""
     access = from_kubeconfig(kubeconfig or server.kubeconfig(User.OPERATOR))
@@ -89,14 +91,21 @@ async def watching(
     store = Store(api, Events(api, monotonic=time.monotonic, dropped=lambda: None))
     source = Source(
         server=access.server,
-        new_session=access.session,
+        new_session=partial(access.session, watches=len(Kind) * len(namespaces)),
         pipeline_of=pipeline_of,
         run_of=run_of,
         listed=store.listed,
         read_pipeline=store.read_pipeline,
         read_run=store.read_run,
     )
-    edge = Edge(source=source, sink=sink, relist_seconds=relist_seconds, monotonic=time.monotonic, inactivity_seconds=inactivity_seconds)
+    edge = Edge(
+        source=source,
+        sink=sink,
+        relist_seconds=relist_seconds,
+        monotonic=time.monotonic,
+        inactivity_seconds=inactivity_seconds,
+        namespaces=namespaces,
+    )
     stop = asyncio.Event()
     watch, relist = asyncio.create_task(edge.watch(stop)), asyncio.create_task(edge.relist())
     try:

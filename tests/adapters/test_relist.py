@@ -42,7 +42,7 @@ class Town:
     cache: Cache = field(default_factory=Cache)
     reads: int = 0
 
-    async def listed(self, kind: str) -> Mapping[Key, Version]:
+    async def listed(self, kind: str, _namespace: str | None) -> Mapping[Key, Version]:
         if kind != Kind.PIPELINES or self.stored is None:
             return {}
         return {KEY: Version(self.stored.uid, self.stored.resource_version)}

@@ -85,3 +85,16 @@ def test_every_setting_has_a_flag_that_says_what_it_is() -> None:
     text = parser().format_help()
     assert "How often the jobs of a place are listed." in " ".join(text.split())
     assert Settings(identity_mode=IdentityMode.EMULATOR, dataflow_endpoint="grpc://a:1").emulator_address == "a:1"
+
+
+@pytest.mark.parametrize("names", ["team-a,", "Team-A", "team-a,team-b,team-a", "*", ","])
+def test_namespaces_are_named_one_by_one(names: str) -> None:
+    with pytest.raises(SettingsError, match="--namespaces"):
+        settings_of([*EMULATOR, f"--namespaces={names}"], {})
+    assert settings_of([*EMULATOR, "--namespaces=team-a, team-b"], {}).served_namespaces == ("team-a", "team-b")
+    assert settings_of(EMULATOR, {}).served_namespaces == ()
+
+
+def test_an_empty_variable_of_the_environment_is_an_absent_one() -> None:
+    environment = {"DATAFLOW_OPERATOR_NAMESPACES": "", "DATAFLOW_OPERATOR_POLL_SECONDS": ""}
+    assert settings_of(EMULATOR, environment) == settings_of(EMULATOR, {})

@@ -306,7 +306,7 @@ class Replica:
     def _source(self, wire: Wire) -> Source:
         server = self._server
 
-        async def listed(kind: str) -> Mapping[Key, Version]:
+        async def listed(kind: str, _namespace: str | None) -> Mapping[Key, Version]:
             rows = server.listed_pipelines if kind == Kind.PIPELINES else server.listed_runs
             return await wire.read("list uids", Outside.KUBERNETES, rows)
 

@@ -51,12 +51,15 @@ class Access:
     """A file whose content is the token now."""
     token_every_seconds: float = TOKEN_EVERY_SECONDS
 
-    def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-        """Return a session of its own, with *middlewares* around every request: kopf closes the one it is given."""
+    def session(self, *middlewares: aiohttp.ClientMiddlewareType, watches: int = 0) -> aiohttp.ClientSession:
+        """Return a session of its own, with *middlewares* around every request: kopf closes the one it is given.
+
+        *watches* connections more are for requests that never end.
+        """
         return aiohttp.ClientSession(
             middlewares=(*middlewares, Bearer(token=self.token, path=self.token_file, every_seconds=self.token_every_seconds)),
             read_bufsize=BUFFER_BYTES,
-            connector=aiohttp.TCPConnector(ssl=self.tls or False, limit=CONNECTIONS),
+            connector=aiohttp.TCPConnector(ssl=self.tls or False, limit=CONNECTIONS + watches),
         )
 
 

@@ -47,7 +47,9 @@ REMEMBERED_RUNS: Final = 4096
 class Store:
     """Fulfils ``controller.ports.Store`` on a real API server."""
 
-    def __init__(self, api: Api, events: Events) -> None:
+    def __init__(self, api: Api, events: Events, *, namespaces: Sequence[str] = ()) -> None:
+        """Prepare to ask for nothing outside *namespaces*; none named: the whole cluster is ours."""
+        self._scopes: Sequence[str | None] = tuple(namespaces) or (None,)
         self._api = api
         self._events = events
         self._drawn: OrderedDict[str, Run] = OrderedDict()
@@ -160,23 +162,29 @@ class Store:
         await self._events.publish(subject, notices)
 
     async def is_served(self, kind: str) -> bool:
-        """Return whether the API server serves a kind of ours, by its plural."""
-        return await self._api.page(f"/apis/{API_VERSION}/{kind}", limit="1") is not None
+        """Return whether the API server serves a kind of ours, by its plural; of several namespaces, the first that we may ask about says it."""
+        *others, last = self._scopes
+        for scope in others:
+            try:
+                return await self._api.page(_collection(kind, scope), limit="1") is not None
+            except RefusedError:
+                continue
+        return await self._api.page(_collection(kind, last), limit="1") is not None
 
-    async def listed(self, kind: str) -> Mapping[Key, Version]:
-        """Return which objects of a kind there are, page by page; a list whose continue token expires is begun anew."""
+    async def listed(self, kind: str, namespace: str | None = None) -> Mapping[Key, Version]:
+        """Return which objects of a kind there are in a namespace, or in all, page by page; a list whose continue token expires is begun anew."""
         for _ in range(RESTARTS):
             try:
-                return await self._listed(kind)
+                return await self._listed(kind, _collection(kind, namespace))
             except StaleError:
                 continue
         raise UnavailableError(Reason.UNAVAILABLE, f"the list of {kind} changed faster than it could be read")
 
-    async def _listed(self, kind: str) -> Mapping[Key, Version]:
+    async def _listed(self, kind: str, path: str) -> Mapping[Key, Version]:
         found: dict[Key, Version] = {}
         query = {"limit": str(PAGE)}
         for _ in range(PAGES):
-            raw = await self._api.page(f"/apis/{API_VERSION}/{kind}", accept=METADATA_ONLY, **query)
+            raw = await self._api.page(path, accept=METADATA_ONLY, **query)
             if raw is None:
                 raise UnavailableError(Reason.NOT_FOUND, f"the API server does not serve {kind}")
             for item in objects(raw.get("items")):
@@ -188,6 +196,10 @@ class Store:
                 return found
             query["continue"] = token
         raise RefusedError(Reason.UNKNOWN, f"the list of {kind} does not end after {PAGES} pages")
+
+
+def _collection(kind: str, namespace: str | None) -> str:
+    return f"/apis/{API_VERSION}/{kind}" if namespace is None else _path(kind, namespace)
 
 
 def _path(kind: str, namespace: str, name: str = "") -> str:
