@@ -286,6 +286,11 @@ class TokenBroker:
     async def _made(self, key: Key, account: Account) -> Token:
         """Return a new token: from the API server, Google's STS and, where a Google account is annotated, IAM Credentials."""
         wanted, calls = key.wanted, list[tuple[str, str, str]]()
+
+        def note(service: str, method: str, code: str) -> None:
+            """Keep a call of the thread for this one to count."""
+            calls.append((service, method, code))
+
         try:
             async with asyncio.timeout(self._exchange_seconds):
                 if wanted.token_audience:
@@ -301,7 +306,7 @@ class TokenBroker:
                             who=f"{account.namespace}/{account.name}",
                             life=self._launch_life if key.is_for_launches else LIFE,
                             most=self._launch_life if key.is_for_launches else None,
-                            tally=lambda service, method, code: calls.append((service, method, code)),
+                            tally=note,
                         ),
                     )
         except TimeoutError:

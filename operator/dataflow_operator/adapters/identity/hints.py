@@ -77,6 +77,8 @@ def hint(kind: Advice, exchange: Exchange) -> str:
             )
         case Advice.CONDITION:
             return f"look at the provider's attribute condition and the organisation's policies: {_describe(exchange)}"
+        case Advice.TRUST if exchange.profile:
+            return f"look whether the provider trusts what profile {exchange.profile} brings: {_describe(exchange)}"
         case Advice.TRUST:
             return (
                 "look whether the provider trusts this cluster's issuer and has its keys of now "
