@@ -201,3 +201,11 @@ async def test_a_run_with_parameters_runs_as_the_account_that_its_author_was_ask
     await town.settle()
     assert town.results()["mine"] == result
     assert any(order.spec.parameters.get("day") == "1" for order in town.dataflow.orders) is (result == "None" and bool(parameters))
+
+
+async def test_an_identity_that_is_broken_is_told_by_one_event(town: Town) -> None:
+    town.dataflow.identity_problem = DENIED
+    town.lists.failed = DENIED.message
+    town.store.apply(OURS)
+    await town.settle()
+    assert [notice.reason for notice in town.store.notices] == ["ImpersonationDenied"]
