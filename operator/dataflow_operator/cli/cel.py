@@ -34,7 +34,7 @@ class Maybe:
 
 
 _TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<number>[0-9]+)|(?P<name>[A-Za-z_]\w*)|(?P<sign>\.\?|&&|\|\||[=!<>]=|[-!<>()\[\].,+]))"""
+    r"""\s*(?:(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<number>[0-9]+)|(?P<name>[A-Za-z_]\w*)|(?P<sign>\.\?|&&|\|\||[=!<>]=|[-!<>()\[\]{}.,+]))"""
 )
 
 _LEVELS: Final[tuple[Mapping[str, Callable[[Any, Any], object]], ...]] = (
@@ -130,6 +130,9 @@ class _Parser:
         if word == "[":
             items = self._arguments("]")
             return lambda scope: [item(scope) for item in items]
+        if word == "{":
+            self._expect("}")  # no rule needs more of a map than that it is empty
+            return lambda _: dict[str, object]()
         if word == "has":
             self._expect("(")
             inner = self.either()

@@ -69,8 +69,9 @@ def tree_of(family: Family, now: datetime) -> Node:
 
 
 def warnings_of(family: Family, now: datetime) -> Iterator[tuple[Cell, ...]]:
-    """Yield the newest warnings among the events, newest first: when, how often, why, and what was said."""
-    warnings = [each for each in family.events if each.get("type") == "Warning"]
+    """Yield the newest warnings that the tree does not tell, newest first: when, how often, why, and what was said."""
+    told = glance_of(family.pipeline).message
+    warnings = [each for each in family.events if each.get("type") == "Warning" and text(each.get("note")) != told]
     for each in reversed(warnings[-WARNINGS_SHOWN:]):
         times = times_of(each)
         said = " ".join((text(each.get("note")) or "").split())
@@ -155,7 +156,7 @@ def _entry_glance_of(entry: Entry) -> Glance:
 def _facts_of_entry(entry: Entry) -> Iterator[str]:
     if entry.revision:
         yield f"revision {entry.revision}"
-    yield f"asked for by a person ({entry.cause})" if entry.asked else entry.cause
+    yield "asked for by a person" if entry.asked else entry.cause
     if entry.strategy is not None and entry.number > 1:
         yield f"by {entry.strategy}"
     if entry.repeats:
@@ -169,7 +170,7 @@ def _facts_of_run(run: Run) -> Iterator[str]:
     if status.revision:
         yield f"revision {status.revision}"
     if run.owner_uid is None:
-        yield "asked for by a person" + (f" ({status.cause})" if status.cause else "")
+        yield "asked for by a person"
     elif status.cause:
         yield status.cause
     if status.replaces:
@@ -232,18 +233,13 @@ def _attempt_node(attempt: Attempt, now: datetime) -> Node:
     if attempt.failure is not None:
         follows = "" if attempt.failure.retryable else ", and trying again cannot help"
         notes.append(Cell(text=f"{attempt.failure.kind}{follows}: {attempt.failure.message}", colour=RED))
-    job = " ".join(
-        part
-        for part in (f"job {attempt.job_id}" if attempt.job_id else f"job name {attempt.job_name}", job_word(attempt.job_state))
-        if part
-    )
-    how = (
-        "" if glance.state is State.WORKING and glance.reason == job_word(attempt.job_state) and glance.since is None else _how(glance, now)
-    )
+    name = f"job {attempt.job_id}" if attempt.job_id else f"job name {attempt.job_name}"
+    state = job_word(attempt.job_state)
+    job = name if not state or state == glance.reason else f"{name} {state}"
     return Node(
         head=(
             Cell(text=f"{glance.mark} attempt {attempt.number}", colour=glance.colour),
-            Cell(text=how, colour=glance.colour),
+            Cell(text=_how(glance, now), colour=glance.colour),
             Cell(text=job),
         ),
         notes=tuple(notes),

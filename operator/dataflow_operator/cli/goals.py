@@ -134,7 +134,7 @@ def wait_for(wait: Wait, server: Server, deadline: float | None, streams: Stream
         if sight.is_met:
             return
         if sight.never is not None:
-            raise UndoneError(f"{wait.full_name} will not be {wait.goal}: {sight.never}", mend=(_see(wait),))
+            raise UndoneError(f"{wait.full_name} will not come to '{wait.goal}': {sight.never}", mend=(_see(wait),))
         if deadline is not None and monotonic() >= deadline:
             raise UndoneError(f"timed out waiting for {wait.goal} on {wait.full_name}: {sight.says}", mend=(_see(wait),))
         if sight.says != told and streams.are_watched:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of
 from dataflow_operator.cli.changing import Changing, tell_change, warn_of_keeper
 from dataflow_operator.cli.objects import full_name_of
-from dataflow_operator.cli.outlook import outlook_of
+from dataflow_operator.cli.outlook import OUR_WARNING, outlook_of
 from dataflow_operator.cli.reading import Kind, Subject, found
 from dataflow_operator.cli.server import Server, connected
 from dataflow_operator.cli.terminal import FAILED, Format, Streams, UndoneError
@@ -58,7 +58,8 @@ def switch(subject: Subject, options: Options, server: Server, streams: Streams)
     outlook = outlook_of(pipeline.name, pipeline, wanted, changes(spec, wanted))
     patch: dict[str, object] = {"suspend": options.suspends, **({"stopPolicy": options.mode} if options.mode else {})}
     changed, warnings = server.patched(subject.path, {"spec": patch}, is_tried=options.changing.is_tried)
-    tell_change(changed, said, warnings, options.changing, streams)
+    # The policy's warning says less than what is said below.
+    tell_change(changed, said, tuple(each for each in warnings if OUR_WARNING not in each), options.changing, streams)
     if options.changing.output is Format.TEXT:
         streams.out.write(f"  → {outlook.text}\n")
     warn_of_keeper(changed, "spec.suspend", streams)
