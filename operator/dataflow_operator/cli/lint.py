@@ -11,7 +11,7 @@ from dataflow_operator.adapters.kubernetes.spec import spec_of
 from dataflow_operator.adapters.kubernetes.wire import GROUP
 from dataflow_operator.cli.manifests import InputError, Manifest, manifests_of
 from dataflow_operator.cli.objects import data_of
-from dataflow_operator.cli.schema import Flaw, flaws_of
+from dataflow_operator.cli.schema import Flaw, flaws_of, without_nulls
 from dataflow_operator.cli.secrets import is_secret_by_name, shapes_in
 from dataflow_operator.cli.terminal import BOLD, CANNOT_SAY, FAILED, FAINT, GREEN, RED, YELLOW, Format, Streams, painted
 from dataflow_operator.domain.errors import OutsideError
@@ -120,7 +120,7 @@ def _secrets(raw: Json) -> Iterator[Flaw]:
 
 def _unlaunchable(raw: Json) -> Iterator[Flaw]:
     """Yield why no launch could be written from the spec, as the operator would write it."""
-    spec = spec_of(raw.get("spec"))
+    spec = spec_of(without_nulls(raw.get("spec")))
     if isinstance(spec, Broken):
         yield Flaw(path="spec", text=spec.message)
         return
@@ -139,7 +139,7 @@ def _happening(raw: Json, before: Json | None) -> Iterator[str]:
     if before is None:
         yield "new: it was not there before"
         return
-    old, new = spec_of(before.get("spec")), spec_of(raw.get("spec"))
+    old, new = spec_of(without_nulls(before.get("spec"))), spec_of(without_nulls(raw.get("spec")))
     if isinstance(old, Broken) or isinstance(new, Broken):
         return
     for change in changes(old, new):

@@ -128,7 +128,7 @@ def _broken(path: str, rule: Json, value: object, old: object) -> Iterator[Flaw]
     is_about_changes = "oldSelf" in expression
     if is_about_changes and old is None:
         return
-    scope = {"self": _without_nulls(value), "oldSelf": _without_nulls(old)}
+    scope = {"self": without_nulls(value), "oldSelf": without_nulls(old)}
     try:
         holds = meaning_of(expression)(scope)
     except NoValueError:
@@ -178,8 +178,8 @@ def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _without_nulls(value: object) -> object:
+def without_nulls(value: object) -> object:
     """Return a value as the API server keeps it."""
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in mapping(cast("object", value)).items() if item is not None}
+        return {key: without_nulls(item) for key, item in mapping(cast("object", value)).items() if item is not None}
     return value
