@@ -54,10 +54,10 @@ def configuration(api: ApiServer, *tenants: Tenant, **changes: object) -> dict[s
         google_account(one.namespace, one.account): {"roles/iam.workloadIdentityUser": [principal(one.namespace, one.account)]}
         for one in tenants
     }
-    projects = {
-        project(one.namespace): {"roles/dataflow.developer": [f"serviceAccount:{google_account(one.namespace, one.account)}"]}
-        for one in tenants
-    }
+    projects: dict[str, dict[str, list[str]]] = {}
+    for one in tenants:  # a namespace may have several
+        developers = projects.setdefault(project(one.namespace), {"roles/dataflow.developer": []})["roles/dataflow.developer"]
+        developers.append(f"serviceAccount:{google_account(one.namespace, one.account)}")
     return {"pools": [{"name": POOL, "providers": [provider]}], "serviceAccounts": accounts, "projects": projects} | changes
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.waiting import eventually
+from typing_extensions import override
 
 from dataflow_emulator.journal import Call, Journal
 from dataflow_local.cache import ROOT
@@ -125,6 +126,25 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def beam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """API server, operator and an emulator that runs Beam."""
     yield from _platform(tmp_path_factory.mktemp("beam"), Engine.BEAM)
+
+
+class WithTenants(Platform):
+    """A platform on which each pipeline calls as its own ServiceAccount, and what may heal is looked at again within seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, engine=Engine.SIMULATED, has_tenants=True)
+
+    @override
+    def operator_command(self) -> list[str]:
+        return [*super().operator_command(), "--recheck-seconds=5", "--look-again-seconds=2"]
+
+
+@pytest.fixture(scope="session")
+def with_tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """API server, operator, and an emulator with STS and IAM that lets in whom it was told of: nobody yet."""
+    with WithTenants(tmp_path_factory.mktemp("tenants")) as platform:
+        make_data(platform.bucket)
+        yield platform
 
 
 @pytest.fixture
