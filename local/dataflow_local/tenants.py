@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,7 +62,7 @@ def configuration(api: ApiServer, *tenants: Tenant, **changes: object) -> dict[s
     return {"pools": [{"name": POOL, "providers": [provider]}], "serviceAccounts": accounts, "projects": projects} | changes
 
 
-def tell(rest: str, said: dict[str, Any]) -> None:
+def tell(rest: str, said: Mapping[str, object]) -> None:
     """Let the emulator at this URL know it."""
     request = urllib.request.Request(  # noqa: S310 - a loopback address of our own
         f"{rest}/emulator/identity", data=json.dumps(said).encode(), method="PUT", headers={"Content-Type": "application/json"}
