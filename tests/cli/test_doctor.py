@@ -377,14 +377,18 @@ def test_without_a_project_no_jobs_are_listed_and_that_is_no_fault(tenant: Tenan
 
 def test_on_gke_the_pool_and_cluster_must_be_known(tenant: Tenant) -> None:
     tenant.settings(IDENTITY_MODE="gke", IDENTITY_ENDPOINT=tenant.emulator.rest)
-    said = tenant.doctor()
-    assert (said.code, said.steps["principal"]["verdict"]) == (2, "unknown")
-    assert said.steps["principal"]["seen"] == "the operator asks the metadata server for its pool and cluster, which only a pod there can"
-    tenant.google(impersonators=[f"serviceAccount:{GKE_POOL}[{tenant.namespace}/orders]"])
-    known = tenant.doctor(
-        *("--service-account", "orders", "--setting", f"GKE_POOL={GKE_POOL}", "--setting", f"GKE_CLUSTER={GKE_CLUSTER}"),
-        *("--project", "acme-prod", "--region", "europe-west1"),
+    unknown = tenant.doctor()
+    assert (unknown.code, unknown.steps["principal"]["verdict"]) == (2, "unknown")
+    assert (
+        unknown.steps["principal"]["seen"] == "the operator asks the metadata server for its pool and cluster, which only a pod there can"
     )
+    member = f"serviceAccount:{GKE_POOL}[{tenant.namespace}/orders]"
+    tenant.settings(IDENTITY_MODE="gke", IDENTITY_ENDPOINT=tenant.emulator.rest, GKE_POOL=GKE_POOL)
+    half = tenant.doctor()
+    assert (half.code, half.steps["principal"]["seen"], half.steps["cluster"]["verdict"]) == (2, member, "unknown")
+    tenant.google(impersonators=[member])
+    about = ("--service-account", "orders", "--project", "acme-prod", "--region", "europe-west1")
+    known = tenant.doctor(*about, "--setting", f"GKE_CLUSTER={GKE_CLUSTER}")
     assert (known.code, known.steps["dataflow"]["verdict"]) == (0, "well"), known.out
 
 
