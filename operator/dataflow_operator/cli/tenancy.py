@@ -75,7 +75,7 @@ _TOLD: Final = (
     ("pool", "GKE_POOL"),
     ("cluster", "GKE_CLUSTER"),
     ("provider", "WORKLOAD_IDENTITY_PROVIDER"),
-    ("subject", "GOOGLE_SUBJECT"),
+    ("subject", "WORKLOAD_IDENTITY_SUBJECT"),
     ("default ServiceAccount", "DEFAULT_SERVICE_ACCOUNT"),
     ("direct access", "DIRECT_ACCESS"),
     ("identity endpoint", "IDENTITY_ENDPOINT"),

@@ -86,9 +86,9 @@ def principal_of(installation: Installation, account: Account) -> Exchange:
 
 def _subject_of(installation: Installation) -> Subject:
     """Return what the provider maps to google.subject."""
-    word = installation.setting("GOOGLE_SUBJECT") or "sub"
+    word = installation.setting("WORKLOAD_IDENTITY_SUBJECT") or "sub"
     if word.upper() not in Subject.__members__:
-        raise ModeError(f"GOOGLE_SUBJECT {word!r} is none of {', '.join(name.lower() for name in Subject.__members__)}")
+        raise ModeError(f"WORKLOAD_IDENTITY_SUBJECT {word!r} is none of {', '.join(name.lower() for name in Subject.__members__)}")
     return Subject[word.upper()]
 
 
