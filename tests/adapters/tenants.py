@@ -19,7 +19,7 @@ from dataflow_operator.adapters.dataflow.caller import Use
 from dataflow_operator.adapters.identity.account import Account
 from dataflow_operator.adapters.identity.broker import TokenBroker
 from dataflow_operator.adapters.identity.gke import given
-from dataflow_operator.adapters.identity.modes import Federation, Mode, endpoints_of
+from dataflow_operator.adapters.identity.modes import Federation, endpoints_of
 from dataflow_operator.domain.errors import Reason, UnavailableError
 from dataflow_operator.domain.identity import ServiceAccount
 
@@ -80,6 +80,8 @@ class Cluster:
         await asyncio.sleep(0)
         if account.namespace in self.terminating:
             raise UnavailableError(Reason.NAMESPACE_TERMINATING, f"{account.namespace} is being terminated")
+        if (there := self.accounts.get(account.reference)) is None or there.uid != account.uid:
+            raise UnavailableError(Reason.SERVICE_ACCOUNT_NOT_FOUND, f"{account.name} is not there, or was made anew")
         serves = {"name": account.name, "uid": account.uid}
         claims = {"kubernetes.io": {"namespace": account.namespace, "serviceaccount": serves}, **self.claims}
         return self.key.token(account.namespace, account.name, aud=[audience], **claims)
@@ -126,7 +128,9 @@ def federation(emulator: Emulator, *, direct_access: bool = False) -> Federation
 
 
 @asynccontextmanager
-async def a_world(tmp_path: Path, *, mode: Mode | None = None, direct_access: bool = False, **options: Any) -> AsyncGenerator[World]:
+async def a_world(
+    tmp_path: Path, *, direct_access: bool = False, launch_life: timedelta = LAUNCH_LIFE, **options: Any
+) -> AsyncGenerator[World]:
     """Two tenants with an account each, a broker, and Google."""
     cluster, clocks, calls = Cluster(), Clocks(), list[tuple[str, str, str]]()
     for tenant in (ORDERS_A, ORDERS_B):
@@ -134,12 +138,13 @@ async def a_world(tmp_path: Path, *, mode: Mode | None = None, direct_access: bo
     async with Emulator(Settings(root=tmp_path / "buckets", identity=identity(cluster.key))) as emulator:
         broker = TokenBroker(
             accounts=cluster,
-            mode=given(mode or federation(emulator, direct_access=direct_access)),
+            mode=given(federation(emulator, direct_access=direct_access)),
+            launch_life=launch_life,
             own_namespace=OWN_NAMESPACE,
             monotonic=clocks.monotonic,
             wall_seconds=clocks.wall,
-            tally=lambda *call: calls.append(call),
-            **{"launch_life": LAUNCH_LIFE, **options},
+            tally=lambda service, method, code: calls.append((service, method, code)),
+            **options,
         )
         try:
             yield World(emulator=emulator, cluster=cluster, clocks=clocks, broker=broker, calls=calls)

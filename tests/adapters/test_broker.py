@@ -222,6 +222,14 @@ async def test_a_service_account_that_is_made_anew_gets_nothing_of_what_the_old_
     assert [account.uid for account, _ in world.cluster.minted][-1] == made.uid
 
 
+async def test_one_that_was_made_anew_between_two_looks_is_found_by_the_next_call(world: World) -> None:
+    await world.bearer()
+    made = world.cluster.make(ORDERS_A, email(A))
+    assert await world.reason(use=Use.LAUNCH) is Reason.SERVICE_ACCOUNT_NOT_FOUND, "by the uid in the token that the API server gave"
+    assert await world.bearer(use=Use.LAUNCH)
+    assert world.cluster.minted[-1][0] == made
+
+
 async def test_without_its_service_account_a_pipeline_can_be_watched_and_stopped_while_the_token_lives_and_nothing_else(
     world: World,
 ) -> None:
@@ -336,7 +344,7 @@ async def test_a_look_waits_for_the_pause_too_and_heals_all_after_it(world: Worl
     with pytest.raises(Exception, match="getAccessToken"):
         await world.broker.persona(ORDERS_A)
     world.clocks.forward(5)
-    assert await world.broker.persona(ORDERS_A)
+    assert (await world.broker.persona(ORDERS_A)).google_account == email(A)
     assert await world.bearer()
 
 
