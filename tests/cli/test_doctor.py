@@ -7,12 +7,13 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.tenants import AUDIENCE, E_MAIL, GKE_CLUSTER, GKE_POOL, PROVIDER, a_tenant
+from tests.cli.tenants import AUDIENCE, E_MAIL, GKE_CLUSTER, GKE_POOL, POOL, PROVIDER, a_tenant
 from tests.emulator.emulator_process import an_emulator
 from tests.waiting import eventually
 
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.users import User
+from dataflow_operator.adapters.identity.modes import Subject
 from dataflow_operator.adapters.identity.transport import QUIET
 from dataflow_operator.cli.__main__ import main
 from dataflow_operator.cli.tenant import TENANT_LABEL, TOKEN_ROLE, USE_ROLE
@@ -211,6 +212,20 @@ def test_a_subject_that_is_too_long_is_told_before_anybody_is_asked(tenant: Tena
     assert (said.code, step["verdict"]) == (1, "wrong")
     assert "bytes, and Google takes 127" in step["seen"]
     assert "--attribute-mapping=" in step["seen"]
+    uid = tenant.door.call("GET", tenant.core("serviceaccounts", name)).body["metadata"]["uid"]
+    tenant.federated(WORKLOAD_IDENTITY_SUBJECT="uid")
+    tenant.google(
+        provider={"attributeMapping": {"google.subject": Subject.UID}},
+        impersonators=[f"principal://iam.googleapis.com/{POOL}/subject/{uid}"],
+    )
+    assert tenant.doctor("--service-account", name).verdicts["impersonation"] == "well", "as the message says"
+
+
+def test_a_mapping_that_there_is_not_is_told(tenant: Tenant) -> None:
+    tenant.federated(WORKLOAD_IDENTITY_SUBJECT="name")
+    said = tenant.doctor()
+    assert (said.code, said.steps["principal"]["verdict"]) == (1, "wrong")
+    assert "WORKLOAD_IDENTITY_SUBJECT 'name' is none of sub, short, uid" in said.steps["principal"]["seen"]
 
 
 def test_a_namespace_without_the_label_is_told(tenant: Tenant) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from typing_extensions import override
 
 from dataflow_local.cache import ROOT
 from dataflow_operator.adapters.identity.answers import EXCHANGES
@@ -82,7 +83,8 @@ class _Wall(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _refuse  # noqa: N815 # the names that the library calls
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 # its own name
+    @override
+    def log_message(self, format: str, *args: Any) -> None:  # its own name
         del format, args
 
 
