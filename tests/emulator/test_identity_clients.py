@@ -18,6 +18,7 @@ import requests
 from google.auth import exceptions
 from google.auth.transport.requests import Request
 from tests.emulator.identity_world import CLOUD, JWT_TYPE, POOL, PROVIDER, A, B, Google, Key, email, identity, jobs, principal
+from typing_extensions import override
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.settings import Settings
@@ -36,12 +37,13 @@ AWS_TYPE = "urn:ietf:params:aws:token-type:aws4_request"
 _library: Any = google.auth
 
 
-class OneToken(google.auth.identity_pool.SubjectTokenSupplier):  # type: ignore[misc]  # google-auth has no types here
+class OneToken(google.auth.identity_pool.SubjectTokenSupplier):
     """Has one subject token to give."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
+    @override
     def get_subject_token(self, context: object, request: object) -> str:
         del context, request
         return self._token
@@ -152,16 +154,18 @@ async def test_an_instance_at_aws_signs_its_way_in(google_: Google, key: dict[st
     assert body["username"] == f"principal://iam.googleapis.com/{POOL}/subject/{ARN}"
 
 
-class Keys(google.auth.aws.AwsSecurityCredentialsSupplier):  # type: ignore[misc]  # google-auth has no types here
+class Keys(google.auth.aws.AwsSecurityCredentialsSupplier):
     """Has one key to sign with."""
 
     def __init__(self, key_id: str, secret: str, session: str | None = None) -> None:
         self._key = (key_id, secret, session)
 
+    @override
     def get_aws_security_credentials(self, context: object, request: object) -> Any:
         del context, request
         return _library.aws.AwsSecurityCredentials(*self._key)
 
+    @override
     def get_aws_region(self, context: object, request: object) -> str:
         del context, request
         return "eu-central-1"

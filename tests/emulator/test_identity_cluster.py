@@ -102,6 +102,12 @@ async def test_claims_of_the_api_server_under_another_signature_are_no_good(goog
     assert "signature" in (await google.sts(swapped))[1]["error_description"]
 
 
+async def test_a_token_of_a_deleted_service_account_is_good_until_it_dies(google: Google, tenants: tuple[Tenant, Tenant]) -> None:
+    token = tenants[0].token()
+    tenants[0].delete()
+    assert (await google.sts(token))[0] == 200  # Google verifies by keys alone, and asks no API server
+
+
 async def test_a_recreated_service_account_is_another_by_its_uid_and_the_same_by_its_name(
     google: Google, tenants: tuple[Tenant, Tenant], published: dict[str, Any]
 ) -> None:

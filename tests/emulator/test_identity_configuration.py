@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -14,10 +15,11 @@ from tests.emulator.identity_world import POOL, A, Google, Key, email, headers, 
 
 from dataflow_emulator.__main__ import main
 from dataflow_emulator.emulator import Emulator
-from dataflow_emulator.identity.configuration import configuration
 from dataflow_emulator.identity.expressions import ExpressionError, NoValueError, expression
+from dataflow_emulator.identity.reader import configuration
 from dataflow_emulator.identity.reading import ConfigurationError
 from dataflow_emulator.settings import Settings
+from dataflow_local.cache import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +88,12 @@ def test_what_is_wrong_is_told_with_its_place(path: tuple[str | int, ...], value
     with pytest.raises(ConfigurationError) as caught:
         configuration(changed(path, value))
     assert says in str(caught.value)
+
+
+def test_the_example_in_the_docs_is_a_configuration() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    (example,) = re.findall(r"^```\n(\{\"pools\".*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(configuration(json.loads(example)).sources) == 2
 
 
 @pytest.mark.parametrize("given", [None, [], 3, "x"])

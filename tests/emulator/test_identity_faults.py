@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -139,10 +140,11 @@ async def test_a_spoilt_answer_is_garbage_or_far_too_large(services: Services, m
 @pytest.mark.parametrize(("method", "field"), [("ExchangeToken", "expires_in"), ("GenerateAccessToken", "expireTime")])
 async def test_a_spoilt_answer_says_the_life_wrongly_or_not_at_all(services: Services, method: str, field: str) -> None:
     seen = list[dict[str, Any]]()
-    for spoil in ("expiry-as-text", "expiry-absent", "lives-longer"):
+    for spoil in ("expiry-as-text", "expiry-absent", "lives-longer", "expiry-quoted"):
         await services.google.fault(method=method, spoil=spoil)
         seen.append(json.loads((await services.call(method))[1]))
-    assert str(seen[0][field]).endswith("or so")
+    assert seen[0][field].endswith("or so")
+    assert re.fullmatch(r"\d{3}|.+T\d\d:\d\d:\d\d\.250Z", seen[3][field])
     assert field not in seen[1]
     if method == "ExchangeToken":
         assert seen[2][field] == 12 * 3600
