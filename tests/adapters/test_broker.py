@@ -158,6 +158,24 @@ async def test_a_token_for_launches_that_lives_longer_than_asked_is_refused(worl
     assert await world.bearer(use=Use.LAUNCH)
 
 
+@pytest.mark.parametrize("skew_seconds", [-3600, 3600])
+async def test_clocks_that_differ_make_no_token_look_longer_or_shorter_than_it_is(world: World, skew_seconds: int) -> None:
+    # The subject token is by the API server's clock, and Google's is that of the emulator: the cluster is taken to go with Google.
+    world.emulator.identify({**identity(world.cluster.key), "clockSkewSeconds": skew_seconds})
+    world.cluster.claims = {"iat": skew_seconds - 1, "nbf": skew_seconds - 1, "exp": skew_seconds + 600}
+    first = await world.bearer(use=Use.LAUNCH)
+    world.clocks.forward(170)
+    assert await world.bearer(use=Use.LAUNCH) == first
+    world.clocks.forward(10)
+    assert await world.bearer(use=Use.LAUNCH) != first
+
+
+async def test_a_token_that_is_over_by_googles_clock_is_not_taken(world: World) -> None:
+    world.emulator.identify({**identity(world.cluster.key), "clockSkewSeconds": 3600})
+    error = await world.error()
+    assert error.reason is Reason.UNAUTHENTICATED
+
+
 @pytest.mark.parametrize(("seconds", "is_good"), [(300, False), (3600, True)])
 async def test_with_direct_access_a_launch_goes_only_where_the_settle_time_outlasts_the_token(
     tmp_path: Path,
