@@ -167,7 +167,7 @@ async def test_trouble_of_the_services_is_told_in_time_and_can_be_tried_again(
     assert error.reason is reason
     assert "html" not in error.message
     assert len(error.message) < 600
-    assert await google.token()
+    assert (await google.token()).bearer
 
 
 async def test_a_token_that_lives_longer_than_is_good_is_not_used(google: Google) -> None:

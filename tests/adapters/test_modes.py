@@ -97,7 +97,7 @@ def test_a_subject_of_more_than_127_bytes_is_told_before_any_call_with_a_mapping
 ) -> None:
     mode, account = Federation(provider=PROVIDER, subject=subject), replace(ORDERS, namespace=namespace, name=name)
     if advised is None:
-        assert mode.exchange_for(account)
+        assert mode.exchange_for(account).principal
         return
     with pytest.raises(UnavailableError) as caught:
         mode.exchange_for(account)
