@@ -9,13 +9,15 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from dataflow_emulator.admin import read_scripts
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.engines.script import Scripts
+from dataflow_emulator.identity.reader import configuration
 from dataflow_emulator.jobs import Options
 from dataflow_emulator.rates import MEASURES
 from dataflow_emulator.refusals import RefusedError
@@ -87,11 +89,22 @@ def _settings(asked: argparse.Namespace) -> Settings:
         ),
         scripts=Scripts(by_name=read_scripts(asked.scripts.read_bytes()) if asked.scripts else ()),
         rates=dict(_rate(each) for each in asked.rate),
+        identity=_identity(asked.identity) if asked.identity else None,
         work=asked.work,
         prism=asked.prism,
         beam_python=asked.beam_python,
         images=dict(_image(each) for each in asked.image),
     )
+
+
+def _identity(path: Path) -> Mapping[str, object]:
+    """Return what a file says of identities; it is read as a whole here, so that a mistake in it is told before anything starts."""
+    try:
+        given = cast("Mapping[str, object]", json.loads(path.read_bytes()))
+        configuration(given)
+    except ValueError as error:
+        raise ValueError(f"--identity {path}: {error}") from error
+    return given
 
 
 def _image(text: str) -> tuple[str, Path]:
@@ -136,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--snapshot-seconds", type=float, default=0.0, metavar="S", help="how long a snapshot takes to be READY; minutes in life")
     add("--rate", action="append", default=[], metavar="KIND=N", help="launches, updates or reads of a caller a minute at most")
     add("--image", action="append", default=[], metavar="NAME=FILE.py", help="a program for flex templates with this container image")
+    add("--identity", type=Path, metavar="FILE", help="pools, accounts and projects, as JSON: then every caller needs a token")
     add("--work", type=Path, metavar="DIR", help="where the Beam engine keeps the files of jobs (default: beside the root)")
     add("--prism", type=Path, metavar="FILE", help="the Prism runner, for the Beam engine")
     add("--beam-python", type=Path, metavar="FILE", help="the Python that has Beam, for the Beam engine")

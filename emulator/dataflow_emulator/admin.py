@@ -1,4 +1,4 @@
-"""The admin API under /emulator: health, journal, faults, scripts of jobs to come and of living ones, a fresh start."""
+"""The admin API under /emulator: health, journal, faults, identities, scripts of jobs to come and of living ones, a fresh start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Final, cast
 from aiohttp import web
 
 from dataflow_emulator.engines.script import Script, Scripted, Scripts
-from dataflow_emulator.faults import Fault, When
+from dataflow_emulator.faults import Fault, Spoil, When
+from dataflow_emulator.identity.reader import configuration
+from dataflow_emulator.identity.reading import ConfigurationError
 from dataflow_emulator.journal import line_of
 from dataflow_emulator.pubsub.broker import Broker
 from dataflow_emulator.refusals import Code, RefusedError, invalid
@@ -37,6 +39,9 @@ class Admin:
         front.add("GET", "/emulator/faults", self.faults)
         front.add("POST", "/emulator/faults", self.add_fault)
         front.add("DELETE", "/emulator/faults", self.clear_faults)
+        front.add("GET", "/emulator/identity", self.identity)
+        front.add("PUT", "/emulator/identity", self.put_identity)
+        front.add("DELETE", "/emulator/identity", self.forget_identity)
         front.add("PUT", "/emulator/scripts", self.put_scripts)
         front.add("PUT", "/emulator/jobs/{job_id}/script", self.direct)
 
@@ -88,6 +93,26 @@ class Admin:
         """Let all be well."""
         del request
         self._service.faults.clear()
+        return web.json_response({})
+
+    async def identity(self, request: web.Request) -> web.Response:
+        """Answer with the pools, accounts and projects that were given, secrets of theirs among it; null if there are none."""
+        del request
+        known = self._service.guard.configuration
+        return web.json_response(None if known is None else known.text)
+
+    async def put_identity(self, request: web.Request) -> web.Response:
+        """Take pools, accounts and projects in place of all former ones; tokens that are out stay out, and may do what they now may."""
+        try:
+            self._service.guard.configuration = configuration(_json(await request.read()))
+        except ConfigurationError as error:
+            raise invalid(str(error)) from error
+        return web.json_response({})
+
+    async def forget_identity(self, request: web.Request) -> web.Response:
+        """Let whoever calls do everything."""
+        del request
+        self._service.guard.configuration = None
         return web.json_response({})
 
     async def put_scripts(self, request: web.Request) -> web.Response:
@@ -143,6 +168,7 @@ def _fault(asked: object) -> Fault:
             message=str(fields.get("message", Fault().message)),
             retry_after_seconds=float(str(fields["retryAfterSeconds"])) if "retryAfterSeconds" in fields else None,
             when=When(str(fields.get("when", When.BEFORE))),
+            spoil=Spoil(str(fields["spoil"])) if "spoil" in fields else None,
         )
     except ValueError as error:
         raise invalid(f"This is no fault: {error}") from error

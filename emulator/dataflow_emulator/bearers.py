@@ -1,10 +1,15 @@
-"""Bearers that the emulator looks at: who calls, and until when. They prove nothing; any other bearer, or none, is let through."""
+"""Bearers that the emulator looks at: who calls, and until when. They prove nothing; any other bearer, or none, is let through.
+
+Once the emulator is told of identities (`identity/`), only the tokens that it gives out itself are any good.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import Final
+
+from dataflow_emulator.identity.tokens import Token
 
 _FORM: Final = re.compile(r"Bearer emulator(?:-as-(?P<who>[a-z0-9./-]+?))?(?:-until-(?P<until>\d+(?:\.\d+)?))?", re.ASCII)
 """`emulator`, then `-as-<identity>` and `-until-<seconds since 1970>`, each if there is something to say."""
@@ -18,6 +23,8 @@ class Bearer:
     """The identity that it is made as; empty: nobody in particular."""
     until: float | None = None
     """When the bearer dies, in seconds since 1970; None: never."""
+    token: Token | None = None
+    """What it stands for, where identities are known; None: nothing."""
 
     def is_dead(self, now: float) -> bool:
         """Whether the bearer has died."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 from types import TracebackType
@@ -14,6 +15,11 @@ from dataflow_emulator.engine import Ended, Engine, Importance, Outcome, Said
 from dataflow_emulator.engines.script import PREFIX
 from dataflow_emulator.engines.simulated import SimulatedEngine
 from dataflow_emulator.grpc_front import GrpcFront
+from dataflow_emulator.identity.desk import Desk
+from dataflow_emulator.identity.front import IdentityFront
+from dataflow_emulator.identity.instance import InstanceFront
+from dataflow_emulator.identity.issuers import Issuers
+from dataflow_emulator.identity.reader import configuration
 from dataflow_emulator.jobs import Options
 from dataflow_emulator.journal import Journal
 from dataflow_emulator.machine import Machine
@@ -58,6 +64,20 @@ class Emulator:
         self._rest = RestFront(self.service)
         PubSubFront(self.pubsub, self.service.now).serve_on(self._rest)
         Admin(self.service, self.pubsub.broker).serve_on(self._rest)
+        self._issuers = Issuers(self.service.guard)
+        self._serve_identity()
+
+    def identify(self, given: Mapping[str, object] | None) -> None:
+        """Take pools, accounts and projects from now on, or None: whoever calls may do everything. Tokens that are out stay out."""
+        self.service.guard.configuration = None if given is None else configuration(given)
+
+    def _serve_identity(self) -> None:
+        service = self.service
+        self.identify(self.settings.identity)
+        desk = Desk(service.guard, self._issuers.issued)
+        IdentityFront(desk, service.guard, service.faults, self.journal, service.now).serve_on(self._rest)
+        self._issuers.serve_on(self._rest)
+        InstanceFront(service.guard).serve_on(self._rest)
 
     async def start(self) -> None:
         """Take up what a former life left, listen and serve; when that fails, leave nothing behind."""
@@ -65,7 +85,7 @@ class Emulator:
             await self.service.start()
             self._take_up()
             self.grpc_address = await self._grpc.start(self.settings.grpc)
-            self.rest_url = self.pubsub.url = await self._rest.start(self.settings.rest)
+            self.rest_url = self.pubsub.url = self._issuers.url = await self._rest.start(self.settings.rest)
         except BaseException:
             await self.stop()
             raise

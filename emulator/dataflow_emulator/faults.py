@@ -5,8 +5,29 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from dataflow_emulator.refusals import Code
+
+
+class Spoil(StrEnum):
+    """How an answer of the token service or of IAM Credentials comes out wrong."""
+
+    GARBAGE = "garbage"
+    """It is no JSON."""
+    HUGE = "huge"
+    """It is larger than 1 MiB."""
+    EXPIRY_AS_TEXT = "expiry-as-text"
+    """`expires_in`, or `expireTime`, is a text that is no number and no time."""
+    EXPIRY_QUOTED = "expiry-quoted"
+    """`expires_in` is a number in quotes, which google-auth reads; `expireTime` has fractions of a second, which it does not."""
+    EXPIRY_ABSENT = "expiry-absent"
+    LIVES_LONGER = "lives-longer"
+    """The token is said to live for twelve hours, whatever was asked for."""
+
+
+SPOILT: Final = frozenset({"ExchangeToken", "GenerateAccessToken"})
+"""The calls whose answers can be spoilt."""
 
 
 class When(StrEnum):
@@ -21,9 +42,9 @@ class Fault:
     """What happens to some calls."""
 
     method: str = "*"
-    """Shell-style pattern of RPC names."""
+    """Shell-style pattern of RPC names; an exchange at the token service is `ExchangeToken`, an impersonation `GenerateAccessToken`."""
     who: str = "*"
-    """Shell-style pattern of identities, as the bearers of `bearers.py` tell them."""
+    """Shell-style pattern of identities: as the bearers of `bearers.py` tell them, or names of principals. A forged token is nobody's."""
     count: int = 1
     """How many calls it happens to; then it is spent."""
     latency_seconds: float = 0.0
@@ -36,6 +57,13 @@ class Fault:
     retry_after_seconds: float | None = None
     """When the caller is told to come again; None: it is not told."""
     when: When = When.BEFORE
+    spoil: Spoil | None = None
+    """How the answer comes out wrong; for `ExchangeToken` and `GenerateAccessToken` only."""
+
+    def __post_init__(self) -> None:
+        """Refuse a fault that could not be carried out."""
+        if self.spoil is not None and self.method not in SPOILT:
+            raise ValueError(f"only answers of {' and '.join(sorted(SPOILT))} can be spoilt, not of {self.method}")
 
 
 class Faults:

@@ -11,7 +11,6 @@ from google.rpc import (  # type: ignore[import-untyped]  # generated code witho
     status_pb2,  # pyright: ignore[reportMissingTypeStubs]  # generated code without stubs
 )
 
-from dataflow_emulator.bearers import bearer_of
 from dataflow_emulator.refusals import RefusedError
 from dataflow_emulator.rpc import RPCS, Rpc
 from dataflow_emulator.service import Service
@@ -63,7 +62,7 @@ def _handlers(service: Service) -> tuple[Any, ...]:
 def _handler(service: Service, rpc: Rpc) -> Any:
     async def handle(request: Pb, context: Any) -> Pb:
         try:
-            return await service.call("grpc", rpc, request, bearer_of(_authorization(context)))
+            return await service.call("grpc", rpc, request, service.guard.bearer_of(_authorization(context)))
         except RefusedError as refusal:
             context.set_trailing_metadata(_details(refusal))
             await context.abort(grpc.StatusCode[refusal.code], refusal.message)

@@ -6,6 +6,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -22,11 +23,12 @@ class Call:
     front: str
     """`grpc` or `rest`."""
     method: str
-    """The RPC's name, e.g. LaunchFlexTemplate; REST calls bear the name of the RPC that they are."""
+    """The RPC's name, e.g. LaunchFlexTemplate; REST calls bear the name of the RPC that they are. `ExchangeToken` and `GenerateAccessToken`
+    are calls of the token service and of IAM Credentials."""
     project: str
     region: str
     code: str
-    """`OK`, or the status that the caller saw."""
+    """`OK`, or the status that the caller saw; of an exchange, OAuth's word."""
     job_id: str = ""
     """The job that it was about, or that it made."""
     job_name: str = ""
@@ -37,7 +39,7 @@ class Call:
     applied: bool = True
     """Whether the service carried it out; with a fault, a caller that saw an error may have launched a job."""
     who: str = ""
-    """The identity that it was made as, where its bearer tells one."""
+    """The identity that it was made as, where its bearer tells one: a principal, where identities are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,11 @@ class Journal:
     def read(path: Path) -> list[Record]:
         """Return every record of a file; a last line that a killed process left unfinished is left out."""
         return list(_read(path.read_bytes()))
+
+
+def stamp(time: datetime) -> str:
+    """Return a time as records have it."""
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def line_of(record: Record) -> bytes:

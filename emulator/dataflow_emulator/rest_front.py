@@ -12,7 +12,6 @@ from typing import Any, Final, cast
 from aiohttp import web
 from google.protobuf import descriptor, json_format
 
-from dataflow_emulator.bearers import bearer_of
 from dataflow_emulator.refusals import Code, RefusedError, invalid
 from dataflow_emulator.rpc import BY_NAME, Rpc
 from dataflow_emulator.service import Service
@@ -106,7 +105,7 @@ class RestFront:
 def _handler(service: Service, binding: Binding) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         asked = _request_of(binding, request.match_info, list(request.query.items()), await request.read())
-        answer = await service.call("rest", binding.rpc, asked, bearer_of(request.headers.get("Authorization", "")))
+        answer = await service.call("rest", binding.rpc, asked, service.guard.bearer_of(request.headers.get("Authorization", "")))
         encoding = request.query.get("$alt", "") + request.query.get("alt", "")
         fields = json_format.MessageToDict(answer, use_integers_for_enums="enum-encoding=int" in encoding)
         return web.json_response(fields)

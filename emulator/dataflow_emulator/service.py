@@ -15,8 +15,9 @@ from dataflow_emulator.bucket import Bucket
 from dataflow_emulator.commands import Cancel, Command, Drain, Outbox, Resize, Run
 from dataflow_emulator.engine import Ended, Engine, Event, Importance, Outcome, Said
 from dataflow_emulator.faults import Fault, Faults, When
+from dataflow_emulator.identity.guard import Guard
 from dataflow_emulator.jobs import DEFAULT_LOCATION, Job
-from dataflow_emulator.journal import Call, JobForm, Journal
+from dataflow_emulator.journal import Call, JobForm, Journal, stamp
 from dataflow_emulator.machine import Machine
 from dataflow_emulator.rates import Rates
 from dataflow_emulator.refusals import Code, RefusedError, credential_dead, over_rate
@@ -79,6 +80,8 @@ class Service:
         self.journal = journal
         self.engine = engine
         self.faults = Faults()
+        self.guard = Guard(clock)
+        """Says who calls, and what they may do."""
         self.unanswering: frozenset[str] = frozenset()
         """Regions that aggregated lists do without."""
         self._store = store
@@ -146,11 +149,13 @@ class Service:
         """Refuse a call as the service's front does, before the service itself sees it."""
         if asked.bearer.is_dead(self.now().timestamp()):
             raise credential_dead()
+        self.guard.authenticate(asked.bearer)
         project = str(asked.request.project_id)
         exceeded = self._rates.exceeded(asked.bearer.who, project, asked.rpc.name, self.now().timestamp())
         if exceeded is not None:
             measure, after = exceeded
             raise over_rate(measure, project, after)
+        self.guard.authorize(asked.bearer, asked.rpc.name, asked.request, self.machine.ids)
 
     async def _answer(self, asked: _Asked, fault: Fault | None) -> Pb:
         rpc, request, response = asked.rpc, asked.request, asked.rpc.response()
@@ -221,7 +226,7 @@ class Service:
         asked = _asked(request)
         self.journal.add(
             Call(
-                time=_stamp(self.now()),
+                time=stamp(self.now()),
                 front=call.front,
                 method=call.rpc.name,
                 project=request.project_id,
@@ -272,7 +277,7 @@ def _fail(fault: Fault | None, when: When) -> None:
 
 def _form(job: Job, now: datetime) -> JobForm:
     return JobForm(
-        time=_stamp(now),
+        time=stamp(now),
         job_id=job.id,
         job_name=job.name,
         project=job.project,
@@ -283,10 +288,6 @@ def _form(job: Job, now: datetime) -> JobForm:
         replaced_by=job.replaced_by,
         runtime_params=dict(scaling_fields(job.scaling)),
     )
-
-
-def _stamp(time: datetime) -> str:
-    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 _TOLD_APART: Final = frozenset({"projectId", "location", "jobId"})

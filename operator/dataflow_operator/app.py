@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from dataflow_operator.adapters.dataflow.calls import Caller, Calls
+from dataflow_operator.adapters.dataflow.caller import Caller
+from dataflow_operator.adapters.dataflow.calls import Calls
 from dataflow_operator.adapters.dataflow.channel import clients_on, google_channel, insecure_channel
 from dataflow_operator.adapters.dataflow.gate import Gates
 from dataflow_operator.adapters.dataflow.gate import Kind as CallKind
 from dataflow_operator.adapters.dataflow.joblist import Pace, SharedJobLists
 from dataflow_operator.adapters.dataflow.listing import Listing
-from dataflow_operator.adapters.identity.callers import Nobody, OwnPod
 from dataflow_operator.adapters.kubernetes.access import Access, from_kubeconfig, in_cluster, own_namespace
 from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.events import Events
@@ -40,7 +40,8 @@ from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 from dataflow_operator.edge import Edge, Kind, Source
-from dataflow_operator.settings import GOOGLE_READS_PER_MINUTE, GOOGLE_WRITES_PER_MINUTE, IdentityMode, Settings
+from dataflow_operator.identities import caller_of
+from dataflow_operator.settings import GOOGLE_READS_PER_MINUTE, GOOGLE_WRITES_PER_MINUTE, Settings
 from dataflow_operator.telemetry import Metrics, Vitals, Window
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,10 @@ STOP_SECONDS: Final = 4.0
 
 SERVED_SECONDS: Final = 2.0
 """How often a kind that is not served yet is looked for. Source: the API server serves a new CRD some two seconds after it was applied."""
+
+
+ROOMS: Final = 4
+"""The share of the workers, one in so many, that calls of one identity may hold: three that hang leave room for all others. Source: chosen."""
 
 
 class EndedError(Exception):
@@ -132,7 +137,8 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
     store = Store(api, events, namespaces=settings.served_namespaces)
     elector = _elector(settings, api, clock) if settings.leader_election else None
     turn: Turn = elector or Alone()
-    lists, calls = _dataflow(settings, metrics, queue, clock, turn, stack)
+    caller = caller_of(settings, api, metrics.called, stack)
+    lists, calls = _dataflow(settings, metrics, queue, clock, turn, caller, stack)
     reconciler = Reconciler(
         cache=cache,
         store=store,
@@ -141,6 +147,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         clock=clock,
         limits=settings.limits(),
         claim_life=settings.claim_life,
+        tenancy=settings.tenancy,
         count=metrics.acted,
         corrected=metrics.corrected,
     )
@@ -158,7 +165,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         since_pass_seconds=lambda: clock.monotonic() - loop.last_pass,
         since_event_seconds=lambda: clock.monotonic() - edge.last_event,
         since_relist_seconds=lambda: 0.0 if edge.last_relist is None else clock.monotonic() - edge.last_relist,
-        list_ages=lambda: ((place.project, place.region, age) for place, age in lists.ages().items()),
+        list_ages=lambda: ((place.project, place.region, caller.name_of(place.account), age) for place, age in lists.ages().items()),
         objects=lambda: {"DataflowPipeline": len(cache), "DataflowRun": len(cache.runs())},
         is_ready=lambda: edge.has_synced,
         leads=lambda: turn.is_mine,
@@ -185,15 +192,9 @@ def _elector(settings: Settings, api: Api, clock: WallClock) -> Elector:
 
 
 def _dataflow(
-    settings: Settings, metrics: Metrics, queue: Queue[Key], clock: WallClock, turn: Turn, stack: AsyncExitStack
+    settings: Settings, metrics: Metrics, queue: Queue[Key], clock: WallClock, turn: Turn, caller: Caller, stack: AsyncExitStack
 ) -> tuple[SharedJobLists, Calls]:
     """Return the job lists and the calls, on one channel."""
-    caller: Caller
-    match settings.identity_mode:
-        case IdentityMode.EMULATOR:
-            caller = Nobody(launch_life=settings.credential_life)
-        case IdentityMode.AMBIENT:
-            caller = OwnPod()
     address = settings.emulator_address
     channel = google_channel() if address is None else insecure_channel(address)
     stack.push_async_callback(channel.close, None)
@@ -219,7 +220,7 @@ def _dataflow(
 
 
 def _gates(settings: Settings, clock: WallClock) -> Gates:
-    """Return the gates of all calls to Dataflow. One identity makes them all, so its room has no bound: there is no other to protect."""
+    """Return the gates of all calls to Dataflow. Where one identity makes them all its room has no bound: there is no other to protect."""
     writes = settings.rate(settings.launches_per_minute, GOOGLE_WRITES_PER_MINUTE)
     reads = settings.rate(settings.reads_per_minute, GOOGLE_READS_PER_MINUTE)
     stops = settings.rate(settings.stops_per_minute, GOOGLE_WRITES_PER_MINUTE)
@@ -231,7 +232,11 @@ def _gates(settings: Settings, clock: WallClock) -> Gates:
         CallKind.LIST: reads / 2,
         CallKind.LOOK: reads / 2,
     }
-    return Gates(monotonic=clock.monotonic, per_minute=per_minute, room=sys.maxsize)
+    return Gates(
+        monotonic=clock.monotonic,
+        per_minute=per_minute,
+        room=max(settings.workers // ROOMS, 1) if settings.tenancy.each_as_itself else sys.maxsize,
+    )
 
 
 def _source(access: Access, store: Store, settings: Settings) -> Source:

@@ -20,6 +20,7 @@ from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
 from dataflow_operator.controller.lease import Terms
+from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.pipeline.observation import Limits
 
 PREFIX: Final = "DATAFLOW_OPERATOR_"
@@ -32,10 +33,27 @@ class SettingsError(Exception):
 class IdentityMode(StrEnum):
     """Who calls Dataflow."""
 
+    GKE = "gke"
+    """Each pipeline's ServiceAccount, through Workload Identity Federation for GKE."""
+    FEDERATION = "federation"
+    """Each pipeline's ServiceAccount, through a workload identity provider that trusts the cluster: on any cluster."""
+    PROFILE = "profile"
+    """A credential configuration that the cluster's admin keeps for a namespace: Okta, AWS, and other issuers."""
     EMULATOR = "emulator"
     """Nobody: a launch says until when it may be carried out, and that is all. Only to an emulator."""
     AMBIENT = "ambient"
     """The operator's own pod. Whoever may write a pipeline then acts as the operator: for a single tenant."""
+
+
+class SubjectMapping(StrEnum):
+    """What a workload identity provider makes the subject of a ServiceAccount's token. docs/identity.md has the mappings in CEL."""
+
+    SUB = "sub"
+    """`system:serviceaccount:NAMESPACE:NAME`, the token's own."""
+    SHORT = "short"
+    """`NAMESPACE/NAME`: 22 bytes less of the 127 that Google takes."""
+    UID = "uid"
+    """36 bytes, whatever the names: a ServiceAccount that is made anew is then somebody else."""
 
 
 class LogFormat(StrEnum):
@@ -58,7 +76,34 @@ class Settings:
     """Where Dataflow is: `google`, or `grpc://host:port` for an emulator, without TLS."""
 
     identity_mode: IdentityMode = IdentityMode.AMBIENT
-    """Who calls Dataflow: `ambient`, the operator's own pod, or `emulator`, nobody."""
+    """Who calls Dataflow: `gke` or `federation`, each pipeline's ServiceAccount; `profile`, what --profiles says for its namespace;
+    `ambient`, the operator's own pod; `emulator`, nobody. docs/identity.md says which one is for whom."""
+
+    gke_pool: str | None = None
+    """With `gke`: the workload identity pool of the cluster, `PROJECT.svc.id.goog`. Absent: asked of the metadata server."""
+
+    gke_cluster: str | None = None
+    """With `gke`: the cluster, `projects/PROJECT/locations/LOCATION/clusters/NAME`. Absent: asked of the metadata server."""
+
+    workload_identity_provider: str | None = None
+    """With `federation`: the provider that trusts the cluster, `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME`."""
+
+    workload_identity_subject: SubjectMapping = SubjectMapping.SUB
+    """With `federation`: what the provider maps `google.subject` to: `sub`, `short` or `uid`. It stands in hints and is checked for length."""
+
+    profiles: Path | None = None
+    """With `profile`: the file of profiles."""
+
+    default_service_account: str | None = None
+    """Name of the ServiceAccount, in the pipeline's own namespace, of a pipeline that names none. Absent: such a pipeline is not served
+    where each has its own identity. Give the same name to the policy dataflow-use-account."""
+
+    direct_access: bool = False
+    """With `gke` and `federation`: whether a ServiceAccount without a Google account (annotation iam.gke.io/gcp-service-account) calls as
+    itself. Its tokens live for an hour and none lives shorter, so that a launch without an answer waits as long before it is tried again."""
+
+    identity_endpoint: str = "google"
+    """Where tokens are exchanged: `google`, or http://127.0.0.1:port of an emulator."""
 
     single_tenant: bool = False
     """Must be true for identity mode `ambient`: says that all who may write pipelines may act as the operator."""
@@ -75,9 +120,10 @@ class Settings:
 
     launch_credential_seconds: float | None = None
     """Life of the credential that a launch carries, from just before it is sent: what the network delivers later is refused. Absent:
-    with identity mode `emulator` as long as the launch may take, so that nothing has to wait for it; with `ambient` 3600, as a token
-    of the operator's own pod may live for an hour and nobody can ask for a shorter one: less is refused. It is how long a launch that
-    got no answer, and of which nothing is to be seen, waits before it is tried again. Source: Google's metadata server."""
+    300 where a Google account is impersonated; with identity mode `emulator` as long as the launch may take, so that nothing has to wait
+    for it; with `ambient`, `profile` and --direct-access 3600, as those tokens may live for an hour and nobody can ask for a shorter
+    one: less is refused. It is how long a launch that got no answer, and of which nothing is to be seen, waits before it is tried again.
+    Source: Google's metadata server and Security Token Service."""
 
     list_lag_seconds: float = 60.0
     """How late a new job may appear in Dataflow's job list. Source: chosen above what was seen; 2 is plenty for an emulator."""
@@ -169,7 +215,19 @@ class Settings:
         """How long after it was sent a launch may find a valid credential."""
         if self.launch_credential_seconds is not None:
             return timedelta(seconds=self.launch_credential_seconds)
-        return timedelta(seconds=self.launch_seconds) if self.identity_mode is IdentityMode.EMULATOR else POD_TOKEN_LIFE
+        if self.identity_mode is IdentityMode.EMULATOR:
+            return timedelta(seconds=self.launch_seconds)
+        return HOUR_TOKEN_LIFE if self._has_hour_tokens else LAUNCH_TOKEN_LIFE
+
+    @property
+    def _has_hour_tokens(self) -> bool:
+        """Whether a launch may carry a token whose life nobody can choose."""
+        return self.identity_mode in {IdentityMode.AMBIENT, IdentityMode.PROFILE} or self.direct_access
+
+    @property
+    def tenancy(self) -> Tenancy:
+        """Whose identity is used for what."""
+        return Tenancy(each_as_itself=self.identity_mode in OWN_IDENTITY, default_account=self.default_service_account)
 
     @property
     def claim_life(self) -> timedelta:
@@ -182,7 +240,8 @@ class Settings:
 
         A launch is sent within the claim's life, with a credential that is made just then: both count from the sending on.
         """
-        reach = self.claim_life + max(timedelta(seconds=self.launch_seconds), self.credential_life)
+        lives = self.credential_life + (LAUNCH_TOKEN_SLACK if self.identity_mode in OWN_IDENTITY else timedelta(0))
+        reach = self.claim_life + max(timedelta(seconds=self.launch_seconds), lives)
         return reach + timedelta(seconds=self.list_lag_seconds + self.margin_seconds)
 
     @property
@@ -223,21 +282,42 @@ class Settings:
         self._check_namespaces()
         if self.list_age_seconds < 2 * self.poll_seconds:
             raise SettingsError("--list-age-seconds must be at least twice --poll-seconds, or no claim ever stands on a young list")
-        if self.identity_mode is IdentityMode.EMULATOR and self.emulator_address is None:
+        self._check_identity()
+
+    def _check_identity(self) -> None:
+        mode = self.identity_mode
+        if mode is IdentityMode.EMULATOR and self.emulator_address is None:
             raise SettingsError(
                 "--identity-mode=emulator goes with --dataflow-endpoint=grpc://host:port only: Google asks for a credential"
             )
-        if self.identity_mode is IdentityMode.AMBIENT and self.credential_life < POD_TOKEN_LIFE:
+        if mode is not IdentityMode.EMULATOR and self._has_hour_tokens and self.credential_life < HOUR_TOKEN_LIFE:
             raise SettingsError(
-                f"--launch-credential-seconds is {self.credential_life.total_seconds():g}, and a token of the operator's own pod, which"
-                f" identity mode `ambient` launches with, may live for {POD_TOKEN_LIFE.total_seconds():g}: leave it out"
+                f"--launch-credential-seconds is {self.credential_life.total_seconds():g}, and a token that identity mode `{mode}`"
+                f"{' with --direct-access' if self.direct_access else ''} launches with may live for {HOUR_TOKEN_LIFE.total_seconds():g}:"
+                " leave it out"
             )
-        if self.identity_mode is IdentityMode.AMBIENT and self.emulator_address is not None:
+        if mode in OWN_IDENTITY and self.credential_life <= LAUNCH_TOKEN_REST:
+            raise SettingsError(
+                f"--launch-credential-seconds must be more than {LAUNCH_TOKEN_REST.total_seconds():g}: so much must be left for a launch"
+            )
+        if mode in OWN_IDENTITY and self.launch_seconds > LAUNCH_TOKEN_REST.total_seconds():
+            raise SettingsError(
+                f"--launch-seconds must be at most {LAUNCH_TOKEN_REST.total_seconds():g}: so long does its credential live at least"
+            )
+        if mode is IdentityMode.AMBIENT and self.emulator_address is not None:
             raise SettingsError("--identity-mode=ambient would send a credential without TLS to the --dataflow-endpoint: use emulator")
-        if self.identity_mode is IdentityMode.AMBIENT and not self.single_tenant:
+        if mode in OWN_IDENTITY and (self.identity_endpoint == "google") is not (self.emulator_address is None):
+            raise SettingsError(
+                "--identity-endpoint and --dataflow-endpoint must both be Google's or both an emulator's: Google's tokens do not go to an emulator"
+            )
+        if mode is IdentityMode.AMBIENT and not self.single_tenant:
             raise SettingsError(
                 "--identity-mode=ambient lets whoever may write a pipeline act as the operator: say --single-tenant=true if that is meant"
             )
+        needed = {IdentityMode.FEDERATION: "workload_identity_provider", IdentityMode.PROFILE: "profiles"}
+        for owner, name in needed.items():
+            if (mode is owner) is not (getattr(self, name) is not None):
+                raise SettingsError(f"{_flag(name)} goes with --identity-mode={owner}, and that with it")
 
     def _check_lease(self) -> None:
         if not self.lease_duration_seconds > self.renew_deadline_seconds > self.retry_period_seconds:
@@ -274,8 +354,20 @@ GOOGLE_WRITES_PER_MINUTE: Final = 60.0
 GOOGLE_READS_PER_MINUTE: Final = 15_000.0
 """Monitoring requests a minute that Dataflow grants to one caller. Source: Dataflow's quota page."""
 
-POD_TOKEN_LIFE: Final = timedelta(seconds=3600)
-"""How long a token of the operator's own pod may live; nobody can ask for a shorter one. Source: Google's metadata server, one hour."""
+HOUR_TOKEN_LIFE: Final = timedelta(seconds=3600)
+"""How long a token may live that nobody can ask a shorter life for: one of the pod, or a federated one. Source: Google's metadata server and Security Token Service."""
+
+LAUNCH_TOKEN_LIFE: Final = timedelta(seconds=300)
+"""Life that is asked for a token that launches are made with: some launches' time, and little to wait for. Source: chosen."""
+
+LAUNCH_TOKEN_REST: Final = timedelta(seconds=120)
+"""What must be left of it when a launch is made: the longest launch, and clocks that differ. Source: chosen."""
+
+LAUNCH_TOKEN_SLACK: Final = timedelta(seconds=5)
+"""How much longer than was asked for such a token may live, and is taken all the same. Source: chosen, as the exchange has it."""
+
+OWN_IDENTITY: Final = frozenset({IdentityMode.GKE, IdentityMode.FEDERATION, IdentityMode.PROFILE})
+"""Modes in which each pipeline's calls are made as its own ServiceAccount."""
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label. Source: Kubernetes' own check of a namespace's name."""

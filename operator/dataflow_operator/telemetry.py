@@ -80,8 +80,8 @@ class Vitals:
     since_pass_seconds: Callable[[], float]
     since_event_seconds: Callable[[], float]
     since_relist_seconds: Callable[[], float]
-    list_ages: Callable[[], Iterable[tuple[str, str, float | None]]]
-    """Project, region, and the age of the last complete job list in seconds."""
+    list_ages: Callable[[], Iterable[tuple[str, str, str, float | None]]]
+    """Project, region, as whom they are listed, and the age of the last complete job list in seconds."""
     objects: Callable[[], Mapping[str, int]]
     """Objects known, by kind."""
     is_ready: Callable[[], bool]
@@ -122,11 +122,13 @@ class _AtScrape(Collector):
         )
         yield GaugeMetricFamily("dataflow_operator_last_relist_age_seconds", "Since a re-list last ended.", vitals.since_relist_seconds())
         ages = GaugeMetricFamily(
-            "dataflow_operator_job_list_age_seconds", "Age of the last complete job list of a place.", labels=["project", "region"]
+            "dataflow_operator_job_list_age_seconds",
+            "Age of the last complete job list of a place.",
+            labels=["project", "region", "identity"],
         )
-        for project, region, age in vitals.list_ages():
+        for *labels, age in vitals.list_ages():
             if age is not None:
-                ages.add_metric([project, region], age)
+                ages.add_metric(labels, age)
         yield ages
         objects = GaugeMetricFamily("dataflow_operator_objects", "Objects that are known.", labels=["kind"])
         for kind, count in vitals.objects().items():

@@ -28,7 +28,7 @@ async def test_a_launch_that_the_network_holds_back_makes_a_job_only_while_its_c
     calls = Calls(clients=clients_on(channel), caller=caller, launch_seconds=GIVES_UP_SECONDS)
     dataflow.emulator.service.faults.add(Fault(method="LaunchFlexTemplate", latency_seconds=ARRIVES_SECONDS, held=True))
     with pytest.raises(AmbiguousError) as caught:
-        await calls.launch(an_order())
+        await calls.launch(PLACE, an_order())
     assert caught.value.reason is Reason.TIMED_OUT
 
     async def arrived() -> list[str]:
@@ -43,7 +43,7 @@ async def test_a_launch_with_a_dead_credential_has_certainly_launched_nothing_an
     channel = insecure_channel(dataflow.emulator.grpc_address)
     calls = Calls(clients=clients_on(channel), caller=Nobody(launch_life=timedelta(seconds=-1)), launch_seconds=5.0)
     with pytest.raises(UnavailableError) as caught:
-        await calls.launch(an_order())
+        await calls.launch(PLACE, an_order())
     assert caught.value.reason is Reason.UNAUTHENTICATED
     assert await dataflow.listing.read(PLACE) == ()
     await channel.close(None)

@@ -99,7 +99,8 @@ LOOKED = [Case(Code.NOT_FOUND, UNKNOWN_JOB, None), *READS]
 LAUNCHED = [
     Case(Code.ALREADY_EXISTS, TAKEN, RefusedError, Reason.ALREADY_EXISTS),
     Case(Code.PERMISSION_DENIED, NO_CREATE, RefusedError, Reason.PERMISSION_DENIED),
-    Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.PERMISSION_DENIED),
+    Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.ACT_AS_DENIED),
+    Case(Code.PERMISSION_DENIED, NO_FILE, RefusedError, Reason.PERMISSION_DENIED),
     Case(Code.NOT_FOUND, f"{HEX}The workflow could not be created.", RefusedError, Reason.NOT_FOUND),
     Case(Code.UNAUTHENTICATED, TOKEN, UnavailableError, Reason.UNAUTHENTICATED),
     Case(Code.RESOURCE_EXHAUSTED, SERVER_LIMIT, RefusedError, Reason.SPEC_TOO_LARGE),
@@ -152,7 +153,7 @@ TRIED = [
     Case(Code.ALREADY_EXISTS, TAKEN, None),
     Case(Code.PERMISSION_DENIED, NO_CREATE, RefusedError, Reason.PERMISSION_DENIED),
     Case(Code.PERMISSION_DENIED, NO_API, RefusedError, Reason.PERMISSION_DENIED),
-    Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.PERMISSION_DENIED),
+    Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.ACT_AS_DENIED),
     Case(Code.PERMISSION_DENIED, NO_FILE, RefusedError, Reason.TEMPLATE_UNREADABLE),
     Case(Code.NOT_FOUND, f"{HEX}Unable to open template file: gs://acme/t.json.", RefusedError, Reason.TEMPLATE_NOT_FOUND),
     Case(Code.INVALID_ARGUMENT, BOTH, RefusedError, Reason.TEMPLATE_INVALID),
@@ -179,10 +180,10 @@ class Door:
         return await self.calls.read_failure(PLACE, JOB)
 
     async def launch(self) -> object:
-        return await self.calls.launch(an_order())
+        return await self.calls.launch(PLACE, an_order())
 
     async def update(self) -> object:
-        return await self.calls.launch(an_order(base=JOB))
+        return await self.calls.launch(PLACE, an_order(base=JOB))
 
     async def stop(self) -> None:
         await self.calls.stop(PLACE, JOB, StopMode.CANCEL)
@@ -191,7 +192,7 @@ class Door:
         await self.calls.update_in_place(PLACE, JOB, {"maxWorkers": 3})
 
     async def try_out(self) -> None:
-        await self.calls.validate(STREAM, "orders")
+        await self.calls.validate(PLACE, STREAM, "orders")
 
 
 @pytest_asyncio.fixture
@@ -276,7 +277,7 @@ async def test_a_launch_that_is_too_large_to_be_sent_is_refused_and_one_whose_an
         limits = [(f"grpc.max_{option}_message_length", 5_000 if option == "send" else 10), ("grpc.enable_retries", 0)]
         channel = grpc.aio.insecure_channel(door.emulator.grpc_address, options=limits)
         with pytest.raises(error):
-            await a_door(door.emulator, channel).calls.launch(an_order(large))
+            await a_door(door.emulator, channel).calls.launch(PLACE, an_order(large))
         await channel.close(None)
     assert len(door.emulator.service.machine.jobs) == 1
 

@@ -25,7 +25,7 @@ STUCK = replace(STREAM, parameters={**STREAM.parameters, "simulate.cancelSeconds
 
 
 async def test_force_is_refused_while_a_cancel_may_still_end_by_itself(dataflow: Dataflow) -> None:
-    job_id = await dataflow.calls.launch(an_order(STUCK))
+    job_id = await dataflow.calls.launch(PLACE, an_order(STUCK))
     await job_in(dataflow, job_id, JobState.RUNNING)
     await dataflow.calls.stop(PLACE, job_id, StopMode.CANCEL)
     with pytest.raises(OutsideError) as caught:
@@ -39,7 +39,7 @@ async def test_force_ends_a_job_whose_cancel_does_not_end(tmp_path: Path) -> Non
     async with Emulator(Settings(root=tmp_path / "buckets", options=options)) as emulator:
         channel = insecure_channel(emulator.grpc_address)
         calls = Calls(clients=clients_on(channel), caller=Nobody(launch_life=LIFE), launch_seconds=5.0)
-        job_id = await calls.launch(an_order(STUCK))
+        job_id = await calls.launch(PLACE, an_order(STUCK))
 
         async def forced() -> bool:
             try:

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.adapters.test_calls import BATCH, an_order
+from tests.adapters.test_calls import BATCH, PLACE, an_order
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.faults import Fault
 from dataflow_emulator.refusals import Code
 from dataflow_emulator.settings import Settings
+from dataflow_operator.adapters.dataflow.caller import Metadata, Use
 from dataflow_operator.adapters.dataflow.calls import Calls
 from dataflow_operator.adapters.dataflow.channel import Clients, clients_on, insecure_channel
 from dataflow_operator.adapters.dataflow.circuit import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, PROBE_SECONDS, TRIP, Circuit
 from dataflow_operator.adapters.dataflow.gate import LINES_KEPT, SEAT_SECONDS, Gates, Kind, Line
 from dataflow_operator.domain.errors import OutsideError, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.identity import Persona, ServiceAccount
 from dataflow_operator.domain.job import Ownership
 from dataflow_operator.domain.pipeline.plan import Launch
 
@@ -183,14 +185,24 @@ class Tenant:
 
     identity: str
 
-    async def metadata(self) -> tuple[tuple[str, str], ...]:
+    def name_of(self, account: ServiceAccount | None) -> str:
+        return str(account) if account is not None else self.identity
+
+    async def metadata(self, account: ServiceAccount | None, use: Use) -> Metadata:
+        assert account is None
+        assert use
         return (("authorization", f"Bearer emulator-as-{self.identity}"),)
 
-    async def launch_metadata(self) -> tuple[tuple[str, str], ...]:
-        return await self.metadata()
+    async def persona(self, account: ServiceAccount) -> Persona:
+        return Persona(principal=account.name)
 
-    def objection_to(self, account: str | None) -> str | None:
-        return account
+    def advice(self, account: ServiceAccount | None, error: OutsideError, project: str, worker: str | None) -> str:
+        del account, error, worker
+        return f"ask whoever owns {project}"
+
+    def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
+        assert account is None
+        assert carried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,9 +238,9 @@ async def test_of_two_hundred_tenants_one_whose_calls_are_denied_stops_calling_a
         Fault(who="broken", code=Code.PERMISSION_DENIED, message="Permission 'dataflow.jobs.create' denied on project: 'acme'", count=1000)
     )
     for number in range(200):
-        await estate.calls(f"team-{number}").launch(an_order_of(f"orders-{number}"))
+        await estate.calls(f"team-{number}").launch(PLACE, an_order_of(f"orders-{number}"))
         with suppress(RefusedError, UnavailableError):
-            await estate.calls("broken").launch(an_order_of(f"broken-{number}"))
+            await estate.calls("broken").launch(PLACE, an_order_of(f"broken-{number}"))
     assert estate.launches_of("broken") == TRIP
     assert len(estate.emulator.service.machine.jobs) == 200
 
@@ -236,9 +248,9 @@ async def test_of_two_hundred_tenants_one_whose_calls_are_denied_stops_calling_a
 async def test_a_tenant_whose_calls_hang_holds_four_workers_and_no_more(estate: Estate) -> None:
     estate.emulator.service.faults.add(Fault(who="hanging", latency_seconds=60.0, count=1000))
     hanging = estate.calls("hanging", seconds=30.0)
-    held = [asyncio.create_task(hanging.launch(an_order_of(f"hanging-{number}"))) for number in range(10)]
+    held = [asyncio.create_task(hanging.launch(PLACE, an_order_of(f"hanging-{number}"))) for number in range(10)]
     await asyncio.wait(held, timeout=20.0, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.gather(*(estate.calls(f"team-{number}").launch(an_order_of(f"orders-{number}")) for number in range(20)))
+    await asyncio.gather(*(estate.calls(f"team-{number}").launch(PLACE, an_order_of(f"orders-{number}")) for number in range(20)))
     failed_fast, holding = await asyncio.wait(held, timeout=0)
     assert (len(failed_fast), len(holding)) == (6, 4)
     assert {type(task.exception()) for task in failed_fast} == {UnavailableError}
@@ -254,13 +266,13 @@ async def test_a_template_that_is_denied_is_one_pipelines_trouble_and_opens_no_c
     )
     for _ in range(2 * TRIP):
         with pytest.raises(RefusedError):
-            await estate.calls("team-a").launch(an_order_of("orders"))
-    await estate.calls("team-a").launch(an_order_of("orders"))
+            await estate.calls("team-a").launch(PLACE, an_order_of("orders"))
+    await estate.calls("team-a").launch(PLACE, an_order_of("orders"))
 
 
 async def test_dead_credentials_open_the_circuit_too(estate: Estate) -> None:
     estate.emulator.service.faults.add(Fault(who="team-a", code=Code.UNAUTHENTICATED, count=1000))
     for _ in range(2 * TRIP):
         with pytest.raises(UnavailableError):
-            await estate.calls("team-a").launch(an_order_of("orders"))
+            await estate.calls("team-a").launch(PLACE, an_order_of("orders"))
     assert estate.launches_of("team-a") == TRIP

@@ -5,10 +5,13 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from google.auth.exceptions import RefreshError
 
+from dataflow_operator.adapters.dataflow.caller import Use
 from dataflow_operator.adapters.identity.callers import Nobody, OwnPod
-from dataflow_operator.domain.errors import UnavailableError
+from dataflow_operator.domain.errors import RefusedError, UnavailableError
+from dataflow_operator.domain.identity import ServiceAccount
 
 
 class Credentials:
@@ -43,19 +46,19 @@ def found(credentials: Credentials) -> Callable[..., tuple[Credentials, str]]:
 
 async def test_an_emulator_is_sent_no_credential_and_only_told_when_a_launch_is_too_late() -> None:
     caller = Nobody(launch_life=timedelta(seconds=30), wall_seconds=lambda: 1000.5)
-    assert await caller.metadata() == ()
-    assert await caller.launch_metadata() == (("authorization", "Bearer emulator-until-1030.500"),)
+    assert await caller.metadata(None, Use.WATCH) == ()
+    assert await caller.metadata(None, Use.LAUNCH) == (("authorization", "Bearer emulator-until-1030.500"),)
 
 
 async def test_a_pod_launches_with_the_credential_that_it_has() -> None:
     caller = OwnPod(found(Credentials()))
-    assert await caller.launch_metadata() == await caller.metadata()
+    assert await caller.metadata(None, Use.LAUNCH) == await caller.metadata(None, Use.WATCH)
 
 
 async def test_one_renewal_serves_all_who_wait_and_happens_beside_the_loop() -> None:
     credentials = Credentials()
     caller = OwnPod(found(credentials))
-    got = await asyncio.gather(*(caller.metadata() for _ in range(100)))
+    got = await asyncio.gather(*(caller.metadata(None, Use.WATCH) for _ in range(100)))
     assert set(got) == {(("authorization", "Bearer token-1"),)}
     assert credentials.refreshes == 1
     assert threading.get_ident() not in credentials.threads
@@ -64,19 +67,20 @@ async def test_one_renewal_serves_all_who_wait_and_happens_beside_the_loop() -> 
 async def test_a_token_that_is_about_to_end_is_renewed() -> None:
     credentials = Credentials(life=timedelta(minutes=1))
     caller = OwnPod(found(credentials))
-    assert await caller.metadata() == (("authorization", "Bearer token-1"),)
-    assert await caller.metadata() == (("authorization", "Bearer token-2"),)
+    assert await caller.metadata(None, Use.WATCH) == (("authorization", "Bearer token-1"),)
+    assert await caller.metadata(None, Use.WATCH) == (("authorization", "Bearer token-2"),)
 
 
 async def test_a_broken_metadata_server_is_asked_once_for_all_who_wait() -> None:
     credentials = Credentials(refuses=True)
     caller = OwnPod(found(credentials))
-    got = await asyncio.gather(*(caller.metadata() for _ in range(20)), return_exceptions=True)
+    got = await asyncio.gather(*(caller.metadata(None, Use.WATCH) for _ in range(20)), return_exceptions=True)
     assert {type(error) for error in got} == {UnavailableError}
     assert credentials.refreshes == 1
 
 
 async def test_a_pod_serves_pipelines_that_name_no_account_and_no_others() -> None:
     caller = OwnPod(found(Credentials()))
-    assert caller.objection_to(None) is None
-    assert "'orders'" in str(caller.objection_to("orders"))
+    assert await caller.metadata(None, Use.WATCH)
+    with pytest.raises(RefusedError, match="'orders'"):
+        await caller.persona(ServiceAccount("team-a", "orders"))

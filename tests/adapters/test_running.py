@@ -28,7 +28,7 @@ ENGINE: Environment = {"enableStreamingEngine": True, "minWorkers": 2, "maxWorke
 
 
 async def a_running(dataflow: Dataflow, spec: ResolvedSpec) -> JobId:
-    job_id = await dataflow.calls.launch(an_order(spec))
+    job_id = await dataflow.calls.launch(PLACE, an_order(spec))
     await job_in(dataflow, job_id, JobState.RUNNING)
     return job_id
 
@@ -66,7 +66,7 @@ def test_a_percentage_survives_the_way_to_a_share_and_back(percent: int) -> None
 
 @pytest.mark.parametrize(("spec", "state"), [(BATCH, JobState.DONE), (STREAM, JobState.RUNNING)])
 async def test_a_job_that_cannot_change_in_place_refuses(dataflow: Dataflow, spec: ResolvedSpec, state: JobState) -> None:
-    job_id = await dataflow.calls.launch(an_order(spec))
+    job_id = await dataflow.calls.launch(PLACE, an_order(spec))
     await job_in(dataflow, job_id, state)
     with pytest.raises(RefusedError) as caught:
         await dataflow.calls.update_in_place(PLACE, job_id, {"maxWorkers": 9})
@@ -81,7 +81,7 @@ async def test_a_job_that_is_not_known_at_this_moment_is_asked_again(dataflow: D
 
 async def test_a_job_shows_its_options_once_it_has_a_graph_in_lists_too(dataflow: Dataflow) -> None:
     parameters = {**STREAM.parameters, "simulate.queueSeconds": "never"}
-    waiting = await dataflow.calls.launch(an_order(replace(STREAM, environment=ENGINE, parameters=parameters), "waiting"))
+    waiting = await dataflow.calls.launch(PLACE, an_order(replace(STREAM, environment=ENGINE, parameters=parameters), "waiting"))
     assert (await job_in(dataflow, waiting, JobState.QUEUED)).options is None
     running = await a_running(dataflow, replace(STREAM, environment=ENGINE))
     listed = {job.id: job.options for job in await dataflow.listing.read(PLACE)}
@@ -91,14 +91,14 @@ async def test_a_job_shows_its_options_once_it_has_a_graph_in_lists_too(dataflow
 @pytest.mark.parametrize("spec", [STREAM, replace(STREAM, template=BATCH.template, parameters=BATCH.parameters)])
 async def test_the_utilization_is_sent_as_a_service_option_and_a_share(dataflow: Dataflow, spec: ResolvedSpec) -> None:
     environment: Environment = {"workerUtilizationPercent": 80, "minWorkers": 2, "additionalExperiments": ("a",)}
-    await dataflow.calls.launch(an_order(replace(spec, environment=environment)))
+    await dataflow.calls.launch(PLACE, an_order(replace(spec, environment=environment)))
     said = next(iter(dataflow.emulator.service.machine.jobs)).launch.environment["additionalExperiments"]
     assert said == ["a", "min_num_workers=2", "worker_utilization_hint=0.8"]
 
 
 async def test_an_option_that_is_no_number_is_refused_before_anything_is_sent(dataflow: Dataflow) -> None:
     with pytest.raises(RefusedError, match=r"environment.minWorkers"):
-        await dataflow.calls.launch(an_order(replace(STREAM, environment={"minWorkers": "two"})))
+        await dataflow.calls.launch(PLACE, an_order(replace(STREAM, environment={"minWorkers": "two"})))
     assert dataflow.emulator.journal.calls() == []
 
 
@@ -123,7 +123,7 @@ async def test_progress_is_errors_since_a_time_and_what_the_committed_metrics_sa
 
 async def test_a_job_that_tells_nothing_and_one_that_is_not_known_have_no_progress(dataflow: Dataflow) -> None:
     parameters = {**STREAM.parameters, "simulate.queueSeconds": "never"}
-    waiting = await dataflow.calls.launch(an_order(replace(STREAM, parameters=parameters)))
+    waiting = await dataflow.calls.launch(PLACE, an_order(replace(STREAM, parameters=parameters)))
     for job_id in (waiting, JobId("2026-11-25_00_00_00-1")):
         assert await dataflow.calls.read_progress(PLACE, job_id, LONG_AGO) == Progress()
 
@@ -163,5 +163,5 @@ async def test_a_read_of_a_running_job_shows_what_it_was_started_with_and_a_list
 
 async def test_a_job_without_a_graph_does_not_show_what_it_was_started_with(dataflow: Dataflow) -> None:
     parameters = {**STREAM.parameters, "simulate.queueSeconds": "never"}
-    waiting = await dataflow.calls.launch(an_order(replace(STREAM, parameters=parameters)))
+    waiting = await dataflow.calls.launch(PLACE, an_order(replace(STREAM, parameters=parameters)))
     assert (await job_in(dataflow, waiting, JobState.QUEUED)).details is None

@@ -255,12 +255,6 @@ spec: {pipelineRef: {name: orders}, rerunOf: orders-1, parameters: {day: "1"}, s
     assert (run.owner_uid, run.rerun_of, run.parameters, run.stop) == (None, "orders-1", {"day": "1"}, StopMode.CANCEL)
 
 
-async def test_an_account_is_there_or_not(shelf: Shelf) -> None:
-    shelf.server.kubectl("create", "serviceaccount", "orders", "--namespace", shelf.namespace)
-    assert await shelf.store.has_account(shelf.namespace, "orders")
-    assert not await shelf.store.has_account(shelf.namespace, "bills")
-
-
 async def test_a_repeated_notice_is_counted_in_one_event(shelf: Shelf) -> None:
     pipeline = await a_pipeline(shelf)
     notice = Notice(is_warning=True, reason=Reason.JOB_FAILED, action="Launch", note="The job failed")

@@ -113,9 +113,6 @@ class Door:
     async def read_run(self) -> object:
         return await self.store.read_run("n", "p-1")
 
-    async def has_account(self) -> object:
-        return await self.store.has_account("n", "a") or None
-
     async def read_lease(self) -> object:
         return await self.lease.read()
 
@@ -288,7 +285,7 @@ TAKEN: Final = case(None, None, 409, "AlreadyExists")
 Call = Callable[[Door], Awaitable[object]]
 
 KINDS: Final[tuple[tuple[Sequence[Call], Sequence[Case], Sequence[Row]], ...]] = (
-    ((Door.read_pipeline, Door.read_run, Door.has_account, Door.read_lease), READ, GETS),
+    ((Door.read_pipeline, Door.read_run, Door.read_lease), READ, GETS),
     ((Door.is_served,), LISTED, LISTS),
     ((Door.create_run, Door.create_lease), CREATED, CREATES),
     ((Door.write_status, Door.draw_run, Door.add_finalizer, Door.remove_finalizer, Door.renew_lease), CHANGED, CHANGES),

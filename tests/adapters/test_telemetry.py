@@ -18,7 +18,7 @@ def some_vitals(*, due: float = 0.0, since_pass: float = 0.0, since_relist: floa
         since_pass_seconds=lambda: since_pass,
         since_event_seconds=lambda: 1.0,
         since_relist_seconds=lambda: since_relist,
-        list_ages=lambda: [("acme", "europe-west1", 4.0), ("acme", "us-central1", None)],
+        list_ages=lambda: [("acme", "europe-west1", "team-a/orders", 4.0), ("acme", "us-central1", "pod", None)],
         objects=lambda: {"DataflowPipeline": 2},
         is_ready=lambda: ready,
         leads=lambda: True,
@@ -92,7 +92,7 @@ async def test_the_window_shows_metrics_health_and_readiness(path: str, status: 
             'dataflow_operator_drift_corrections_total{field="environment.maxWorkers"} 1.0',
             'dataflow_operator_drift_corrections_total{field="jobs"} 1.0',
             'dataflow_operator_api_calls_total{code="OK",method="ListJobs",service="dataflow"} 1.0',
-            'dataflow_operator_job_list_age_seconds{project="acme",region="europe-west1"} 4.0',
+            'dataflow_operator_job_list_age_seconds{identity="team-a/orders",project="acme",region="europe-west1"} 4.0',
         ):
             assert line in text
         assert "us-central1" not in text

@@ -11,7 +11,8 @@ import pytest
 from tests.integration.schema_objects import Json, a_door
 
 from dataflow_local.install import kubectl
-from dataflow_operator.cli.diff import Format, Options, Streams, diff
+from dataflow_operator.cli.diff import Options, diff
+from dataflow_operator.cli.terminal import Format, Place, Streams
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,8 @@ class Plugin:
 
     def diff_files(self, *names: str, stdin: str = "", output: Format = Format.TEXT, namespace: str | None = None) -> Said:
         out, err = io.StringIO(), io.StringIO()
-        options = Options(filenames=names, namespace=namespace or self.namespace, kubeconfig=self.kubeconfig, output=output)
+        place = Place(namespace=namespace or self.namespace, kubeconfig=self.kubeconfig)
+        options = Options(filenames=names, place=place, output=output)
         code = diff(options, Streams(stdin=io.StringIO(stdin), out=out, err=err))
         return Said(code=code, out=out.getvalue(), err=err.getvalue())
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 from tests.builders import LIMITS, UID
 
@@ -14,6 +15,7 @@ from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Interest, Key, Place
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, StaleError, UnavailableError
+from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
@@ -44,7 +46,6 @@ class FakeStore:
     cache: Cache
     pipelines: dict[Key, Pipeline] = field(default_factory=dict[Key, Pipeline])
     runs: dict[str, Run] = field(default_factory=dict[str, Run])
-    accounts: set[str] = field(default_factory=set[str])
     writes: Counter[str] = field(default_factory=Counter[str])
     story: list[str] = field(default_factory=list[str])
     """What was written, in order."""
@@ -76,6 +77,9 @@ class FakeStore:
     def delete(self) -> None:
         known = self.pipelines[KEY]
         self.put(replace(known, is_deleting=True, generation=known.generation + 1))
+
+    def request_reconcile(self, token: str) -> None:
+        self.put(replace(self.pipelines[KEY], reconcile_requested_at=token))
 
     def ask_for_a_run(self, name: str, **changes: object) -> None:
         run = Run(
@@ -166,10 +170,6 @@ class FakeStore:
         self._count("run")
         self.runs.pop(doomed.name, None)
 
-    async def has_account(self, namespace: str, name: str) -> bool:
-        assert namespace == KEY.namespace
-        return name in self.accounts
-
     async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
         assert isinstance(subject, Pipeline)
         self.notices += notices
@@ -188,6 +188,10 @@ class FakeDataflow:
     """What the next dry runs are answered with."""
     refusal: OutsideError | None = None
     """What the next launches are answered with."""
+    accounts: set[str] = field(default_factory=set[str])
+    """ServiceAccounts that are there."""
+    identity_problem: OutsideError | None = None
+    """Why nobody can call as any of them."""
     full: UnavailableError | None = None
     """Why no launch would be sent now."""
     stops_turned_away: UnavailableError | None = None
@@ -201,12 +205,23 @@ class FakeDataflow:
     loses_answers: bool = False
     types: PipelineType | None = None
 
-    def reserve(self, order: Launch) -> None:
+    async def prove(self, place: Place, account: ServiceAccount) -> Persona:
+        assert account.namespace == KEY.namespace
+        self.calls["prove"] += 1
+        if account.name not in self.accounts:
+            raise UnavailableError(Reason.SERVICE_ACCOUNT_NOT_FOUND, f"ServiceAccount {account.name} does not exist")
+        if self.identity_problem is not None:
+            raise self.identity_problem
+        return Persona(principal=f"principal://pool/{account.name}", audience="pool") if place.account is not None else Persona()
+
+    def reserve(self, place: Place, order: Launch) -> None:
+        assert place.project == order.spec.project
         assert order.ownership.pipeline_uid
         if self.full is not None:
             raise self.full
 
-    async def launch(self, order: Launch) -> JobId:
+    async def launch(self, place: Place, order: Launch) -> JobId:
+        assert place.project == order.spec.project
         self.calls["launch"] += 1
         if self.refusal is not None:
             raise self.refusal
@@ -229,8 +244,9 @@ class FakeDataflow:
             raise AmbiguousError(Reason.TIMED_OUT, "no answer within 30 s")
         return job_id
 
-    async def validate(self, spec: ResolvedSpec, job_name: str) -> None:
+    async def validate(self, place: Place, spec: ResolvedSpec, job_name: str) -> None:
         assert isinstance(spec, ResolvedSpec)
+        assert place.project == spec.project
         assert job_name
         self.calls["validate"] += 1
         if self.problem is not None:
@@ -293,16 +309,21 @@ class FakeLists:
 
     dataflow: FakeDataflow
     clock: FakeClock
-    sent_at: float = 0.0
+    sent_at: float = -inf
     jobs: tuple[Job, ...] = ()
     failed: str | None = None
+    """Why lists fail, if they do."""
+    failed_since: float = -inf
     is_behind: bool = False
     """Whether new lists show the jobs as they were."""
     followed: set[Key] = field(default_factory=set[Key])
     hurries: int = 0
 
     def poll(self) -> None:
-        self.sent_at = self.clock.monotonic()
+        if self.failed is not None:
+            self.failed_since = max(self.failed_since, self.sent_at + 1.0, 0.0)
+            return
+        self.sent_at, self.failed_since = self.clock.monotonic(), -inf
         if not self.is_behind:
             self.jobs = tuple(self.dataflow.jobs.values())
 
@@ -318,7 +339,7 @@ class FakeLists:
             ours = job.ownership is not None and job.ownership.pipeline_uid == interest.pipeline_uid
             return ours or job.id in interest.job_ids or job.name in interest.names
 
-        return JobsView(jobs=tuple(filter(concerns, self.jobs)), sent_at=self.sent_at, failed=self.failed)
+        return JobsView(jobs=tuple(filter(concerns, self.jobs)), sent_at=self.sent_at, failed=self.failed, failed_since=self.failed_since)
 
     def hurry(self, place: Place) -> None:
         assert isinstance(place, Place)
@@ -328,7 +349,8 @@ class FakeLists:
 class Town:
     """One operator with its outside, driven by hand: ``await town.settle()`` makes passes until nothing is left to do at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, tenancy: Tenancy | None = None) -> None:
+        self.tenancy = tenancy
         self.clock = FakeClock()
         self.cache = Cache()
         self.store = FakeStore(cache=self.cache, clock=self.clock)
@@ -347,6 +369,7 @@ class Town:
             clock=self.clock,
             limits=LIMITS,
             claim_life=timedelta(seconds=5),
+            tenancy=self.tenancy,
         )
 
     async def settle(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.builders import a_batch, a_failure, a_spec
 from tests.controller.fakes import KEY, Town
 
+from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClass, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
@@ -283,7 +284,7 @@ async def test_a_missing_service_account_heals_when_it_appears(town: Town) -> No
     await town.settle()
     assert town.condition("IdentityReady") == ("False", "ServiceAccountNotFound")
     assert town.condition("Reconciling") == ("True", "ServiceAccountNotFound")
-    town.store.accounts.add("orders")
+    town.dataflow.accounts.add("orders")
     await town.until(lambda: len(town.dataflow.orders) == 1)
     assert town.condition("IdentityReady") == ("True", "Ready")
 
@@ -561,10 +562,10 @@ async def test_a_strangers_old_success_is_not_taken_for_a_runs_own(town: Town) -
 async def _refuse_b(town: Town) -> None:
     real = town.dataflow.validate
 
-    async def validate(spec: ResolvedSpec, job_name: str) -> None:
+    async def validate(place: Place, spec: ResolvedSpec, job_name: str) -> None:
         if spec.parameters["content"] == "B":
             raise RefusedError(Reason.TEMPLATE_INVALID, "parameter content: unknown")
-        await real(spec, job_name)
+        await real(place, spec, job_name)
 
     town.dataflow.validate = validate  # type: ignore[method-assign]  # a template that refuses one content
 

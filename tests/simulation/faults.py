@@ -26,6 +26,7 @@ class Fault(StrEnum):
     SLOW = "slow answer"
     AWAY_KUBERNETES = "API server away"
     AWAY_DATAFLOW = "Dataflow away"
+    IDENTITY_DENIED = "identity without its rights"
     AMNESIA = "status restored from an older state"
     CLOCK_STEP = "clock step of an hour"
     WATCH_STALL = "watch stall"
@@ -71,6 +72,7 @@ FOCUS: Final[Mapping[str, float]] = {"launch": 3.0, "remove finalizer": 3.0, "st
 ODDS: Final[Mapping[Fault, float]] = {
     Fault.AWAY_KUBERNETES: 0.05,
     Fault.AWAY_DATAFLOW: 0.1,
+    Fault.IDENTITY_DENIED: 0.3,
     Fault.AMNESIA: 0.03,
     Fault.CLOCK_STEP: 0.05,
     Fault.WATCH_STALL: 0.02,

@@ -18,7 +18,7 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.outside import Cloud
 from tests.simulation.owner import Owner
 from tests.simulation.referee import Finding, Harm, Referee
-from tests.simulation.replica import SETTINGS, Replica
+from tests.simulation.replica import OWNER, SETTINGS, Replica
 from tests.simulation.rest import unrest
 from tests.simulation.story import Story
 from tests.simulation.wire import Outages
@@ -26,6 +26,7 @@ from tests.simulation.world import ApiServer
 
 from dataflow_emulator.jobs import Options
 from dataflow_operator.controller.ports import Key
+from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import PipelineType
 
 CALM_SECONDS: Final = 9000.0
@@ -40,6 +41,9 @@ ACTS_OF_A_LIFE: Final = (0, 1, 1, 1, 1, 2, 2, 4)
 
 A quarter has two or three replicas: each costs as much as a life of its own, and most bugs need only one.
 """
+
+TENANTS: Final = 0.25
+"""The share of lives in which each pipeline has its own identity, and rights come and go. Source: chosen."""
 
 LOOK_SECONDS: Final = 7.5
 """How often rest is looked for."""
@@ -99,6 +103,9 @@ class Life:
             lag=SETTINGS.list_lag_seconds,
         )
         self.referee.watch(self.server, self.cloud)
+        # A draw of its own: lives without are as they would be if there were none.
+        tenants = trouble is None and Random(f"tenancy {seed}").random() < TENANTS
+        self.tenancy = Tenancy(each_as_itself=True, default_account=OWNER.name) if tenants else Tenancy()
         self.replicas = [self._replica(number) for number in range(replicas or self.chance.choice(REPLICAS))]
 
     def run(self) -> Ending:
@@ -209,6 +216,10 @@ class Life:
                     until = self.loop.time() + self.chance.uniform(5, 240)
                     self.story.tell("world", whom, f"until {until:.0f}")
                     self.outages.begin(whom, until)
+            if self.tenancy.each_as_itself and self.trouble.strikes(Fault.IDENTITY_DENIED):
+                until = self.loop.time() + self.chance.uniform(5, 240)
+                self.story.tell("world", Fault.IDENTITY_DENIED, f"until {until:.0f}")
+                self.outages.begin(Fault.IDENTITY_DENIED, until)
             if self.trouble.strikes(Fault.CLOCK_STEP):
                 self.chance.choice(self.replicas).step_clock()
                 self.referee.clocks_agree = False
@@ -225,6 +236,7 @@ class Life:
             story=self.story,
             server=self.server,
             cloud=self.cloud,
+            tenancy=self.tenancy,
             surprise=self.referee.surprise,
         )
 

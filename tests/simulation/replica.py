@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final, NoReturn
@@ -27,6 +27,7 @@ from dataflow_operator.controller.ports import Key, Place, Version
 from dataflow_operator.controller.queue import Queue
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import Failure, OutsideError
+from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec
@@ -50,6 +51,9 @@ SETTINGS: Final = Settings(
     workers=2,
 )
 """The production settings, with what is waited for made shorter: what counts is how the times relate, and `check` asserts that."""
+
+OWNER: Final = ServiceAccount("team-a", "dataflow")
+"""As whom calls are made in lives where each pipeline has its own identity."""
 
 HOT_PASSES: Final = 400
 HOT_SECONDS: Final = 40.0
@@ -107,10 +111,6 @@ class WiredStore:
     async def delete_run(self, namespace: str, doomed: DeleteRun) -> None:
         await self._wire.write("delete run", Outside.KUBERNETES, lambda: self._server.delete_run(namespace, doomed))
 
-    async def has_account(self, namespace: str, name: str) -> bool:
-        """Nobody of these lives names an account."""
-        raise AssertionError(f"{namespace}/{name} was asked for")
-
     async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
         """Events are best effort, and say nothing that is not in the status."""
 
@@ -118,45 +118,53 @@ class WiredStore:
 class WiredDataflow:
     """Fulfils ``controller.ports.Dataflow``."""
 
-    def __init__(self, wire: Wire, cloud: Cloud, clock: ReplicaClock) -> None:
+    def __init__(self, wire: Wire, cloud: Cloud, clock: ReplicaClock, tenancy: Tenancy) -> None:
+        self._place = replace(PLACE, account=OWNER if tenancy.each_as_itself else None)
         self._wire = wire
         self._cloud = cloud
         self._clock = clock
 
-    def reserve(self, order: Launch) -> None:
+    async def prove(self, place: Place, account: ServiceAccount) -> Persona:
+        assert (place, account) == (self._place, OWNER)
+        return await self._wire.read("prove", Outside.DATAFLOW, Persona)
+
+    def reserve(self, place: Place, order: Launch) -> None:
+        assert place == self._place
         assert order.spec.project == PLACE.project
 
-    async def launch(self, order: Launch) -> JobId:
+    async def launch(self, place: Place, order: Launch) -> JobId:
+        assert place == self._place
         until = self._clock.monotonic() + SETTINGS.credential_life.total_seconds()
         return await self._wire.write("launch", Outside.LAUNCH, lambda: self._cloud.launch(order, until))
 
-    async def validate(self, spec: ResolvedSpec, job_name: str) -> None:
+    async def validate(self, place: Place, spec: ResolvedSpec, job_name: str) -> None:
+        assert place == self._place
         assert spec.type in TEMPLATES
         assert job_name
         await self._wire.read("validate", Outside.DATAFLOW, self._cloud.try_out)
 
     async def stop(self, place: Place, job_id: JobId, mode: StopMode, *, force: bool = False) -> None:
-        assert place == PLACE
+        assert place == self._place
         await self._wire.write("stop", Outside.DATAFLOW, lambda: self._cloud.stop(job_id, mode, force=force))
 
     async def update_in_place(self, place: Place, job_id: JobId, options: Mapping[str, int]) -> None:
-        assert place == PLACE
+        assert place == self._place
         await self._wire.write("update in place", Outside.DATAFLOW, lambda: self._cloud.update_in_place(job_id, options))
 
     async def read_progress(self, place: Place, job_id: JobId, since: datetime) -> Progress:
-        assert place == PLACE
+        assert place == self._place
         return await self._wire.read("read progress", Outside.DATAFLOW, lambda: self._cloud.progress(job_id, since))
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
-        assert place == PLACE
+        assert place == self._place
         return await self._wire.read("read job", Outside.DATAFLOW, lambda: self._cloud.read(job_id))
 
     async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
-        assert place == PLACE
+        assert place == self._place
         return await self._wire.read("read failure", Outside.DATAFLOW, lambda: self._cloud.failure(job_id))
 
     async def list_jobs(self, place: Place) -> tuple[Job, ...]:
-        assert place == PLACE
+        assert place == self._place
         return await self._wire.read("list jobs", Outside.DATAFLOW, self._cloud.listed)
 
 
@@ -194,6 +202,7 @@ class Replica:
         story: Story,
         server: ApiServer,
         cloud: Cloud,
+        tenancy: Tenancy,
         surprise: Callable[[str], None],
     ) -> None:
         self.name = f"op{number}"
@@ -207,6 +216,7 @@ class Replica:
         self._story = story
         self._server = server
         self._cloud = cloud
+        self._tenancy = tenancy
         self._surprise = surprise
         self._wire: Wire | None = None
         self._watch: Watch | None = None
@@ -226,7 +236,7 @@ class Replica:
             die=self.die,
         )
         cache, queue = Cache(), Queue[Key](time=self._loop.time)
-        dataflow = WiredDataflow(wire, self._cloud, self.clock)
+        dataflow = WiredDataflow(wire, self._cloud, self.clock, self._tenancy)
         lists = SharedJobLists(
             wake=queue.add,
             clock=self.clock,
@@ -241,6 +251,7 @@ class Replica:
             clock=self.clock,
             limits=SETTINGS.limits(),
             claim_life=SETTINGS.claim_life,
+            tenancy=self._tenancy,
             nonce=self._nonce,
         )
         loop = Loop(queue=queue, reconcile=self._pass, time=self._loop.time, workers=SETTINGS.workers, gauge=self.passes)

@@ -57,6 +57,10 @@ class Outages:
         """Whether *whom* is away."""
         return bool(self._until) and now < self._until.get(whom.away, 0.0)
 
+    def deny(self, whom: Outside, now: float) -> bool:
+        """Whether no credential is to be had for calls to *whom*."""
+        return bool(self._until) and whom is not Outside.KUBERNETES and now < self._until.get(Fault.IDENTITY_DENIED, 0.0)
+
     def end(self) -> None:
         """Let everybody be back."""
         self._until.clear()
@@ -110,9 +114,7 @@ class Wire:
             await self._meet(fault, name)
         if self._loop.now < self._stalled_until:
             await self._resume()
-        if self._outages.covers(whom, self._loop.now):
-            await self._pass(self._chance.choice((0.0, whom.value)))
-            raise UnavailableError(Reason.CONNECTION_LOST, f"no connection for {name}")
+        await self._set_out(name, whom)
         if fault is not None and fault in _NOT_CARRIED:
             await self._lose(fault, name, whom, effect, loss)
         await self._pass(self._chance.random() * (whom.value * 0.95 if fault is Fault.SLOW else TO_SECONDS))
@@ -127,6 +129,15 @@ class Wire:
         if fault is Fault.LOST_ANSWER or fault is Fault.BROKEN_AFTER:
             raise loss(Reason.TIMED_OUT, f"no good answer to {name}")
         return answer
+
+    async def _set_out(self, name: str, whom: Outside) -> None:
+        """Raise where nobody is reached, or nobody would listen."""
+        if self._outages.covers(whom, self._loop.now):
+            await self._pass(self._chance.choice((0.0, whom.value)))
+            raise UnavailableError(Reason.CONNECTION_LOST, f"no connection for {name}")
+        if self._outages.deny(whom, self._loop.now):
+            await self._pass(self._chance.random() * TO_SECONDS)
+            raise UnavailableError(Reason.IMPERSONATION_DENIED, f"no credential for {name}")
 
     async def _pass(self, seconds: float) -> None:
         """Let time pass; for who died meanwhile it never ends."""

@@ -8,16 +8,17 @@ from typing import Final, TypeAlias
 
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Place, Store
-from dataflow_operator.controller.recall import Recall
+from dataflow_operator.controller.recall import Recall, place_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.failures import failure_of_answer
+from dataflow_operator.domain.identity import ServiceAccount, Tenancy
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 from dataflow_operator.domain.pipeline.observation import (
-    AccountLook,
     Answer,
     Declined,
     FailureLook,
     Hindrance,
+    IdentityLook,
     JobLook,
     Launched,
     Limits,
@@ -38,7 +39,7 @@ from dataflow_operator.domain.pipeline.plan import (
     DrawRun,
     Effect,
     Launch,
-    LookAtAccount,
+    LookAtIdentity,
     LookAtJob,
     LookAtPipeline,
     LookAtProgress,
@@ -50,14 +51,14 @@ from dataflow_operator.domain.pipeline.plan import (
     Validate,
 )
 
-Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtPipeline | LookAtAccount
+Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtPipeline | LookAtIdentity
 """A read that a decision asked for."""
 
 SHORTEST_HINDRANCE: Final = timedelta(seconds=1)
 LONGEST_HINDRANCE: Final = timedelta(minutes=20)
 """How long one answer can keep a pipeline from launching or asking again. Source: chosen; a thousand launches wait as long for their turns at 60 a minute."""
 
-_MAY_HEAL: Final = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED})
+_MAY_HEAL: Final = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED, Reason.ACT_AS_DENIED})
 """Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""
 
 
@@ -74,6 +75,7 @@ class Actor:
         clock: Clock,
         limits: Limits,
         claim_life: timedelta,
+        tenancy: Tenancy,
     ) -> None:
         self._cache = cache
         self._store = store
@@ -82,11 +84,12 @@ class Actor:
         self._clock = clock
         self._limits = limits
         self._claim_life = claim_life
+        self._tenancy = tenancy
 
-    def is_hindered(self, recall: Recall, order: Launch) -> bool:
+    def is_hindered(self, key: Key, recall: Recall, order: Launch) -> bool:
         """Whether a launch would not be sent now: asked before its claim is written, for a claim that is not launched is an attempt lost."""
         try:
-            self._dataflow.reserve(order)
+            self._dataflow.reserve(place_of(key.namespace, order.spec, self._tenancy), order)
         except UnavailableError as error:
             recall.hindrance = self._hindrance(error)
             return True
@@ -103,17 +106,17 @@ class Actor:
             case CreateRun() | DrawRun() | DeleteRun():
                 return await self._show(key, recall, pipeline, effect)
             case Launch():
-                recall.answered(effect.nonce, await self._launch(effect, began))
-                self._lists.hurry(_place_of(effect))
+                recall.answered(effect.nonce, await self._launch(key, effect, began))
+                self._lists.hurry(self._place(pipeline))
             case Validate():
-                recall.validations[effect.key] = await self._validate(effect)
+                recall.validations[effect.key] = await self._validate(key, effect)
             case StopJob() | UpdateInPlace() if self._is_stale(began):
                 return False  # decided before a stand-still: what it was decided from may not be so any more
             case StopJob():
                 recall.stops[effect.job_id] = await self._stop(pipeline, effect)
             case UpdateInPlace():
                 recall.options[effect.job_id] = await self._update_in_place(pipeline, effect)
-            case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtAccount():
+            case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtIdentity():
                 await self._look(key, recall, pipeline, effect)
         return True
 
@@ -133,12 +136,12 @@ class Actor:
         at = self._clock.monotonic()
         match look:
             case LookAtJob(job_id=job_id):
-                job = await self._dataflow.read_job(_place(pipeline), job_id)
+                job = await self._dataflow.read_job(self._place(pipeline), job_id)
                 known = recall.jobs.pop(job_id, None)
                 missed = known.missing_since if known is not None and known.missing_since is not None else at
                 recall.jobs[job_id] = JobLook(job=job, at=at, missing_since=missed if job is None else None)
             case LookForReason(job_id=job_id):
-                failure = await self._dataflow.read_failure(_place(pipeline), job_id)
+                failure = await self._dataflow.read_failure(self._place(pipeline), job_id)
                 recall.failures[job_id] = FailureLook(failure=failure, at=at)
             case LookAtProgress(job_id=job_id):
                 newest = await self._progress(pipeline, look)
@@ -153,9 +156,8 @@ class Actor:
             case LookAtPipeline(run_version=run_version):
                 version = await self._refresh_pipeline(key, pipeline)
                 recall.pipeline = PipelineLook(resource_version=version, run_version=run_version, at=at) if version is not None else None
-            case LookAtAccount(name=name):
-                exists = await self._store.has_account(key.namespace, name)
-                recall.account = AccountLook(name=name, exists=exists, at=at, request=pipeline.reconcile_requested_at)
+            case LookAtIdentity(account=account):
+                recall.identity = await self._prove(pipeline, account)
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)
@@ -203,12 +205,12 @@ class Actor:
         """Whether a pass that *began* at that time stood still for so long that a change outside must not follow from it."""
         return self._clock.monotonic() - began > self._claim_life.total_seconds()
 
-    async def _launch(self, effect: Launch, began: float) -> Answer:
+    async def _launch(self, key: Key, effect: Launch, began: float) -> Answer:
         """Launch once, within the claim's life on our own clock, and say what came of it."""
         if self._is_stale(began):
             return Unclear(message="the claim was too old to launch from")
         try:
-            job_id = await self._dataflow.launch(effect)
+            job_id = await self._dataflow.launch(place_of(key.namespace, effect.spec, self._tenancy), effect)
         except AmbiguousError as error:
             return Unclear(message=error.message)
         except RefusedError as error:
@@ -220,10 +222,10 @@ class Actor:
             return Declined(failure=failure_of_answer(error), hindrance=pause)
         return Launched(job_id=job_id)
 
-    async def _validate(self, effect: Validate) -> Validation:
+    async def _validate(self, key: Key, effect: Validate) -> Validation:
         at = self._clock.monotonic()
         try:
-            await self._dataflow.validate(effect.spec, effect.job_name)
+            await self._dataflow.validate(place_of(key.namespace, effect.spec, self._tenancy), effect.spec, effect.job_name)
         except RefusedError as error:
             return Validation(problem=error.reason, message=error.message, is_final=error.reason not in _MAY_HEAL, at=at)
         except (UnavailableError, AmbiguousError) as error:
@@ -232,7 +234,7 @@ class Actor:
 
     async def _stop(self, pipeline: Pipeline, effect: StopJob) -> StopCall:
         at = self._clock.monotonic()
-        place = _place(pipeline)
+        place = self._place(pipeline)
         try:
             await self._dataflow.stop(place, effect.job_id, effect.mode, force=effect.force)
         except (RefusedError, AmbiguousError) as error:
@@ -246,7 +248,7 @@ class Actor:
 
     async def _update_in_place(self, pipeline: Pipeline, effect: UpdateInPlace) -> OptionsCall:
         at = self._clock.monotonic()
-        place = _place(pipeline)
+        place = self._place(pipeline)
         try:
             await self._dataflow.update_in_place(place, effect.job_id, effect.options)
         except RefusedError as error:
@@ -262,9 +264,23 @@ class Actor:
     async def _progress(self, pipeline: Pipeline, look: LookAtProgress) -> Progress:
         """Read how a job gets on. What cannot be read tells nothing: for lack of metrics no stream waits for ever, and nothing else of it."""
         try:
-            return await self._dataflow.read_progress(_place(pipeline), look.job_id, look.since)
+            return await self._dataflow.read_progress(self._place(pipeline), look.job_id, look.since)
         except OutsideError:
             return Progress()
+
+    async def _prove(self, pipeline: Pipeline, account: str) -> IdentityLook:
+        """See whether calls can be made as a ServiceAccount of the pipeline's namespace; why not is an answer, too."""
+        at, request = self._clock.monotonic(), pipeline.reconcile_requested_at
+        try:
+            persona = await self._dataflow.prove(self._place(pipeline), ServiceAccount(pipeline.namespace, account))
+        except OutsideError as error:
+            return IdentityLook(account=account, problem=error.reason, message=error.message, at=at, request=request)
+        return IdentityLook(account=account, problem=None, persona=persona, at=at, request=request)
+
+    def _place(self, pipeline: Pipeline) -> Place:
+        if isinstance(pipeline.spec, Broken):
+            raise TypeError("a pipeline whose spec cannot be read has no effects")
+        return place_of(pipeline.namespace, pipeline.spec, self._tenancy)
 
     def _hindrance(self, error: UnavailableError) -> Hindrance:
         at = self._clock.monotonic()
@@ -275,13 +291,3 @@ class Actor:
 def _longer(after: timedelta | None, usual: timedelta) -> float:
     """Return by how many seconds a pause that the service asked for is longer than the usual one, bounded."""
     return min(max((after or timedelta(0)) - usual, timedelta(0)), LONGEST_HINDRANCE).total_seconds()
-
-
-def _place(pipeline: Pipeline) -> Place:
-    if isinstance(pipeline.spec, Broken):
-        raise TypeError("a pipeline whose spec cannot be read has no effects")
-    return Place(project=pipeline.spec.project, region=pipeline.spec.region)
-
-
-def _place_of(effect: Launch) -> Place:
-    return Place(project=effect.spec.project, region=effect.spec.region)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from dataflow_operator.domain.errors import Failure
+from dataflow_operator.domain.identity import Persona, ServiceAccount
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec
@@ -38,10 +39,12 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where jobs run: one job list each."""
+    """Where jobs run, and as whom they are looked at: one job list each."""
 
     project: str
     region: str
+    account: ServiceAccount | None = None
+    """As whom calls about it are made; None: as the one identity that all pipelines share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +104,6 @@ class Store(Protocol):
         """Delete a run under its uid and resourceVersion, in the background; an absent one is no error."""
         ...
 
-    async def has_account(self, namespace: str, name: str) -> bool:
-        """Return whether a ServiceAccount exists."""
-        ...
-
     async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
         """Write Events about a pipeline; best effort: what cannot be written is dropped, and counted."""
         ...
@@ -113,15 +112,19 @@ class Store(Protocol):
 class Dataflow(Protocol):
     """Single calls to Dataflow. Every one is made once, within a deadline, and retried by nobody below."""
 
-    def reserve(self, order: Launch) -> None:
+    async def prove(self, place: Place, account: ServiceAccount) -> Persona:
+        """Prove that calls can be made as a ServiceAccount, by making one where that costs nothing, and return whom it is to Google."""
+        ...
+
+    def reserve(self, place: Place, order: Launch) -> None:
         """Keep a seat for a launch that is about to be claimed; no I/O. UnavailableError: it would not be sent now, so do not claim it."""
         ...
 
-    async def launch(self, order: Launch) -> JobId:
+    async def launch(self, place: Place, order: Launch) -> JobId:
         """Launch a job and return its id. RefusedError (reason AlreadyExists where the name is taken), UnavailableError, AmbiguousError."""
         ...
 
-    async def validate(self, spec: ResolvedSpec, job_name: str) -> None:
+    async def validate(self, place: Place, spec: ResolvedSpec, job_name: str) -> None:
         """Ask whether a launch would be accepted. RefusedError with a Template… or PermissionDenied reason where not."""
         ...
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dataflow_operator.controller.ports import Interest, Place
+from dataflow_operator.domain.identity import ServiceAccount, Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Entry, job_ids_of
-from dataflow_operator.domain.pipeline.model import Broken, Pipeline
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import (
-    AccountLook,
     Answer,
     Declined,
     FailureLook,
     Hindrance,
+    IdentityLook,
     JobLook,
     Memory,
     OptionsCall,
@@ -51,7 +52,7 @@ class Recall:
     options: dict[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
     progress: dict[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     pipeline: PipelineLook | None = None
-    account: AccountLook | None = None
+    identity: IdentityLook | None = None
     hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()
     shown: Memory | None = None
@@ -86,10 +87,10 @@ class Recall:
         if isinstance(answer, Declined) and answer.hindrance is not None:
             self.hindrance = answer.hindrance
 
-    def interest(self, pipeline: Pipeline) -> Interest | None:
+    def interest(self, pipeline: Pipeline, tenancy: Tenancy) -> Interest | None:
         """Return which jobs concern *pipeline*: found out once for each row."""
         if self.seen is None or self.seen[0] is not pipeline:
-            self.seen = (pipeline, interest_of(pipeline))
+            self.seen = (pipeline, interest_of(pipeline, tenancy))
         return self.seen[1]
 
     def memory(self) -> Memory:
@@ -107,7 +108,7 @@ class Recall:
                 options=self.options,
                 progress=self.progress,
                 pipeline=self.pipeline,
-                account=self.account,
+                identity=self.identity,
                 hindrance=self.hindrance,
                 foreign_runs=self.foreign_runs,
             )
@@ -115,11 +116,11 @@ class Recall:
 
     def _is_news_to(self, shown: Memory) -> bool:
         """Whether something was put in the place of what was shown."""
-        there = (self.pipeline, self.account, self.hindrance, self.foreign_runs)
-        return there != (shown.pipeline, shown.account, shown.hindrance, shown.foreign_runs)
+        there = (self.pipeline, self.identity, self.hindrance, self.foreign_runs)
+        return there != (shown.pipeline, shown.identity, shown.hindrance, shown.foreign_runs)
 
 
-def interest_of(pipeline: Pipeline) -> Interest | None:
+def interest_of(pipeline: Pipeline, tenancy: Tenancy) -> Interest | None:
     """Return which jobs concern *pipeline*, or None when its spec cannot be read."""
     spec = pipeline.spec
     if isinstance(spec, Broken):
@@ -128,11 +129,17 @@ def interest_of(pipeline: Pipeline) -> Interest | None:
     ids = frozenset({wish.job_id}) if wish is not None and wish.job_id else frozenset[JobId]()
     names = frozenset({wish.job_name}) if wish is not None and wish.job_name else frozenset[str]()
     return Interest(
-        place=Place(project=spec.project, region=spec.region),
+        place=place_of(pipeline.namespace, spec, tenancy),
         pipeline_uid=pipeline.uid,
         job_ids=job_ids_of(pipeline.status.ledger) | ids,
         names=names_of(pipeline) | names,
     )
+
+
+def place_of(namespace: str, spec: PipelineSpec | ResolvedSpec, tenancy: Tenancy) -> Place:
+    """Return where what *spec* says runs, and as whom calls about it are made."""
+    name = tenancy.account_of(spec.service_account_name) if tenancy.each_as_itself else None
+    return Place(project=spec.project, region=spec.region, account=ServiceAccount(namespace, name) if name else None)
 
 
 def _keep(known: dict[K, V], wanted: AbstractSet[K]) -> None:

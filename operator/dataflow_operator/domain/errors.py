@@ -115,6 +115,39 @@ class Reason(StrEnum):
     UNKNOWN = "Unknown"
 
 
+PASSING: Final = frozenset(
+    {
+        Reason.UNAVAILABLE,
+        Reason.TIMED_OUT,
+        Reason.CONNECTION_LOST,
+        Reason.QUOTA_EXCEEDED,
+        Reason.STS_THROTTLED,
+        Reason.STS_UNAVAILABLE,
+        Reason.CONFLICT,
+        Reason.UNKNOWN,
+    }
+)
+"""Reasons that say that nothing can be seen at this moment, and not that anything is wrong."""
+
+
+IDENTITY: Final = frozenset(
+    {
+        Reason.SERVICE_ACCOUNT_NOT_FOUND,
+        Reason.SERVICE_ACCOUNT_INVALID,
+        Reason.NAMESPACE_TERMINATING,
+        Reason.PROFILE_NOT_ALLOWED,
+        Reason.TOKEN_REQUEST_DENIED,
+        Reason.AUDIENCE_REJECTED,
+        Reason.SUBJECT_TOO_LONG,
+        Reason.IMPERSONATION_DENIED,
+        Reason.FEDERATION_UNSUPPORTED,
+        Reason.STS_THROTTLED,
+        Reason.STS_UNAVAILABLE,
+    }
+)
+"""Reasons for which no credential could be had, so that nothing was sent."""
+
+
 class FailureClass(StrEnum):
     """What kind of trouble ended an attempt."""
 

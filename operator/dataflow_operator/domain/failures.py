@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dataflow_operator.domain.errors import Failure, FailureClass, OutsideError, Reason, UnavailableError, calm
+from dataflow_operator.domain.errors import IDENTITY, Failure, FailureClass, OutsideError, Reason, UnavailableError, calm
 
 MESSAGE_CHARACTERS: Final = 1024
 """Longest reason that is kept: a run keeps 32 attempts of them, and a pipeline several runs. Source: chosen."""
@@ -135,6 +135,17 @@ TROUBLES: Final[Mapping[Reason, Trouble]] = {
         FailureClass.IDENTITY,
         "the caller may not launch the job",
         "grant the permission that the message names; IAM takes minutes to spread",
+    ),
+    Reason.ACT_AS_DENIED: _trouble(
+        FailureClass.IDENTITY,
+        "the caller may not run workers as the account that the pipeline names",
+        "grant roles/iam.serviceAccountUser on environment.serviceAccountEmail to whoever launches",
+    ),
+    **dict.fromkeys(
+        sorted(IDENTITY),
+        _trouble(
+            FailureClass.IDENTITY, "no credential could be had to launch with", "do what the message says, or ask `kubectl dataflow doctor`"
+        ),
     ),
     Reason.UNAUTHENTICATED: _trouble(FailureClass.IDENTITY, "the caller's credential was not taken", "see to the caller's identity"),
     Reason.WORKER_PERMISSION_DENIED: _trouble(

@@ -209,8 +209,16 @@ _LAUNCHES: Final = (
     ),
     Row(
         codes=(StatusCode.PERMISSION_DENIED,),
+        words=_ABOUT_WORKER,
         meaning=Meaning.REFUSED,
-        why="Something that the launch needs is denied, such as the template's file or the workers' account; no job was made.",
+        reason=Reason.ACT_AS_DENIED,
+        why="The caller may not run workers as the account that the pipeline names; no job was made.",
+        source="hashicorp/terraform-provider-google#7126",
+    ),
+    Row(
+        codes=(StatusCode.PERMISSION_DENIED,),
+        meaning=Meaning.REFUSED,
+        why="Something that the launch needs is denied, such as the template's file; no job was made.",
         source="hashicorp/terraform-provider-google#7126",
     ),
     Row(
@@ -377,6 +385,7 @@ DRY_RUNS: Final = (
         codes=(StatusCode.PERMISSION_DENIED,),
         words=_ABOUT_WORKER,
         meaning=Meaning.REFUSED,
+        reason=Reason.ACT_AS_DENIED,
         why="The caller may not run workers as the account that the pipeline names.",
         source="hashicorp/terraform-provider-google#7126",
     ),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
+from grpc import StatusCode
+
+from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.identity import Persona, ServiceAccount
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
@@ -20,6 +23,10 @@ class Use(StrEnum):
     """A dry run, or a change of a running job's options."""
     WATCH = "watch"
     """Lists, reads and stops: they go on with the token that is left while a ServiceAccount, or its namespace, is being deleted."""
+
+
+TURNED_AWAY: Final = frozenset({StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED})
+"""Codes that may speak of the credential."""
 
 
 class Caller(Protocol):
@@ -39,6 +46,10 @@ class Caller(Protocol):
 
     async def persona(self, account: ServiceAccount) -> Persona:
         """Look afresh at a ServiceAccount and go through the whole exchange where nothing young is kept; return whom it is to Google."""
+        ...
+
+    def advice(self, account: ServiceAccount | None, error: OutsideError, project: str, worker: str | None) -> str:
+        """Return which binding would help where a call in *project* was refused, for workers that run as *worker*; empty: nothing is known."""
         ...
 
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:

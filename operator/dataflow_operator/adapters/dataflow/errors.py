@@ -15,10 +15,13 @@ from grpc import StatusCode
 
 from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, INPLACE, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
 from dataflow_operator.adapters.dataflow.messages import messages
-from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.errors import IDENTITY, AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
 
 LONGEST_WISH: Final = timedelta(minutes=5)
 """The longest pause that an answer can ask for: a service that asks for hours may be well again in minutes. Source: chosen."""
+
+_CREDENTIALS: Final = IDENTITY | {Reason.UNAUTHENTICATED, Reason.TIMED_OUT}
+"""Reasons for which a credential could not be had."""
 
 _RETRY_KEYS: Final = {"retry-after": 1.0, "grpc-retry-pushback-ms": 0.001}
 """Metadata that says when to come again, and what one of its units is in seconds. Source: RFC 9110; gRPC's retry design (A6)."""
@@ -92,7 +95,7 @@ def blame_of(error: Exception, table: Sequence[Row]) -> OutsideError | None:
     if isinstance(error, GoogleAPICallError):
         said = judged(error, table)
         return said.error if said.row.blames_caller else None
-    return error if isinstance(error, UnavailableError) and error.reason in {Reason.UNAUTHENTICATED, Reason.TIMED_OUT} else None
+    return error if isinstance(error, UnavailableError) and error.reason in _CREDENTIALS else None
 
 
 def wish_of(error: GoogleAPICallError) -> timedelta | None:

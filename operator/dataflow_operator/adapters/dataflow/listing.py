@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from google.api_core.exceptions import GoogleAPICallError
 
 from dataflow_operator.adapters.dataflow.answers import LISTS
+from dataflow_operator.adapters.dataflow.caller import TURNED_AWAY, Caller, Use
 from dataflow_operator.adapters.dataflow.errors import blame_of, code_of, read_error
 from dataflow_operator.adapters.dataflow.gate import Gates, Kind, Line, open_gates
 from dataflow_operator.adapters.dataflow.jobs import job_of
@@ -32,25 +33,12 @@ _FILTER: Final[Any] = messages.ListJobsRequest.Filter
 """The service's words for which jobs are listed, as numbers."""
 
 
-class Bearer(Protocol):
-    """Who calls."""
-
-    @property
-    def identity(self) -> str:
-        """Names whom the calls are made as; two callers of one name share their quotas and their troubles."""
-        ...
-
-    async def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return what a call carries to say who makes it. UnavailableError: no credential is to be had now."""
-        ...
-
-
 class Listing:
     """Reads a whole list, or raises: a partial list is none."""
 
-    def __init__(self, jobs: Any, bearer: Bearer, tally: Tally = uncounted, *, gates: Gates | None = None, page: int = PAGE) -> None:
+    def __init__(self, jobs: Any, caller: Caller, tally: Tally = uncounted, *, gates: Gates | None = None, page: int = PAGE) -> None:
         self._jobs = jobs
-        self._bearer = bearer
+        self._caller = caller
         self._tally = tally
         self._gates = gates or open_gates(time.monotonic)
         self._page = page
@@ -62,7 +50,7 @@ class Listing:
         an ended one holds all that are active. Where it does not, the active ones are listed to their end and the ended ones after
         them: a job that ends in between is then in both, never in neither.
         """
-        line = Line(identity=self._bearer.identity, project=place.project, kind=Kind.LIST)
+        line = Line(identity=self._caller.name_of(place.account), project=place.project, kind=Kind.LIST)
         try:
             with self._gates.passing(line, place.region, lambda error: blame_of(error, LISTS)):
                 jobs = await self._read(place)
@@ -100,8 +88,13 @@ class Listing:
     async def _pages(self, place: Place, kind: int) -> AsyncIterator[Any]:
         """Yield plain pages; a region that did not answer makes the list incomplete."""
         request = messages.ListJobsRequest(project_id=place.project, location=place.region, filter=kind, page_size=self._page)
-        metadata = await self._bearer.metadata()
-        pager = await self._jobs.list_jobs(request, retry=None, timeout=READ_SECONDS, metadata=metadata)
+        carried = await self._caller.metadata(place.account, Use.WATCH)
+        try:
+            pager = await self._jobs.list_jobs(request, retry=None, timeout=READ_SECONDS, metadata=carried)
+        except GoogleAPICallError as error:
+            if code_of(error) in TURNED_AWAY:
+                self._caller.turned_away(place.account, carried)
+            raise
         async for page in pager.pages:
             self._tally("dataflow", "ListJobs", "OK")
             plain: Any = messages.ListJobsResponse.pb(page)

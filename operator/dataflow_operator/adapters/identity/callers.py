@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import google.auth
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
-from dataflow_operator.domain.errors import Reason, UnavailableError
+from dataflow_operator.adapters.dataflow.caller import Metadata, Use
+from dataflow_operator.domain.errors import OutsideError, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.identity import Persona, ServiceAccount
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 """The one scope that Dataflow's documentation asks for; what may be done is for IAM to say."""
@@ -26,30 +28,56 @@ RENEW_BEFORE: Final = timedelta(minutes=5)
 RETRY_SECONDS: Final = 5.0
 """How long a failed attempt to get a token speaks for all callers: a broken metadata server is not asked for every call."""
 
+HasAccount: TypeAlias = Callable[[ServiceAccount], Awaitable[bool]]
+"""Says whether a ServiceAccount exists."""
+
+
+async def _has_any_account(_account: ServiceAccount) -> bool:
+    return True
+
+
+def not_found(account: ServiceAccount) -> UnavailableError:
+    """Return what is to be said of a ServiceAccount that is not there."""
+    text = f"ServiceAccount {account.name} does not exist in namespace {account.namespace}: create it, or correct spec.serviceAccountName"
+    return UnavailableError(Reason.SERVICE_ACCOUNT_NOT_FOUND, text)
+
 
 class Nobody:
     """Calls without a credential, as an emulator asks for none; only a launch says when it is too late for it."""
 
-    def __init__(self, *, launch_life: timedelta, wall_seconds: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, launch_life: timedelta, has_account: HasAccount = _has_any_account, wall_seconds: Callable[[], float] = time.time
+    ) -> None:
         self._launch_life = launch_life
+        self._has_account = has_account
         self._wall_seconds = wall_seconds
 
-    @property
-    def identity(self) -> str:
-        """Nobody has one name."""
+    def name_of(self, account: ServiceAccount | None) -> str:
+        """Return the one name that nobody has."""
+        del account
         return "emulator"
 
-    async def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return nothing."""
-        return ()
-
-    async def launch_metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return a bearer of this launch's own that proves nothing and says when it dies: the emulator refuses it after that."""
+    async def metadata(self, account: ServiceAccount | None, use: Use) -> Metadata:
+        """Return nothing, but for a launch: a bearer that proves nothing and says when it dies, after which the emulator refuses it."""
+        del account
+        if use is not Use.LAUNCH:
+            return ()
         until = self._wall_seconds() + self._launch_life.total_seconds()
         return (("authorization", f"Bearer emulator-until-{until:.3f}"),)
 
-    def objection_to(self, account: str | None) -> None:
-        """Accept any account."""
+    async def persona(self, account: ServiceAccount) -> Persona:
+        """Say nothing of a ServiceAccount but that it is there."""
+        if not await self._has_account(account):
+            raise not_found(account)
+        return Persona()
+
+    def advice(self, account: ServiceAccount | None, error: OutsideError, project: str, worker: str | None) -> str:
+        """Know nothing that would help."""
+        del account, error, project, worker
+        return ""
+
+    def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
+        """Keep nothing that could be old."""
 
 
 class OwnPod:
@@ -63,13 +91,17 @@ class OwnPod:
         self._failed_at = float("-inf")
         self._failure = ""
 
-    @property
-    def identity(self) -> str:
-        """All pipelines are served as this one."""
+    def name_of(self, account: ServiceAccount | None) -> str:
+        """Return the one name as which all pipelines are served."""
+        del account
         return "pod"
 
-    async def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return the bearer, renewed in a thread when it is about to end; one renewal serves all that wait."""
+    async def metadata(self, account: ServiceAccount | None, use: Use) -> Metadata:
+        """Return the bearer, renewed in a thread when it is about to end; one renewal serves all that wait.
+
+        A launch carries the same: a metadata server gives none that lives shorter, so the settle time outlasts its hour.
+        """
+        del account, use
         async with self._lock:
             if not self._is_fresh():
                 if time.monotonic() - self._failed_at < RETRY_SECONDS:
@@ -77,18 +109,21 @@ class OwnPod:
                 await self._renew()
             return (("authorization", f"Bearer {self._credentials.token}"),)
 
-    async def launch_metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return the bearer that all calls have: a metadata server gives none that lives shorter, so the settle time outlasts its hour."""
-        return await self.metadata()
-
-    def objection_to(self, account: str | None) -> str | None:
+    async def persona(self, account: ServiceAccount) -> Persona:
         """Refuse a pipeline that names an account: its jobs would silently run under another identity than it asks for."""
-        if account is None:
-            return None
-        return (
-            f"`serviceAccountName` is {account!r}, and this operator is installed for a single tenant and calls Dataflow as itself: "
+        text = (
+            f"`serviceAccountName` is {account.name!r}, and this operator is installed for a single tenant and calls Dataflow as itself: "
             "remove the field; the account that workers run as is `environment.serviceAccountEmail`"
         )
+        raise RefusedError(Reason.SERVICE_ACCOUNT_INVALID, text)
+
+    def advice(self, account: ServiceAccount | None, error: OutsideError, project: str, worker: str | None) -> str:
+        """Know nothing that would help: the pod's account is not told."""
+        del account, error, project, worker
+        return ""
+
+    def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
+        """Keep the token: a metadata server gives the same again until it is about to end."""
 
     def _is_fresh(self) -> bool:
         if self._credentials is None or not self._credentials.token:

@@ -330,3 +330,47 @@ DELETES: Final = (
     *_WRITES,
 )
 """A deletion, under a uid and a resourceVersion."""
+
+TOKENS: Final = (
+    Row(
+        codes=(HTTPStatus.NOT_FOUND,),
+        says="NotFound",
+        meaning=Meaning.UNAVAILABLE,
+        reason=Reason.SERVICE_ACCOUNT_NOT_FOUND,
+        why="There is no such ServiceAccount, or no longer.",
+        source=_MEASURED,
+    ),
+    _NOT_SERVED,
+    Row(
+        codes=(HTTPStatus.FORBIDDEN,),
+        words=("because it is being terminated",),
+        meaning=Meaning.UNAVAILABLE,
+        reason=Reason.NAMESPACE_TERMINATING,
+        why="A namespace that is being deleted gives no new token; stops go on with the one that is kept while it lives.",
+        source=_MEASURED,
+    ),
+    Row(
+        codes=(HTTPStatus.FORBIDDEN,),
+        meaning=Meaning.UNAVAILABLE,
+        reason=Reason.TOKEN_REQUEST_DENIED,
+        why="The operator may not have tokens of this ServiceAccount: no Role of its namespace says so, or an admission policy forbids it.",
+        source=_MEASURED,
+    ),
+    Row(
+        codes=(HTTPStatus.CONFLICT, HTTPStatus.GONE),
+        meaning=Meaning.UNAVAILABLE,
+        reason=Reason.CONFLICT,
+        why="The ServiceAccount is not as it was a moment ago: ask again.",
+        source=_REASONS,
+    ),
+    *(row for row in _TURNED_AWAY if HTTPStatus.FORBIDDEN not in row.codes),
+    Row(
+        codes=_WRONG.codes,
+        meaning=Meaning.UNAVAILABLE,
+        reason=Reason.TOKEN_REQUEST_DENIED,
+        why="The API server does not take the request, such as a life that it holds for too short: nothing that an owner can change.",
+        source=_MEASURED,
+    ),
+    *_READ_AGAIN,
+)
+"""A TokenRequest. It changes nothing that anybody keeps, so all of it can be asked for again."""

@@ -15,7 +15,7 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from dataflow_operator.adapters.kubernetes.answers import CHANGES, CREATES, DELETES, GETS, LISTS, Row
+from dataflow_operator.adapters.kubernetes.answers import CHANGES, CREATES, DELETES, GETS, LISTS, TOKENS, Row
 from dataflow_operator.adapters.kubernetes.errors import Said, judged, lost_by, object_in, said_by
 from dataflow_operator.adapters.kubernetes.fields import Json
 from dataflow_operator.adapters.tally import Tally, uncounted
@@ -58,6 +58,10 @@ class Api:
     async def create(self, path: str, body: Json) -> Json | None:
         """Create an object; None: its name is in use."""
         return await self._answer("POST", path, CREATES, body)
+
+    async def request_token(self, path: str, body: Json) -> Json | None:
+        """Make a TokenRequest. What comes back holds a live token: it is put into no message and no log."""
+        return await self._answer("POST", path, TOKENS, body)
 
     async def merge(self, path: str, patch: Json) -> Json:
         """Apply a merge patch; `metadata.resourceVersion` in it is a precondition."""

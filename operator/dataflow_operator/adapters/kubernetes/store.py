@@ -153,10 +153,6 @@ class Store:
 
     # the rest
 
-    async def has_account(self, namespace: str, name: str) -> bool:
-        """Return whether a ServiceAccount exists."""
-        return await self._api.read(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}") is not None
-
     async def publish(self, subject: Pipeline, notices: Sequence[Notice]) -> None:
         """Write Events about a pipeline, best effort."""
         await self._events.publish(subject, notices)

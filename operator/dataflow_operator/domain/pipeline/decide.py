@@ -18,6 +18,7 @@ from dataflow_operator.domain.pipeline.plan import SOON, Plan, RemoveFinalizer
 from dataflow_operator.domain.pipeline.policies.adopt import adopt_what_runs
 from dataflow_operator.domain.pipeline.policies.due import due_in
 from dataflow_operator.domain.pipeline.policies.finish import finish_what_is_over, without_finished
+from dataflow_operator.domain.pipeline.policies.identity import prove_identity
 from dataflow_operator.domain.pipeline.policies.in_place import update_in_place
 from dataflow_operator.domain.pipeline.policies.keep import has_run, hold_before_use, leave_the_released, let_go, let_orphans_go
 from dataflow_operator.domain.pipeline.policies.launch import launch
@@ -83,6 +84,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     look_for_what_is_missing,
     stop_what_is_marked,
     finish_what_is_over,
+    prove_identity,
     heed_people,
     let_go,
     draw_new_runs,

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of, merged
-from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.errors import PASSING, Reason
 from dataflow_operator.domain.ledger import Entry, Result, serving_in
 from dataflow_operator.domain.pipeline.drift import drift_in
 from dataflow_operator.domain.pipeline.model import DriftPolicy, PipelineStatus
+from dataflow_operator.domain.pipeline.observation import IdentityLook
+from dataflow_operator.domain.pipeline.policies.identity import NO_ACCOUNT
 from dataflow_operator.domain.pipeline.scene import Scene
 from dataflow_operator.domain.pipeline.summary import with_summary
 from dataflow_operator.domain.pipeline.verdict import reason_of, verdict_of
@@ -87,7 +89,9 @@ def _succeeded(scene: Scene) -> Condition:
     return Condition(type="Succeeded", status=Truth.FALSE, reason=reason, message=f"Run {last.name} ended as {last.result}")
 
 
-_IDENTITY: Final = frozenset({Reason.SERVICE_ACCOUNT_NOT_FOUND})
+IDENTITY_READY: Final = "IdentityReady"
+"""The condition's type."""
+
 _TEMPLATE: Final = frozenset({Reason.TEMPLATE_INVALID, Reason.TEMPLATE_NOT_FOUND, Reason.TEMPLATE_UNREADABLE})
 
 
@@ -99,16 +103,43 @@ def _is_accepted(scene: Scene) -> bool:
 
 def _kept(scene: Scene) -> Iterable[Condition]:
     """Return what is known of identity and template: as this pass found it, else as it was said before."""
-    old, memory, obstacle = scene.seen.pipeline.status.conditions, scene.seen.memory, scene.obstacle
-    account, accepted = memory.account, _is_accepted(scene)
-    for kind, reasons, proof in (
-        ("IdentityReady", _IDENTITY, f"ServiceAccount {account.name} exists" if account is not None and account.exists else None),
-        ("TemplateValid", _TEMPLATE, "Dataflow accepts the template with these parameters" if accepted else None),
-    ):
-        known = condition_of(old, kind)
-        if obstacle is not None and obstacle.reason in reasons:
-            yield Condition(type=kind, status=Truth.FALSE, reason=obstacle.reason, message=obstacle.message)
-        elif proof is not None and obstacle is None:
-            yield Condition(type=kind, status=Truth.TRUE, reason=Reason.VALID if kind == "TemplateValid" else Reason.READY, message=proof)
-        elif known is not None:
-            yield known
+    old, obstacle = scene.seen.pipeline.status.conditions, scene.obstacle
+    if (identity := _identity(scene)) is not None:
+        yield identity
+    known = condition_of(old, "TemplateValid")
+    if obstacle is not None and obstacle.reason in _TEMPLATE:
+        yield Condition(type="TemplateValid", status=Truth.FALSE, reason=obstacle.reason, message=obstacle.message)
+    elif _is_accepted(scene) and obstacle is None:
+        text = "Dataflow accepts the template with these parameters"
+        yield Condition(type="TemplateValid", status=Truth.TRUE, reason=Reason.VALID, message=text)
+    elif known is not None:
+        yield known
+
+
+def _identity(scene: Scene) -> Condition | None:
+    """Return whether calls can be made as the pipeline's ServiceAccount, as the last look found it, else as it was said before; None: it has none."""
+    seen, spec, look = scene.seen, scene.spec, scene.seen.memory.identity
+    account = seen.tenancy.account_of(spec.service_account_name) if spec is not None else None
+    if account is None:
+        is_missed = spec is not None and seen.tenancy.each_as_itself
+        return (
+            Condition(type=IDENTITY_READY, status=Truth.FALSE, reason=NO_ACCOUNT.reason, message=NO_ACCOUNT.message) if is_missed else None
+        )
+    if look is None or look.account != account:
+        return condition_of(seen.pipeline.status.conditions, IDENTITY_READY)
+    if look.problem is None:
+        return Condition(type=IDENTITY_READY, status=Truth.TRUE, reason=Reason.READY, message=_said_of(look))
+    status = Truth.UNKNOWN if look.problem in PASSING else Truth.FALSE
+    return Condition(type=IDENTITY_READY, status=status, reason=look.problem, message=look.message)
+
+
+def _said_of(look: IdentityLook) -> str:
+    persona = look.persona
+    if not persona.principal:
+        return f"ServiceAccount {look.account} exists"
+    acts = (
+        f"acts as {persona.google_account}, impersonated by {persona.principal}"
+        if persona.google_account
+        else f"acts as {persona.principal}"
+    )
+    return f"ServiceAccount {look.account} {acts} (audience {persona.audience})"

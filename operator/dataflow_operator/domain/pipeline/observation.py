@@ -9,6 +9,7 @@ from math import inf
 from typing import TypeAlias
 
 from dataflow_operator.domain.errors import Failure, Reason
+from dataflow_operator.domain.identity import Persona, Tenancy
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.pipeline.model import Pipeline
@@ -170,11 +171,16 @@ class ProgressLook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountLook:
-    """Whether the Kubernetes ServiceAccount that the pipeline names exists."""
+class IdentityLook:
+    """Whether calls can be made as a ServiceAccount of the pipeline's namespace."""
 
-    name: str
-    exists: bool
+    account: str
+    problem: Reason | None
+    """None: they can."""
+    message: str = ""
+    """What is wrong, and what would put it right."""
+    persona: Persona = field(default_factory=Persona)
+    """Whom it is to Google; empty where there is a problem."""
     at: float
     request: str | None = None
     """The pipeline's request for a fresh look at that time: a later one asks for another."""
@@ -198,7 +204,7 @@ class Memory:
     options: Mapping[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
     progress: Mapping[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     pipeline: PipelineLook | None = None
-    account: AccountLook | None = None
+    identity: IdentityLook | None = None
     hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()
     """Names that runs of others have, so that ours cannot."""
@@ -213,13 +219,13 @@ class Limits:
     list_age: timedelta
     """The oldest list that a claim may stand on."""
     look_again: timedelta
-    """How long a single read (of a job, a run, a pipeline, an account) is good for."""
+    """How long a single read (of a job, a run, a pipeline, an identity) is good for."""
     stop_again: timedelta
     """How long after a stop call a job may still look unstopped before it is asked again."""
     late_reason: timedelta
     """How long a failed job's reason may take to appear."""
     recheck: timedelta
-    """How often something refused that may heal (a permission, an account) is tried again."""
+    """How often something refused that may heal (a permission, an identity) is tried again."""
     start: timedelta
     """How long a person's run may wait for what it refers to."""
 
@@ -241,7 +247,8 @@ class Observation:
     """None: no complete list has been seen yet."""
     memory: Memory = field(default_factory=Memory)
     rival: str | None = None
-    """Another pipeline whose ledger knows the job that this one's spec hands over."""
+    """In a person's words: another pipeline whose ledger knows the job that this one's spec hands over."""
+    tenancy: Tenancy = field(default_factory=Tenancy)
     limits: Limits
 
     def run_named(self, name: str) -> Run | None:

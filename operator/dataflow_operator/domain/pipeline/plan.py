@@ -132,10 +132,10 @@ class LookAtPipeline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LookAtAccount:
-    """See whether the pipeline's ServiceAccount exists."""
+class LookAtIdentity:
+    """Prove that calls can be made as a ServiceAccount of the pipeline's namespace."""
 
-    name: str
+    account: str
 
 
 Effect: TypeAlias = (
@@ -153,7 +153,7 @@ Effect: TypeAlias = (
     | LookForReason
     | LookAtRun
     | LookAtPipeline
-    | LookAtAccount
+    | LookAtIdentity
 )
 
 

@@ -11,6 +11,7 @@ from dataflow_operator.domain.ledger import Entry, Strategy
 from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time, run_deadline, start_deadline
 from dataflow_operator.domain.pipeline.model import Timeouts
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.policies.identity import pause_of as pause_of_look
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.policies.stop import pause_after
 from dataflow_operator.domain.pipeline.proof import looked_for, pause_of, proof_of
@@ -126,9 +127,9 @@ def _rechecks(world: World) -> Iterator[timedelta]:
     yield from (
         _left(seen, told.at, recheck) for told in seen.memory.validations.values() if told.problem is not None and not told.is_final
     )
-    account = seen.memory.account
-    if account is not None and not account.exists:
-        yield _left(seen, account.at, seen.limits.look_again)
+    look = seen.memory.identity
+    if look is not None and look.problem is not None:
+        yield _left(seen, look.at, pause_of_look(seen, look))
     if seen.memory.hindrance is not None and world.ledger:
         yield timedelta(seconds=seen.memory.hindrance.until - seen.monotonic)
     if world.spec.adopt is not None and not world.status.run_number:

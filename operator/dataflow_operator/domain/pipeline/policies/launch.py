@@ -12,6 +12,7 @@ from dataflow_operator.domain.job import Job, JobState, Ownership
 from dataflow_operator.domain.ledger import Attempt, Claim, Entry, Knowledge, Strategy, failures_in_a_row, job_ids_of, with_entry
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.plan import SOON, Launch
+from dataflow_operator.domain.pipeline.policies.identity import identified
 from dataflow_operator.domain.pipeline.policies.picture import held_up
 from dataflow_operator.domain.pipeline.scene import Obstacle
 from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE, current_run_object, job_of
@@ -32,9 +33,20 @@ def launch(world: World) -> Choice | None:
             continue
         found = _place_for(world, entry, spec)
         if isinstance(found, Place):
-            return _claim(world, entry, run, spec, found)
+            unproved = _unproved(world, spec)
+            if unproved is None:
+                return _claim(world, entry, run, spec, found)
+            if isinstance(unproved, Choice):
+                return unproved
+            found = unproved
         obstacle = obstacle or found
     return held_up(world, obstacle) if obstacle is not None else None
+
+
+def _unproved(world: World, spec: ResolvedSpec) -> Choice | Obstacle | None:
+    """Return the look that an attempt waits for, or what stands in its way: a claim without a credential is an attempt lost."""
+    seen = world.seen
+    return identified(world, spec.service_account_name, seen.limits.look_again) if seen.tenancy.each_as_itself else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

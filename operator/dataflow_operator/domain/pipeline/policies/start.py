@@ -11,6 +11,7 @@ from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import LastRun
 from dataflow_operator.domain.pipeline.past import comes_back, failed_last, failed_rollback, left_as_ended
 from dataflow_operator.domain.pipeline.plan import CreateRun, Launch
+from dataflow_operator.domain.pipeline.policies.identity import account_of, obstacle_of
 from dataflow_operator.domain.pipeline.policies.launch import launch
 from dataflow_operator.domain.pipeline.policies.picture import held_up, prune_history, redraw_runs
 from dataflow_operator.domain.pipeline.policies.supersede import superseded
@@ -38,7 +39,8 @@ def start_what_is_wanted(world: World) -> Choice | None:
     if cause is None:
         return None
     if not world.seen.list_is_fresh:
-        return Choice(world=world)
+        unproved = obstacle_of(world.seen, account_of(world))
+        return _despite(world, unproved) if unproved is not None else Choice(world=world)
     if cause is Cause.CHANGE:
         problem = validated(world, resolved(world.spec, {}), key=world.pipeline.dry_run, job_name=world.pipeline.name)
         if isinstance(problem, Choice):

@@ -1,0 +1,1 @@
+"""Who calls: a Security Token Service, IAM Credentials, the permissions of projects, and issuers of other clouds."""

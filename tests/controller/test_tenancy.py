@@ -1,0 +1,211 @@
+"""Pipelines whose calls are made as their own ServiceAccounts: what is looked at, when, and what is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.builders import a_batch, a_spec
+from tests.controller.fakes import KEY, Town
+
+from dataflow_operator.controller.recall import place_of
+from dataflow_operator.domain.errors import Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.identity import ServiceAccount, Tenancy
+from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.pipeline.model import PipelineSpec
+
+OURS = a_spec(service_account_name="orders")
+DENIED = UnavailableError(Reason.IMPERSONATION_DENIED, "orders may not act as orders@acme; grant roles/iam.workloadIdentityUser")
+AWAY = UnavailableError(Reason.STS_UNAVAILABLE, "the Security Token Service does not answer")
+
+
+@pytest.fixture
+def town() -> Town:
+    made = Town(Tenancy(each_as_itself=True))
+    made.dataflow.accounts.add("orders")
+    return made
+
+
+async def running(town: Town, spec: PipelineSpec = OURS) -> None:
+    """Let the pipeline have a job that runs."""
+    town.store.apply(spec)
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    assert town.condition("Ready") == ("True", "JobRunning")
+
+
+def test_calls_for_a_pipeline_are_made_as_the_account_that_it_names_in_its_own_namespace() -> None:
+    each = Tenancy(each_as_itself=True, default_account="dataflow")
+    assert place_of("team-a", OURS, each).account == ServiceAccount("team-a", "orders")
+    assert place_of("team-b", OURS, each).account == ServiceAccount("team-b", "orders")
+    assert place_of("team-a", a_spec(), each).account == ServiceAccount("team-a", "dataflow")
+    assert place_of("team-a", a_spec(), Tenancy(each_as_itself=True)).account is None
+    assert place_of("team-a", OURS, Tenancy()).account is None
+
+
+async def test_an_identity_is_proved_before_anything_is_launched_and_told(town: Town) -> None:
+    await running(town)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    message = next(c.message for c in town.pipeline.status.conditions if c.type == "IdentityReady")
+    assert message == "ServiceAccount orders acts as principal://pool/orders (audience pool)"
+
+
+async def test_while_lists_succeed_nothing_is_proved_again(town: Town) -> None:
+    await running(town)
+    before = town.dataflow.calls["prove"]
+    for _ in range(20):
+        await town.after(300)
+    assert town.dataflow.calls["prove"] == before
+
+
+async def test_after_a_restart_an_identity_is_proved_once(town: Town) -> None:
+    await running(town)
+    town.restart()
+    before = town.dataflow.calls["prove"]
+    await town.after(10)
+    await town.after(100)
+    assert town.dataflow.calls["prove"] == before + 1
+
+
+async def test_a_pipeline_that_names_no_account_says_so_and_is_not_launched(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    assert town.condition("IdentityReady") == ("False", "ServiceAccountNotFound")
+    assert town.condition("Stalled") == ("True", "ServiceAccountNotFound")
+    assert not town.dataflow.orders
+    town.store.apply(OURS)
+    await town.settle()
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("IdentityReady") == ("True", "Ready")
+
+
+async def test_a_pipeline_that_names_no_account_has_the_default_one() -> None:
+    town = Town(Tenancy(each_as_itself=True, default_account="orders"))
+    town.dataflow.accounts.add("orders")
+    await running(town, a_spec())
+
+
+@pytest.mark.parametrize("spec", [OURS, a_batch(service_account_name="orders")])
+async def test_a_broken_identity_keeps_a_launch_back_and_costs_no_attempt(town: Town, spec: PipelineSpec) -> None:
+    town.dataflow.identity_problem = DENIED
+    town.lists.failed = DENIED.message
+    town.store.apply(spec)
+    await town.settle()
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+    assert town.condition("Ready") == ("False", "ImpersonationDenied")
+    assert town.condition("Reconciling") == ("True", "ImpersonationDenied")
+    await town.after(300)
+    assert (town.dataflow.orders, town.pipeline.status.run_number) == ([], 0)
+    town.dataflow.identity_problem, town.lists.failed = None, None
+    await town.after(1)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    await town.until(lambda: len(town.dataflow.orders) == 1)
+
+
+async def test_a_service_that_does_not_answer_is_no_proof_that_an_identity_is_wrong(town: Town) -> None:
+    town.dataflow.identity_problem = AWAY
+    town.lists.failed = AWAY.message
+    town.store.apply(OURS)
+    await town.settle()
+    assert town.condition("IdentityReady") == ("Unknown", "StsUnavailable")
+    assert not town.dataflow.orders
+
+
+async def test_a_right_that_is_revoked_while_a_stream_runs_is_told_and_nothing_is_lost(town: Town) -> None:
+    await running(town)
+    town.dataflow.identity_problem, town.lists.failed = DENIED, DENIED.message
+    await town.after(40)
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+    assert town.condition("Ready") == ("Unknown", "Observing")
+    proofs = town.dataflow.calls["prove"]
+    for _ in range(10):
+        await town.after(30)
+    assert town.dataflow.calls["prove"] - proofs <= 6
+    town.dataflow.identity_problem, town.lists.failed = None, None
+    await town.after(1)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    assert town.condition("Ready") == ("True", "JobRunning")
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_a_retry_waits_for_the_identity_and_costs_no_attempt_meanwhile(town: Town) -> None:
+    town.store.apply(a_batch(service_account_name="orders"))
+    await town.settle()
+    town.dataflow.identity_problem = DENIED
+    await town.job_becomes("job-1", JobState.FAILED)
+    for _ in range(20):
+        await town.after(60)
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Ready") == ("False", "ImpersonationDenied")
+    town.dataflow.identity_problem = None
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+
+
+async def test_a_launch_is_made_with_an_identity_that_was_proved_just_before(town: Town) -> None:
+    town.store.apply(a_batch(service_account_name="orders"))
+    await town.settle()
+    before = town.dataflow.calls["prove"]
+    await town.job_becomes("job-1", JobState.FAILED)
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert town.dataflow.calls["prove"] == before + 1
+
+
+async def test_an_owner_who_asks_for_a_fresh_look_gets_one(town: Town) -> None:
+    town.dataflow.identity_problem = DENIED
+    town.store.apply(OURS)
+    await town.settle()
+    town.dataflow.identity_problem = None
+    before = town.dataflow.calls["prove"]
+    town.store.request_reconcile("now")
+    await town.settle()
+    assert town.dataflow.calls["prove"] > before
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_a_broken_identity_does_not_hold_up_a_stop_nor_a_deletion_that_says_orphan(town: Town) -> None:
+    await running(town)
+    town.dataflow.identity_problem = DENIED
+    town.store.delete()
+    await town.after(1)
+    assert town.dataflow.calls["stop Drain"] == 1
+
+
+async def test_a_dry_run_that_the_caller_may_not_make_is_tried_again(town: Town) -> None:
+    town.dataflow.problem = RefusedError(Reason.ACT_AS_DENIED, "Current user cannot act as service account w@acme; grant …")
+    town.store.apply(OURS)
+    await town.settle()
+    assert town.condition("Ready") == ("False", "ActAsDenied")
+    assert town.condition("Reconciling") == ("True", "ActAsDenied")
+    town.dataflow.problem = None
+    town.clock.seconds += timedelta(seconds=61).total_seconds()
+    await town.settle()
+    assert [order.spec.service_account_name for order in town.dataflow.orders] == ["orders"]
+    assert KEY.namespace == "team-a"
+
+
+@pytest.mark.parametrize(
+    ("named", "parameters", "result"),
+    [
+        ("orders", {"day": "1"}, "None"),
+        (None, {"day": "1"}, "Refused"),
+        ("bills", {"day": "1"}, "Refused"),
+        ("bills", {}, "Refused"),
+        (None, {}, "None"),
+    ],
+)
+async def test_a_run_with_parameters_runs_as_the_account_that_its_author_was_asked_for(
+    town: Town, named: str | None, parameters: dict[str, str], result: str
+) -> None:
+    town.store.apply(a_batch(service_account_name="orders"))
+    town.store.ask_for_a_run("mine", service_account_name=named, parameters=parameters)
+    await town.settle()
+    assert town.results()["mine"] == result
+    assert any(order.spec.parameters.get("day") == "1" for order in town.dataflow.orders) is (result == "None" and bool(parameters))
+
+
+async def test_an_identity_that_is_broken_is_told_by_one_event(town: Town) -> None:
+    town.dataflow.identity_problem = DENIED
+    town.lists.failed = DENIED.message
+    town.store.apply(OURS)
+    await town.settle()
+    assert [notice.reason for notice in town.store.notices] == ["ImpersonationDenied"]
