@@ -12,13 +12,14 @@ from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Store
 from dataflow_operator.controller.recall import Recall
-from dataflow_operator.domain.conditions import condition_of
+from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, StaleError
 from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import job_ids_of
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineStatus
+from dataflow_operator.domain.pipeline.narrate import IDENTITY_READY
 from dataflow_operator.domain.pipeline.notices import corrections_between, notices_between
 from dataflow_operator.domain.pipeline.observation import JobsView, Limits, Observation
 from dataflow_operator.domain.pipeline.plan import (
@@ -143,7 +144,7 @@ class Reconciler:
             runs=self._cache.runs_of(key),
             jobs=jobs,
             memory=recall.memory(),
-            rival=rival_of(pipeline, jobs, self._cache.pipelines()),
+            rival=rival_of(pipeline, jobs, self._cache.pipelines(), self._tenancy),
             limits=self._limits,
             tenancy=self._tenancy,
         )
@@ -238,8 +239,12 @@ LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, L
 """Effects that change nothing outside."""
 
 
-def rival_of(pipeline: Pipeline, jobs: JobsView | None, others: Iterable[Pipeline]) -> str | None:
-    """Return which other pipeline has the job that *pipeline* is to adopt: in its ledger, or by the same wish and a name that comes first."""
+def rival_of(pipeline: Pipeline, jobs: JobsView | None, others: Iterable[Pipeline], tenancy: Tenancy) -> str | None:
+    """Return which other pipeline has the job that *pipeline* is to adopt: in its ledger, or by the same wish and a name that comes first.
+
+    Of another namespace a wish counts only where it could come true: else whoever names a tenant's job would keep it from its owner. And of
+    another namespace no name is told.
+    """
     spec, started = pipeline.spec, pipeline.status.run_number
     if isinstance(spec, Broken) or spec.adopt is None or started:
         return None
@@ -250,6 +255,13 @@ def rival_of(pipeline: Pipeline, jobs: JobsView | None, others: Iterable[Pipelin
         key, theirs = Key(other.namespace, other.name), other.spec
         is_first = key < mine and not other.status.run_number and not isinstance(theirs, Broken) and theirs.adopt == spec.adopt
         is_near = not isinstance(theirs, Broken) and (theirs.project, theirs.region) == (spec.project, spec.region)
-        if key != mine and ((is_first and is_near) or wanted & job_ids_of(other.status.ledger)):
-            return "/".join(key)
+        is_able = key.namespace == mine.namespace or not tenancy.each_as_itself or _is_proved(other)
+        if key != mine and ((is_first and is_near and is_able) or wanted & job_ids_of(other.status.ledger)):
+            return f"pipeline {key.name}" if key.namespace == mine.namespace else "a pipeline of another namespace"
     return None
+
+
+def _is_proved(pipeline: Pipeline) -> bool:
+    """Whether calls for a pipeline are known to work where its jobs are."""
+    known = condition_of(pipeline.status.conditions, IDENTITY_READY)
+    return known is not None and known.status is Truth.TRUE
