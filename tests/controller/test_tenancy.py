@@ -209,3 +209,15 @@ async def test_an_identity_that_is_broken_is_told_by_one_event(town: Town) -> No
     town.store.apply(OURS)
     await town.settle()
     assert [notice.reason for notice in town.store.notices] == ["ImpersonationDenied"]
+
+
+async def test_a_deletion_that_a_broken_identity_holds_up_says_so_and_names_the_way_out(town: Town) -> None:
+    await running(town)
+    town.dataflow.identity_problem, town.lists.failed = DENIED, DENIED.message
+    town.store.delete()
+    await town.after(1)
+    await town.after(40)
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+    message = next(c.message for c in town.pipeline.status.conditions if c.type == "Ready")
+    assert DENIED.message in message
+    assert "spec.deletionPolicy to Orphan" in message
