@@ -86,31 +86,38 @@ def hint(kind: Advice, exchange: Exchange) -> str:
             return ""
         case Advice.AUDIENCE:
             return _audience(exchange)
-        case Advice.SUBJECT if exchange.sts_audience.startswith(_CLUSTERS_OWN):
-            return "use shorter names: what a GKE pool maps cannot be changed"
         case Advice.SUBJECT:
-            return (
-                "let the admin map a shorter subject and tell the operator so: "
-                f'{_provider_command(exchange)} --attribute-mapping="google.subject={Subject.UID}"'
-            )
+            return _subject(exchange)
         case Advice.CONDITION:
             return f"look at the provider's attribute condition and the organisation's policies: {_describe(exchange)}"
-        case Advice.TRUST if exchange.profile:
-            return f"look whether the provider trusts what profile {exchange.profile} brings: {_describe(exchange)}"
         case Advice.TRUST:
-            return (
-                "look whether the provider trusts this cluster's issuer and has its keys of now "
-                f"(kubectl get --raw /openid/v1/jwks): {_describe(exchange)}"
-            )
+            return f"look whether the provider trusts {_issuer(exchange)}: {_describe(exchange)}"
         case Advice.IMPERSONATE:
             return impersonation_binding(exchange.principal, exchange.google_account)
         case Advice.ENABLE:
-            projects = dict.fromkeys((_pool_project(exchange), project_of(exchange.google_account)))
-            return " && ".join(
-                f"gcloud services enable sts.googleapis.com iamcredentials.googleapis.com --project={each}" for each in projects if each
-            )
+            return _enable(exchange)
         case Advice.PROFILE:
             return f"let the admin look at the profile {exchange.profile or 'of the installation'} in the operator's --profiles file"
+
+
+def _subject(exchange: Exchange) -> str:
+    if exchange.sts_audience.startswith(_CLUSTERS_OWN):
+        return "use shorter names: what a GKE pool maps cannot be changed"
+    command = f'{_provider_command(exchange)} --attribute-mapping="google.subject={Subject.UID}"'
+    return f"let the admin map a shorter subject and tell the operator so: {command}"
+
+
+def _issuer(exchange: Exchange) -> str:
+    if exchange.profile:
+        return f"what profile {exchange.profile} brings"
+    return "this cluster's issuer and has its keys of now (kubectl get --raw /openid/v1/jwks)"
+
+
+def _enable(exchange: Exchange) -> str:
+    projects = dict.fromkeys((_pool_project(exchange), project_of(exchange.google_account)))
+    return " && ".join(
+        f"gcloud services enable sts.googleapis.com iamcredentials.googleapis.com --project={each}" for each in projects if each
+    )
 
 
 def _audience(exchange: Exchange) -> str:
