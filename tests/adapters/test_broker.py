@@ -404,8 +404,8 @@ async def test_a_tenant_that_names_the_other_ones_google_account_is_told_what_bi
     error = await world.error(ORDERS_B)
     assert error.reason is Reason.IMPERSONATION_DENIED
     assert (
-        f"gcloud iam service-accounts add-iam-policy-binding {email(A)} --role=roles/iam.workloadIdentityUser --member={principal(B)}"
-        in error.message
+        f"gcloud iam service-accounts add-iam-policy-binding {email(A)} --project=project-team-a"
+        f" --role=roles/iam.workloadIdentityUser --member={principal(B)}" in error.message
     )
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from dataflow_operator.adapters.identity.account import Account, account_of
 from dataflow_operator.adapters.identity.answers import Advice
 from dataflow_operator.adapters.identity.gke import Detected
-from dataflow_operator.adapters.identity.hints import advice, hint
+from dataflow_operator.adapters.identity.hints import advice, hint, project_of
 from dataflow_operator.adapters.identity.modes import GOOGLE, Federation, Gke, ModeError, Subject, endpoints_of, is_e_mail
 from dataflow_operator.domain.errors import Reason, UnavailableError
 from dataflow_operator.domain.identity import Persona
@@ -233,6 +233,29 @@ def test_one_that_calls_as_itself_and_is_not_taken_is_advised_to_use_a_google_ac
     assert f"--member={direct.principal}" in advice(direct, Reason.PERMISSION_DENIED, "acme-prod")
     assert "-compute@developer.gserviceaccount.com" in advice(PERSONA, Reason.ACT_AS_DENIED, "acme-prod")
     assert advice(PERSONA, Reason.UNAUTHENTICATED, "acme-prod") == advice(Persona(), Reason.PERMISSION_DENIED, "p") == ""
+
+
+@pytest.mark.parametrize(
+    ("e_mail", "project"),
+    [
+        (E_MAIL, "acme-prod"),
+        ("x@p.example.com.iam.gserviceaccount.com", "example.com:p"),
+        ("123456789-compute@developer.gserviceaccount.com", "123456789"),
+        ("acme-prod@appspot.gserviceaccount.com", "acme-prod"),
+        ("", ""),
+    ],
+)
+def test_gcloud_is_told_the_project_of_an_account(e_mail: str, project: str) -> None:
+    assert project_of(e_mail) == project
+
+
+def test_the_apis_are_enabled_in_the_project_of_the_pool_and_in_the_accounts() -> None:
+    said = hint(Advice.ENABLE, Federation(provider=PROVIDER).exchange_for(ORDERS))
+    assert [part.rpartition("--project=")[2] for part in said.split(" && ")] == ["123456789", "acme-prod"]
+    on_gke = hint(Advice.ENABLE, Gke(pool="acme-prod.svc.id.goog", cluster=CLUSTER).exchange_for(ORDERS))
+    assert on_gke.endswith("--project=acme-prod")
+    of_a_domain = hint(Advice.ENABLE, Gke(pool="example.com:acme.svc.id.goog", cluster=CLUSTER).exchange_for(ORDERS))
+    assert "--project=example.com:acme &&" in of_a_domain
 
 
 def test_a_member_with_brackets_is_quoted_for_a_shell() -> None:
