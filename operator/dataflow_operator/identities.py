@@ -19,7 +19,7 @@ from dataflow_operator.adapters.tally import Tally
 from dataflow_operator.domain.identity import ServiceAccount
 from dataflow_operator.settings import LAUNCH_TOKEN_REST, IdentityMode, Settings, SettingsError, SubjectMapping
 
-_SUBJECTS: Final = {SubjectMapping.SUB: Subject.SUB, SubjectMapping.NAME: Subject.SHORT, SubjectMapping.UID: Subject.UID}
+_SUBJECTS: Final = {SubjectMapping.SUB: Subject.SUB, SubjectMapping.SHORT: Subject.SHORT, SubjectMapping.UID: Subject.UID}
 
 FindMode = Callable[[], Awaitable[Mode]]
 """Returns how ServiceAccounts become somebody at Google; what is not given is found out when it is first needed."""

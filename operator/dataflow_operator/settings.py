@@ -50,7 +50,7 @@ class SubjectMapping(StrEnum):
 
     SUB = "sub"
     """`system:serviceaccount:NAMESPACE:NAME`, the token's own."""
-    NAME = "name"
+    SHORT = "short"
     """`NAMESPACE/NAME`: 22 bytes less of the 127 that Google takes."""
     UID = "uid"
     """36 bytes, whatever the names: a ServiceAccount that is made anew is then somebody else."""
@@ -89,7 +89,7 @@ class Settings:
     """With `federation`: the provider that trusts the cluster, `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME`."""
 
     workload_identity_subject: SubjectMapping = SubjectMapping.SUB
-    """With `federation`: what the provider maps `google.subject` to: `sub`, `name` or `uid`. It stands in hints and is checked for length."""
+    """With `federation`: what the provider maps `google.subject` to: `sub`, `short` or `uid`. It stands in hints and is checked for length."""
 
     profiles: Path | None = None
     """With `profile`: the file of profiles."""
@@ -240,7 +240,8 @@ class Settings:
 
         A launch is sent within the claim's life, with a credential that is made just then: both count from the sending on.
         """
-        reach = self.claim_life + max(timedelta(seconds=self.launch_seconds), self.credential_life)
+        lives = self.credential_life + (LAUNCH_TOKEN_SLACK if self.identity_mode in OWN_IDENTITY else timedelta(0))
+        reach = self.claim_life + max(timedelta(seconds=self.launch_seconds), lives)
         return reach + timedelta(seconds=self.list_lag_seconds + self.margin_seconds)
 
     @property
@@ -361,6 +362,9 @@ LAUNCH_TOKEN_LIFE: Final = timedelta(seconds=300)
 
 LAUNCH_TOKEN_REST: Final = timedelta(seconds=120)
 """What must be left of it when a launch is made: the longest launch, and clocks that differ. Source: chosen."""
+
+LAUNCH_TOKEN_SLACK: Final = timedelta(seconds=5)
+"""How much longer than was asked for such a token may live, and is taken all the same. Source: chosen, as the exchange has it."""
 
 OWN_IDENTITY: Final = frozenset({IdentityMode.GKE, IdentityMode.FEDERATION, IdentityMode.PROFILE})
 """Modes in which each pipeline's calls are made as its own ServiceAccount."""

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataflow_operator.adapters.identity.exchange import LIFE_SLACK
+from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.settings import IdentityMode, Settings, SettingsError, parser, settings_of
 
 EMULATOR = ["--dataflow-endpoint=grpc://127.0.0.1:1", "--identity-mode=emulator"]
@@ -51,6 +53,22 @@ def test_a_shorter_settle_time_is_refused_with_the_inequality() -> None:
         settings_of(["--single-tenant=true", "--settle-seconds=10"], {})
 
 
+PROVIDER = "projects/1/locations/global/workloadIdentityPools/pool/providers/cluster"
+FEDERATION = ["--identity-mode=federation", f"--workload-identity-provider={PROVIDER}"]
+
+
+def test_a_tenants_launch_token_lives_for_five_minutes_and_the_settle_time_outlasts_it() -> None:
+    settings = settings_of(FEDERATION, {})
+    assert settings.tenancy.each_as_itself
+    assert settings.settle == timedelta(seconds=5 + 300 + 60 + 5) + LIFE_SLACK
+    assert settings_of([*FEDERATION, "--direct-access=true"], {}).settle == timedelta(seconds=5 + 3600 + 60 + 5) + LIFE_SLACK
+
+
+def test_a_default_account_is_each_namespaces_own() -> None:
+    assert settings_of([*FEDERATION, "--default-service-account=dataflow"], {}).tenancy.account_of(None) == "dataflow"
+    assert settings_of([*EMULATOR], {}).tenancy == Tenancy()
+
+
 def test_a_longer_settle_time_is_taken() -> None:
     assert settings_of([*EMULATOR, "--settle-seconds=1000"], {}).settle == timedelta(seconds=1000)
 
@@ -73,6 +91,13 @@ def test_the_environment_speaks_where_no_flag_does() -> None:
         ([*EMULATOR, "--poll-seconds=0"], "--poll-seconds must be positive"),
         ([*EMULATOR, "--poll-seconds=20"], "--list-age-seconds must be at least twice"),
         ([*EMULATOR, "--single-tenant=yes"], "must be true or false"),
+        (FEDERATION[:1], "--workload-identity-provider goes with --identity-mode=federation"),
+        ([*EMULATOR, FEDERATION[1]], "--workload-identity-provider goes with --identity-mode=federation"),
+        (["--identity-mode=profile"], "--profiles goes with --identity-mode=profile"),
+        ([*FEDERATION, "--dataflow-endpoint=grpc://127.0.0.1:1"], "must both be Google's or both an emulator's"),
+        ([*FEDERATION, "--launch-credential-seconds=100"], "must be more than 120"),
+        ([*FEDERATION, "--launch-seconds=200"], "--launch-seconds must be at most 120"),
+        ([*FEDERATION, "--direct-access=true", "--launch-credential-seconds=600"], "may live for 3600: leave it out"),
         (["--identity-mode=magic"], "one of gke, federation, profile, emulator, ambient"),
     ],
 )

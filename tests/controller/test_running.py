@@ -152,29 +152,30 @@ STRANGE = JobsView(jobs=(Job(id=JobId("job-9"), name="strange", state=JobState.R
 OWNER = a_wish("zulu", status=PipelineStatus(run_number=1, ledger=(an_entry(1, an_attempt(job="job-9")),)))
 
 
+SHARED, EACH = Tenancy(), Tenancy(each_as_itself=True)
+
+
 def test_a_job_that_another_pipeline_has_is_not_handed_over_twice() -> None:
-    assert rival_of(a_wish("orders"), STRANGE, [a_wish("orders"), OWNER], Tenancy()) == "team-a/zulu"
-    assert rival_of(a_wish("orders", spec=a_spec(adopt=Adoption(job_id=JobId("job-9")))), None, [OWNER], Tenancy()) == "team-a/zulu"
+    assert rival_of(a_wish("orders"), STRANGE, [a_wish("orders"), OWNER], SHARED) == "pipeline zulu"
+    assert rival_of(a_wish("orders", spec=a_spec(adopt=Adoption(job_id=JobId("job-9")))), None, [OWNER], SHARED) == "pipeline zulu"
 
 
 def test_of_two_pipelines_that_wish_for_the_same_job_the_first_by_name_gets_it() -> None:
     both = [a_wish("alpha"), a_wish("orders")]
-    assert rival_of(a_wish("orders"), STRANGE, both, Tenancy()) == "team-a/alpha"
-    assert rival_of(a_wish("alpha"), STRANGE, both, Tenancy()) is None
+    assert rival_of(a_wish("orders"), STRANGE, both, SHARED) == "pipeline alpha"
+    assert rival_of(a_wish("alpha"), STRANGE, both, SHARED) is None
     elsewhere = a_wish("alpha", spec=a_spec(region="us-central1", adopt=Adoption(job_name="strange")))
-    assert rival_of(a_wish("orders"), STRANGE, [elsewhere], Tenancy()) is None
+    assert rival_of(a_wish("orders"), STRANGE, [elsewhere], SHARED) is None
 
 
-def test_the_wish_of_an_identity_that_cannot_see_the_job_makes_no_rival() -> None:
-    tenancy = Tenancy(each_as_itself=True)
-    said = {truth: Condition(type="IdentityReady", status=truth, reason=Reason.READY, message="") for truth in Truth}
-    firsts = {truth: a_wish("alpha", status=PipelineStatus(conditions=(told,))) for truth, told in said.items()}
-    assert rival_of(a_wish("orders"), STRANGE, [firsts[Truth.TRUE]], tenancy) == "team-a/alpha"
-    for other in (firsts[Truth.FALSE], firsts[Truth.UNKNOWN], a_wish("alpha")):
-        assert rival_of(a_wish("orders"), STRANGE, [other], tenancy) is None
-    assert rival_of(a_wish("orders"), STRANGE, [OWNER], tenancy) == "team-a/zulu", "whoever has the job has it"
+def test_a_wish_of_another_namespace_counts_only_where_its_identity_could_fulfil_it() -> None:
+    alpha = replace(a_wish("alpha"), namespace="team-0")
+    proved = replace(alpha, status=PipelineStatus(conditions=(Condition(type="IdentityReady", status=Truth.TRUE, reason="Ready"),)))
+    assert rival_of(a_wish("orders"), STRANGE, [alpha], EACH) is None
+    assert rival_of(a_wish("orders"), STRANGE, [proved], EACH) == "a pipeline of another namespace"
+    assert rival_of(a_wish("orders"), STRANGE, [alpha], SHARED) == "a pipeline of another namespace"
 
 
 def test_a_pipeline_that_has_run_or_wishes_for_nothing_has_no_rival() -> None:
-    assert rival_of(a_wish("orders", status=PipelineStatus(run_number=1)), STRANGE, [OWNER], Tenancy()) is None
-    assert rival_of(a_wish("orders", spec=a_spec()), STRANGE, [OWNER], Tenancy()) is None
+    assert rival_of(a_wish("orders", status=PipelineStatus(run_number=1)), STRANGE, [OWNER], SHARED) is None
+    assert rival_of(a_wish("orders", spec=a_spec()), STRANGE, [OWNER], SHARED) is None

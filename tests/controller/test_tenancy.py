@@ -181,3 +181,43 @@ async def test_a_dry_run_that_the_caller_may_not_make_is_tried_again(town: Town)
     await town.settle()
     assert [order.spec.service_account_name for order in town.dataflow.orders] == ["orders"]
     assert KEY.namespace == "team-a"
+
+
+@pytest.mark.parametrize(
+    ("named", "parameters", "result"),
+    [
+        ("orders", {"day": "1"}, "None"),
+        (None, {"day": "1"}, "Refused"),
+        ("bills", {"day": "1"}, "Refused"),
+        ("bills", {}, "Refused"),
+        (None, {}, "None"),
+    ],
+)
+async def test_a_run_with_parameters_runs_as_the_account_that_its_author_was_asked_for(
+    town: Town, named: str | None, parameters: dict[str, str], result: str
+) -> None:
+    town.store.apply(a_batch(service_account_name="orders"))
+    town.store.ask_for_a_run("mine", service_account_name=named, parameters=parameters)
+    await town.settle()
+    assert town.results()["mine"] == result
+    assert any(order.spec.parameters.get("day") == "1" for order in town.dataflow.orders) is (result == "None" and bool(parameters))
+
+
+async def test_an_identity_that_is_broken_is_told_by_one_event(town: Town) -> None:
+    town.dataflow.identity_problem = DENIED
+    town.lists.failed = DENIED.message
+    town.store.apply(OURS)
+    await town.settle()
+    assert [notice.reason for notice in town.store.notices] == ["ImpersonationDenied"]
+
+
+async def test_a_deletion_that_a_broken_identity_holds_up_says_so_and_names_the_way_out(town: Town) -> None:
+    await running(town)
+    town.dataflow.identity_problem, town.lists.failed = DENIED, DENIED.message
+    town.store.delete()
+    await town.after(1)
+    await town.after(40)
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+    message = next(c.message for c in town.pipeline.status.conditions if c.type == "Ready")
+    assert DENIED.message in message
+    assert "spec.deletionPolicy to Orphan" in message

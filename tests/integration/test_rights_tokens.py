@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         made.kubectl("create", "serviceaccount", "other", f"--namespace={TENANT}")
         # Policies take a second to come into force.
         operator = entered(made, User.OPERATOR)
-        eventually(lambda: a_token(operator, audiences=["elsewhere"]), until=lambda answer: answer.code == 403, seconds=30)
+        eventually(lambda: a_token(operator, spec={"audiences": ["elsewhere"]}), until=lambda answer: answer.code == 403, seconds=30)
         yield made
 
 
@@ -38,9 +38,9 @@ def admin(server: ApiServer) -> Door:
     return entered(server, User.ADMIN)
 
 
-def a_token(door: Door, account: str = "orders", *, namespace: str = TENANT, **spec: object) -> Answer:
+def a_token(door: Door, account: str = "orders", spec: Json | None = None, *, namespace: str = TENANT) -> Answer:
     """Ask for a token of the pool and ten minutes, or as *spec* says; None leaves a field out."""
-    asked: Json = {"audiences": [POOL], "expirationSeconds": 600} | spec
+    asked: Json = {"audiences": [POOL], "expirationSeconds": 600} | (spec or {})
     body: Json = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
     body["spec"] = {name: value for name, value in asked.items() if value is not None}
     answer = door.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", body)
@@ -65,7 +65,7 @@ def give_role(server: ApiServer, namespace: str) -> None:
 
 def test_a_tenant_s_token_of_the_one_audience_is_given(operator: Door) -> None:
     assert a_token(operator).is_accepted
-    assert a_token(operator, expirationSeconds=900).is_accepted
+    assert a_token(operator, spec={"expirationSeconds": 900}).is_accepted
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_tenant_s_token_of_the_one_audience_is_given(operator: Door) -> None:
     ids=["another audience", "two", "the API server's", "an empty one", "none", "absent", "901 s", "no life said", "bound to a pod"],
 )
 def test_any_other_token_of_a_tenant_is_refused(operator: Door, spec: Json, said: str) -> None:
-    refused = a_token(operator, **spec)
+    refused = a_token(operator, spec=spec)
     assert refused.code == 403
     assert "ValidatingAdmissionPolicy 'dataflow-token-requests'" in refused.body["message"]
     assert said in refused.body["message"]
@@ -106,7 +106,7 @@ def test_a_namespace_without_role_or_without_label_gives_no_token(server: ApiSer
     assert refused.code == 403
     assert 'namespace "no-label" is not labelled dataflow-operator.io/tenant=true' in refused.body["message"]
     server.kubectl("label", "namespace", "no-label", "dataflow-operator.io/tenant=true")
-    assert eventually(lambda: a_token(operator, namespace="no-label"), until=lambda answer: answer.is_accepted, seconds=10)
+    eventually(lambda: a_token(operator, namespace="no-label").is_accepted, seconds=10)
 
 
 @pytest.mark.parametrize("namespace", ["kube-system", "kube-public", "dataflow-operator"])
@@ -129,8 +129,8 @@ def as_kubelet(server: ApiServer) -> Door:
 
 def others_get_what_they_ask_for(server: ApiServer, *, account: str) -> None:
     for door in (entered(server, User.ADMIN), entered(server, User.ALICE), as_kubelet(server)):
-        for spec in ({}, {"audiences": ["https://kubernetes.default.svc.cluster.local"], "expirationSeconds": 3607}, {"audiences": None}):
-            assert a_token(door, account, **spec).is_accepted, door.user
+        for spec in (None, {"audiences": ["https://kubernetes.default.svc.cluster.local"], "expirationSeconds": 3607}, {"audiences": None}):
+            assert a_token(door, account, spec).is_accepted, door.user
 
 
 def test_nobody_else_s_token_requests_are_touched_not_even_when_our_kinds_are_gone(server: ApiServer, admin: Door, operator: Door) -> None:
@@ -140,7 +140,7 @@ def test_nobody_else_s_token_requests_are_touched_not_even_when_our_kinds_are_go
     server.kubectl("delete", "crd", "dataflowpipelines.dataflow-operator.io", "dataflowruns.dataflow-operator.io")
     others_get_what_they_ask_for(server, account="other")
     assert a_token(operator).is_accepted
-    assert a_token(operator, audiences=["sts.example"]).code == 403
+    assert a_token(operator, spec={"audiences": ["sts.example"]}).code == 403
 
 
 def test_the_user_who_is_held_to_it_is_the_operator_s_serviceaccount() -> None:

@@ -53,6 +53,25 @@ def test_a_run_with_parameters_needs_the_right_to_update_the_pipeline(tenancy: D
     assert tenancy.as_user("alice").try_out(a_run(PARAMETERS)).is_accepted
 
 
+def test_a_run_with_parameters_needs_the_right_to_use_the_account_that_it_names(tenancy: Door) -> None:
+    named = a_run({**PARAMETERS, "serviceAccountName": "orders"})
+    refused = tenancy.as_user("alice").try_out(named)
+    assert refused.code == 403
+    assert (
+        f'"alice" must be allowed to "use" serviceaccounts "orders" in namespace "{tenancy.namespace}" to run "orders" with `parameters` of its'
+        in refused.body["message"]
+    )
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{tenancy.namespace}"
+    rule = {"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": ["orders"], "verbs": ["use"]}
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "use-orders"}, "rules": [rule]}
+    assert tenancy.call("POST", f"{path}/roles", role).is_accepted
+    bound = binding("alice", "use-orders")
+    bound["roleRef"]["kind"] = "Role"
+    assert tenancy.call("POST", f"{path}/rolebindings", bound).is_accepted
+    eventually(lambda: tenancy.as_user("alice").try_out(named), until=lambda answer: answer.is_accepted, seconds=10)
+    assert tenancy.as_user("alice").try_out(a_run({**PARAMETERS, "serviceAccountName": "bills"})).code == 403
+
+
 @pytest.mark.parametrize("changes", [{}, {"parameters": {}}, {"rerunOf": "orders-4"}])
 def test_a_run_without_parameters_needs_only_the_right_to_create_runs(tenancy: Door, changes: Json) -> None:
     assert tenancy.as_user("bob").try_out(a_run(changes)).is_accepted

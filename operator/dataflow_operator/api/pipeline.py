@@ -126,9 +126,9 @@ class PipelineSpec(Wire):
     service_account_name: Annotated[str, Field(max_length=253), SERVICE_ACCOUNT] | None = Field(
         None,
         description=(
-            "Kubernetes ServiceAccount of this namespace whose Google identity launches and stops the job; it must exist. "
-            "Against the emulator nothing more is asked of it; on Google Cloud this version refuses a pipeline that names one, "
-            "and acts as the operator's own identity. Default: none. Example: 'orders'."
+            "Kubernetes ServiceAccount of this namespace whose Google identity launches, reads and stops the jobs; whoever writes the "
+            "pipeline must be allowed to `use` it. It is not the account that workers run as: that is `environment.serviceAccountEmail`. "
+            "Default: the one that the cluster's admin chose, else none. Example: 'orders'."
         ),
     )
     template: Template = Field(description="What the pipeline runs: exactly one of flex, classic and beamYaml. Required.")

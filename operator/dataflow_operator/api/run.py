@@ -6,7 +6,7 @@ from pydantic import Field
 
 from .conditions import Conditions
 from .ledger import Attempts
-from .pipeline import Parameters
+from .pipeline import SERVICE_ACCOUNT, Parameters
 from .policies import DeletionPolicy
 from .rules import NotYet
 from .wire import Count, Reason, Rule, Time, Wire, Word, ruled, same
@@ -53,7 +53,7 @@ class PipelineRef(Wire):
 class RunSpec(Wire):
     """Which pipeline is to run, and how that run differs. Only `stop` can change later."""
 
-    model_config = ruled(_stays("rerunOf"), _stays("parameters"), STOP_RISES, NO_ORPHANS_YET.rule())
+    model_config = ruled(_stays("rerunOf"), _stays("parameters"), _stays("serviceAccountName"), STOP_RISES, NO_ORPHANS_YET.rule())
 
     pipeline_ref: Annotated[
         PipelineRef,
@@ -69,8 +69,15 @@ class RunSpec(Wire):
     parameters: Parameters | None = Field(
         None,
         description=(
-            "Parameters that take the place of the pipeline's own for this run; needs the right to update the pipeline. Immutable. "
-            "Default: none. Example: {day: '2026-01-31'}."
+            "Parameters that take the place of the pipeline's own for this run; needs the right to update the pipeline and to `use` its "
+            "ServiceAccount, which is to be named beside them. Immutable. Default: none. Example: {day: '2026-01-31'}."
+        ),
+    )
+    service_account_name: Annotated[str, Field(max_length=253), SERVICE_ACCOUNT] | None = Field(
+        None,
+        description=(
+            "The ServiceAccount that the run's code runs as, which must be the pipeline's. Required with `parameters` where each pipeline "
+            "has an identity of its own; it is what the right to `use` is asked for. Immutable. Default: absent. Example: 'orders'."
         ),
     )
     stop: DeletionPolicy | None = Field(

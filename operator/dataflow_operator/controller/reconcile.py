@@ -242,7 +242,8 @@ LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, L
 def rival_of(pipeline: Pipeline, jobs: JobsView | None, others: Iterable[Pipeline], tenancy: Tenancy) -> str | None:
     """Return which other pipeline has the job that *pipeline* is to adopt: in its ledger, or by the same wish and a name that comes first.
 
-    A wish alone is none where it is another identity's that is not known to see the job: anybody can write one.
+    Of another namespace a wish counts only where it could come true: else whoever names a tenant's job would keep it from its owner. And of
+    another namespace no name is told.
     """
     spec, started = pipeline.spec, pipeline.status.run_number
     if isinstance(spec, Broken) or spec.adopt is None or started:
@@ -254,13 +255,13 @@ def rival_of(pipeline: Pipeline, jobs: JobsView | None, others: Iterable[Pipelin
         key, theirs = Key(other.namespace, other.name), other.spec
         is_first = key < mine and not other.status.run_number and not isinstance(theirs, Broken) and theirs.adopt == spec.adopt
         is_near = not isinstance(theirs, Broken) and (theirs.project, theirs.region) == (spec.project, spec.region)
-        may_see = not tenancy.each_as_itself or _is_identified(other)
-        if key != mine and ((is_first and is_near and may_see) or wanted & job_ids_of(other.status.ledger)):
-            return "/".join(key)
+        is_able = key.namespace == mine.namespace or not tenancy.each_as_itself or _is_proved(other)
+        if key != mine and ((is_first and is_near and is_able) or wanted & job_ids_of(other.status.ledger)):
+            return f"pipeline {key.name}" if key.namespace == mine.namespace else "a pipeline of another namespace"
     return None
 
 
-def _is_identified(pipeline: Pipeline) -> bool:
-    """Whether calls about a pipeline's jobs were last seen to work."""
+def _is_proved(pipeline: Pipeline) -> bool:
+    """Whether calls for a pipeline are known to work where its jobs are."""
     known = condition_of(pipeline.status.conditions, IDENTITY_READY)
     return known is not None and known.status is Truth.TRUE

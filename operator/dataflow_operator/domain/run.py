@@ -53,6 +53,8 @@ class Run:
     pipeline: str
     rerun_of: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    service_account_name: str | None = None
+    """As whom whoever asked for the run expects it to run."""
     stop: StopMode | None = None
     status: RunStatus = field(default_factory=RunStatus)
 

@@ -35,8 +35,9 @@ JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 LIFE: Final = timedelta(hours=1)
 """The life that is asked for where nothing needs a shorter one: the longest that every organisation allows. Source: IAM Credentials API."""
 
-LIFE_SLACK: Final = timedelta(seconds=60)
-"""How much longer than asked for a token may live: as much as two machines' clocks may differ. Source: chosen."""
+LIFE_SLACK: Final = timedelta(seconds=5)
+"""How much longer than asked for a token may live: times are told in whole seconds, some by two answers of one service. Source: chosen; the
+settle time outlasts it, too."""
 
 TOKEN_BYTES: Final = 16 * 1024
 """Longest token that is taken: Google's have at most 12 KiB, and it is sent with every call. Source: Google's STS reference."""

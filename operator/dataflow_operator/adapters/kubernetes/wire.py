@@ -58,6 +58,7 @@ def run_of(raw: Json) -> Run:
         pipeline=text(mapping(spec.get("pipelineRef")).get("name")) or "",
         rerun_of=text(spec.get("rerunOf")),
         parameters=texts(spec.get("parameters")),
+        service_account_name=text(spec.get("serviceAccountName")),
         stop=(word(_STOPS, stop) or StopMode.DRAIN) if stop else None,
         status=run_status_of(raw.get("status")),
     )

@@ -247,7 +247,7 @@ class Observation:
     """None: no complete list has been seen yet."""
     memory: Memory = field(default_factory=Memory)
     rival: str | None = None
-    """Another pipeline whose ledger knows the job that this one's spec hands over."""
+    """In a person's words: another pipeline whose ledger knows the job that this one's spec hands over."""
     tenancy: Tenancy = field(default_factory=Tenancy)
     limits: Limits
 

@@ -46,7 +46,7 @@ def _objected(world: World, job: Job) -> Choice | None:
     if not job.is_active:
         return _held_up(world, Reason.ADOPTION_DIFFERS, f"Job {job.id} is over: it is {job.state.word}", is_final=True)
     if world.seen.rival is not None:
-        return _held_up(world, Reason.JOB_NAME_TAKEN, f"Job {job.id} is the job of pipeline {world.seen.rival}", is_final=True)
+        return _held_up(world, Reason.JOB_NAME_TAKEN, f"Job {job.id} is the job of {world.seen.rival}", is_final=True)
     if job.ownership is not None and job.ownership.pipeline_uid != world.pipeline.uid:
         text = f"Job {job.id} bears the labels of another pipeline of this operator"
         return _held_up(world, Reason.JOB_NAME_TAKEN, text, is_final=True)

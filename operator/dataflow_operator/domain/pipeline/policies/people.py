@@ -77,6 +77,13 @@ def _considered(world: World, run: Run) -> Choice | None:
     spec = spec_of_asked(world, run)
     if look.run is None or look.run.uid != run.uid or look.run.is_over or spec is None:
         return None
+    return _judged(world, run, spec)
+
+
+def _judged(world: World, run: Run, spec: ResolvedSpec) -> Choice | None:
+    """Admit a run of which all is known, refuse it, or say what it waits for."""
+    if (objection := _objection_to_account(world, run, spec)) is not None:
+        return _refuse(world, run, Result.REFUSED, Reason.SERVICE_ACCOUNT_INVALID, objection)
     if len(world.ledger) >= ENTRIES_KEPT - RESERVED:
         return _wait(world, run, Reason.NEXT_RUN_WAITS, "Too many runs of the pipeline are in flight; the run begins when some are over")
     problem = validated(world, spec, key=f"run-{run.uid}", job_name=run.name)
@@ -87,6 +94,20 @@ def _considered(world: World, run: Run) -> Choice | None:
     if problem.is_final:
         return _refuse(world, run, Result.REFUSED, problem.reason, problem.message)
     return _wait(world, run, problem.reason, problem.message)
+
+
+def _objection_to_account(world: World, run: Run, spec: ResolvedSpec) -> str | None:
+    """Return why a run must not run as the account that *spec* has.
+
+    A run's parameters are code. Whether their author may `use` an account can only be asked, when the run is made, of one that it names.
+    """
+    tenancy = world.seen.tenancy
+    account, named = tenancy.account_of(spec.service_account_name), run.service_account_name
+    if named is not None and named != account:
+        return f"spec.serviceAccountName is {named}, and what is to run runs as {account or 'no ServiceAccount'}: a run has its pipeline's"
+    if named is None and account is not None and run.parameters and tenancy.each_as_itself:
+        return f"A run with parameters of its own names the ServiceAccount that it runs as: make another with spec.serviceAccountName {account}"
+    return None
 
 
 def _rerun_missing(world: World, run: Run, name: str) -> Choice | None:
