@@ -130,6 +130,9 @@ async def test_a_right_that_is_revoked_while_a_stream_runs_is_told_and_nothing_i
 
 async def test_an_identity_that_still_worked_when_lists_began_to_fail_is_looked_at_again(town: Town) -> None:
     await running(town)
+    for _ in range(3):
+        await town.after(300)
+    assert town.due is None, "it has earned its place"
     town.lists.failed = DENIED.message
     await town.after(1)
     assert town.condition("IdentityReady") == ("True", "Ready")
