@@ -128,6 +128,28 @@ async def test_a_right_that_is_revoked_while_a_stream_runs_is_told_and_nothing_i
     assert len(town.dataflow.orders) == 1
 
 
+async def test_whoever_is_told_when_to_come_again_looks_again_then(town: Town) -> None:
+    crowd = UnavailableError(Reason.UNAVAILABLE, "2 calls with this identity are under way", timedelta(seconds=1))
+    town.dataflow.identity_problem = crowd
+    town.store.apply(OURS)
+    await town.settle()
+    assert town.condition("IdentityReady") == ("Unknown", "Unavailable")
+    town.dataflow.identity_problem, town.dataflow.problem = None, crowd
+    await comes_again(town)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    town.dataflow.problem = None
+    await comes_again(town)
+    assert len(town.dataflow.orders) == 1
+
+
+async def comes_again(town: Town) -> None:
+    """Let the time pass that the pipeline waits for: a second or two, and not the minute after which what may heal is looked at."""
+    assert town.due is not None
+    assert town.due <= timedelta(seconds=2)
+    await town.after(town.due.total_seconds())
+    await town.after(1)
+
+
 async def test_an_identity_that_still_worked_when_lists_began_to_fail_is_looked_at_again(town: Town) -> None:
     await running(town)
     for _ in range(3):

@@ -121,6 +121,8 @@ class Validation:
     is_final: bool = True
     """False: it may heal by itself, look again later."""
     at: float
+    after: timedelta | None = None
+    """How much later, where the answer said so: whoever was given a turn must come to it. None: after the usual pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +186,8 @@ class IdentityLook:
     at: float
     request: str | None = None
     """The pipeline's request for a fresh look at that time: a later one asks for another."""
+    after: timedelta | None = None
+    """How much later to look again, where the answer said so; None: after the usual pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

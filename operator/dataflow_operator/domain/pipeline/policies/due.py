@@ -126,7 +126,9 @@ def _rechecks(world: World) -> Iterator[timedelta]:
     """When something that stands in the way may have healed."""
     seen, recheck = world.seen, world.seen.limits.recheck
     yield from (
-        _left(seen, told.at, recheck) for told in seen.memory.validations.values() if told.problem is not None and not told.is_final
+        _left(seen, told.at, told.after or recheck)
+        for told in seen.memory.validations.values()
+        if told.problem is not None and not told.is_final
     )
     look = seen.memory.identity
     if look is not None and is_doubted(seen, look):

@@ -77,7 +77,9 @@ def is_doubted(seen: Observation, look: IdentityLook) -> bool:
 
 
 def pause_of(seen: Observation, look: IdentityLook) -> timedelta:
-    """Return after how long a look is made again: sooner while an account is missing, for somebody may be about to make it."""
+    """Return after how long a look is made again: when the answer said, or sooner while an account is missing, for somebody may make it."""
+    if look.after is not None:
+        return look.after
     return seen.limits.look_again if look.problem is Reason.SERVICE_ACCOUNT_NOT_FOUND else seen.limits.recheck
 
 
