@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from dataflow_operator.adapters.dataflow.caller import Metadata, Use
 from dataflow_operator.adapters.dataflow.calls import Calls
 from dataflow_operator.adapters.dataflow.channel import Clients, clients_on, insecure_channel
 from dataflow_operator.adapters.dataflow.circuit import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, PROBE_SECONDS, TRIP, Circuit
-from dataflow_operator.adapters.dataflow.gate import LINES_KEPT, SEAT_SECONDS, Gates, Kind, Line
+from dataflow_operator.adapters.dataflow.gate import LINES_KEPT, PATIENCE_SECONDS, SEAT_SECONDS, Gates, Kind, Line
 from dataflow_operator.domain.errors import OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import Persona, ServiceAccount
 from dataflow_operator.domain.job import Ownership
@@ -308,3 +309,41 @@ async def test_who_is_not_asked_again_yet_is_still_told_what_would_help(estate: 
     assert "not asked again yet" in said[-1].message
     assert isinstance(said[-1], UnavailableError)
     assert said[-1].after is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging(Own):
+    """A caller whose credentials are long to come."""
+
+    come: asyncio.Event
+
+    @override
+    async def persona(self, account: ServiceAccount) -> Persona:
+        await self.come.wait()
+        return Persona(principal=account.name)
+
+
+async def test_of_many_that_wait_for_a_credential_that_hangs_as_many_go_on_waiting_as_have_room(estate: Estate) -> None:
+    account, come = ServiceAccount("team-a", "orders"), asyncio.Event()
+    gates = Gates(monotonic=time.monotonic, per_minute={}, room=4)
+    calls = Calls(clients=estate.clients, caller=Hanging("team-a", come), launch_seconds=5.0, gates=gates)
+    proofs = [asyncio.create_task(calls.prove(replace(PLACE, account=account), account)) for _ in range(10)]
+    given_up, waiting = await asyncio.wait(proofs, timeout=PATIENCE_SECONDS * 3)
+    assert (len(given_up), len(waiting)) == (6, 4)
+    with pytest.raises(UnavailableError, match="4 wait for a credential of this identity") as late:
+        async with asyncio.timeout(PATIENCE_SECONDS / 2):
+            await calls.prove(replace(PLACE, account=account), account)
+    assert late.value.after is not None
+    assert {type(task.exception()) for task in given_up} == {UnavailableError}
+    come.set()
+    assert {persona.principal for persona in await asyncio.gather(*waiting)} == {"orders"}
+
+
+async def test_all_who_wait_for_a_credential_that_comes_have_it(estate: Estate) -> None:
+    account, come = ServiceAccount("team-a", "orders"), asyncio.Event()
+    gates = Gates(monotonic=time.monotonic, per_minute={}, room=4)
+    calls = Calls(clients=estate.clients, caller=Hanging("team-a", come), launch_seconds=5.0, gates=gates)
+    proofs = [asyncio.create_task(calls.prove(PLACE, account)) for _ in range(50)]
+    await asyncio.wait(proofs, timeout=0.05)
+    come.set()
+    assert len(await asyncio.gather(*proofs)) == 50

@@ -94,7 +94,8 @@ class Calls:
 
     async def prove(self, place: Place, account: ServiceAccount) -> Persona:
         """Prove that calls can be made as a ServiceAccount, by a list of one job where calls are, and return whom it is to Google."""
-        persona = await self._caller.persona(account)
+        async with self._gates.waiting(self._caller.name_of(account)):
+            persona = await self._caller.persona(account)
         if place.account is None:
             return persona
         there = replace(place, account=account)

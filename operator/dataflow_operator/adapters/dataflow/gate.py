@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections import Counter
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -20,6 +21,9 @@ SEAT_SECONDS: Final = 10.0
 
 ROOM_PAUSE: Final = timedelta(seconds=1)
 """When to come again if an identity has as many calls under way as it may. Source: chosen; most calls take less."""
+
+PATIENCE_SECONDS: Final = 1.0
+"""How long those beyond the room of an identity wait for its credential. Source: chosen; an exchange takes a third of that, or hangs."""
 
 LINES_KEPT: Final = 10_000
 """Lines that are remembered at most, the last used. Source: chosen; a few for each tenant's project."""
@@ -72,6 +76,8 @@ class Gates:
         self._lines: dict[Line, _State] = {}
         self._under_way: Counter[str] = Counter()
         """By identity: calls that hold a worker, and seats for such."""
+        self._waits: defaultdict[str, list[float]] = defaultdict(list)
+        """By identity: since when each waits for a credential outside of a call, the longest first."""
         self._seats: dict[tuple[Line, str], float] = {}
         """Who may make a call without asking again, and until when; the earliest first."""
 
@@ -83,6 +89,26 @@ class Gates:
             return
         self._admit(line, self._state(line), who, now)
         self._seats[line, who] = now + SEAT_SECONDS
+
+    @asynccontextmanager
+    async def waiting(self, identity: str) -> AsyncGenerator[None]:
+        """Hold while a credential is waited for. As many as have room wait for as long as it takes; more give up soon, and come again.
+
+        UnavailableError: a credential that hangs is waited for by others already, and one more would hold up other identities.
+        """
+        now, waits = self._monotonic(), self._waits[identity]
+        patience = None if len(waits) < self._room else waits[0] + PATIENCE_SECONDS - now
+        waits.append(now)
+        try:
+            async with asyncio.timeout(None if patience is None else max(patience, 0.0)):
+                yield
+        except TimeoutError:
+            said = f"{self._room} wait for a credential of this identity, and more would hold up others"
+            raise UnavailableError(Reason.UNAVAILABLE, said, ROOM_PAUSE) from None
+        finally:
+            waits.remove(now)
+            if not waits:
+                del self._waits[identity]
 
     @contextmanager
     def passing(self, line: Line, who: str, blames: Blames) -> Generator[None]:
