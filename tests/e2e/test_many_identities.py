@@ -23,9 +23,12 @@ PIPELINES = 50
 
 IDENTITIES = 100
 
-MOST_RATIO = 2.0
-"""How much longer the others may take beside one that hangs: noise on two cores that are shared. One that held them up would cost them the
-10 s of its time-out, several times what all of them take."""
+HELD = 30
+"""Pipelines of the one that hangs: three times as many as the operator has workers."""
+
+MOST_RATIO, SLACK_SECONDS = 2.0, 3.0
+"""How much longer the others may take beside one that hangs: noise on two cores that are shared. One that held them up would cost them its
+time-out of 10 s, several times what all of them take."""
 
 
 @pytest.fixture(scope="module")
@@ -81,24 +84,29 @@ def seconds_until_launched(google: Google, team: Team, *names: str) -> float:
     return (max(times) - datetime.fromisoformat(first.time)).total_seconds()
 
 
-def test_one_identity_that_hangs_delays_none_of_ninety_nine_others(google: Google) -> None:
+@pytest.fixture(scope="module")
+def usual_seconds(google: Google) -> float:
+    """How long it takes until pipelines of a hundred identities that are new are all launched."""
+    team = a_hundred(google, "calm")
+    seconds = seconds_until_launched(google, team, *(f"id-{number}" for number in range(IDENTITIES)))
+    forget(team)
+    return seconds
+
+
+def test_one_identity_that_hangs_delays_none_of_ninety_nine_others(google: Google, usual_seconds: float) -> None:
+    team = a_hundred(google, "beside")
     names = [f"id-{number}" for number in range(IDENTITIES)]
-    calm = a_hundred(google, "calm")
-    usual = seconds_until_launched(google, calm, *names)
-    forget(calm)
-    beside = a_hundred(google, "beside")
-    broken = principal(beside.namespace, names[0])
-    google.fault(method="GenerateAccessToken", who=broken, latencySeconds=600, count=1000)
-    took = seconds_until_launched(google, beside, *names[1:])
-    print(f"\nthe last of {IDENTITIES} launches came after {usual:.1f} s, of 99 beside one that hangs after {took:.1f} s")  # noqa: T201 - what was measured
-    launched = Counter(call.who for call in launches_in(google, beside))
+    google.fault(method="GenerateAccessToken", who=principal(team.namespace, names[0]), latencySeconds=600, count=1000)
+    put(team, "dataflowpipelines", *(team.batch(f"held-{number}", serviceAccountName=names[0]) for number in range(HELD)))
+    took = seconds_until_launched(google, team, *names[1:])
+    print(f"\nthe last of {IDENTITIES} launches came after {usual_seconds:.1f} s, of 99 beside one that hangs after {took:.1f} s")  # noqa: T201 - measured
+    launched = Counter(call.who for call in launches_in(google, team))
     assert set(launched.values()) == {1}
     assert len(launched) == IDENTITIES - 1
     made = Counter(call.who for call in google.calls("GenerateAccessToken") if call.applied and ":beside:" in call.who)
     assert set(made.values()) == {2}, "one for launches, one for all else"
-    assert took < usual * MOST_RATIO
+    assert took < usual_seconds * MOST_RATIO + SLACK_SECONDS
     google.let_be()
-    forget(beside)
 
 
 def forget(team: Team) -> None:
