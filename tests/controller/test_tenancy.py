@@ -128,6 +128,21 @@ async def test_a_right_that_is_revoked_while_a_stream_runs_is_told_and_nothing_i
     assert len(town.dataflow.orders) == 1
 
 
+async def test_an_identity_that_still_worked_when_lists_began_to_fail_is_looked_at_again(town: Town) -> None:
+    await running(town)
+    for _ in range(3):
+        await town.after(300)
+    assert town.due is None, "it has earned its place"
+    town.lists.failed = DENIED.message
+    await town.after(1)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    town.dataflow.identity_problem = DENIED
+    while town.condition("IdentityReady") == ("True", "Ready"):
+        assert town.due is not None, "a pass comes by itself"
+        await town.after(town.due.total_seconds())
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+
+
 async def test_a_retry_waits_for_the_identity_and_costs_no_attempt_meanwhile(town: Town) -> None:
     town.store.apply(a_batch(service_account_name="orders"))
     await town.settle()
