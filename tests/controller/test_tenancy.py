@@ -13,7 +13,10 @@ from dataflow_operator.controller.recall import place_of
 from dataflow_operator.domain.errors import Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
 from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import Result
 from dataflow_operator.domain.pipeline.model import PipelineSpec
+from dataflow_operator.domain.pipeline.revision import resolved
+from dataflow_operator.domain.run import RunStatus
 
 OURS = a_spec(service_account_name="orders")
 DENIED = UnavailableError(Reason.IMPERSONATION_DENIED, "orders may not act as orders@acme; grant roles/iam.workloadIdentityUser")
@@ -285,3 +288,18 @@ async def test_what_is_wrong_with_another_account_than_the_specs_own_is_looked_a
     assert town.condition("IdentityReady") == ("True", "Ready")
     town.dataflow.accounts.add("orders")
     await town.until(lambda: len(town.dataflow.orders) == 3)
+
+
+@pytest.mark.parametrize(("pipeline", "project"), [("bills", "acme"), ("orders", "another")])
+async def test_a_run_of_another_pipeline_or_place_is_not_repeated(town: Town, pipeline: str, project: str) -> None:
+    town.dataflow.accounts.add("bills")
+    town.store.apply(a_batch(service_account_name="orders"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.job_becomes("job-1", JobState.DONE)
+    theirs = RunStatus(resolved_spec=replace(resolved(BILLS, {}), project=project))
+    town.store.ask_for_a_run("bills-3", pipeline=pipeline, status=replace(theirs, result=Result.SUCCEEDED))
+    town.store.ask_for_a_run("again", rerun_of="bills-3")
+    await town.settle()
+    assert town.results()["again"] == "Refused"
+    assert len(town.dataflow.orders) == 1
