@@ -161,6 +161,13 @@ def test_a_call_that_ends_in_whatever_way_leaves_its_room() -> None:
     assert passes(gates, LAUNCHES) is None
 
 
+def test_a_namespace_has_one_room_however_many_accounts_it_has() -> None:
+    gates = some_gates(Time(), room=1)
+    with gates.passing(LAUNCHES, "orders", lambda _error: None):
+        assert passes(gates, replace(LAUNCHES, identity="team-a/second")) is not None
+        assert passes(gates, replace(LAUNCHES, identity="team-b/orders")) is None
+
+
 def test_lists_hold_no_worker_and_need_no_room() -> None:
     gates = some_gates(Time(), room=1)
     with gates.passing(LAUNCHES, "orders", lambda _error: None):

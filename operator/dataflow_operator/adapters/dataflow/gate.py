@@ -1,4 +1,4 @@
-"""The gate that every call to Dataflow passes before anything is sent: its turn, its identity's circuit, and room for one more."""
+"""The gate that every call to Dataflow passes before anything is sent: its turn, its identity's circuit, and its tenant's room."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEAT_SECONDS: Final = 10.0
 """How long a launch may keep its seat before it is made: the write of its claim may take five seconds, and the claim's life is five more."""
 
 ROOM_PAUSE: Final = timedelta(seconds=1)
-"""When to come again if an identity has as many calls under way as it may. Source: chosen; most calls take less."""
+"""When to come again if a tenant has as many calls under way as it may. Source: chosen; most calls take less."""
 
 LINES_KEPT: Final = 10_000
 """Lines that are remembered at most, the last used. Source: chosen; a few for each tenant's project."""
@@ -49,6 +49,11 @@ class Line:
     project: str
     kind: Kind
 
+    @property
+    def tenant(self) -> str:
+        """Who has one room: a namespace, as its people can make identities without number."""
+        return self.identity.partition("/")[0]
+
 
 @dataclass(slots=True)
 class _State:
@@ -71,7 +76,7 @@ class Gates:
         self._room = room
         self._lines: dict[Line, _State] = {}
         self._under_way: Counter[str] = Counter()
-        """By identity: calls that hold a worker, and seats for such."""
+        """By tenant: calls that hold a worker, and seats for such."""
         self._seats: dict[tuple[Line, str], float] = {}
         """Who may make a call without asking again, and until when; the earliest first."""
 
@@ -109,20 +114,20 @@ class Gates:
         if (pause := state.circuit.wait(now)) and (last := state.circuit.last) is not None:
             text = f"not asked again yet, as the last calls of this kind to project {line.project} failed; the last: {last.message}"
             raise UnavailableError(last.reason, text, timedelta(seconds=pause))
-        if line.kind is not Kind.LIST and self._under_way[line.identity] >= self._room:
+        if line.kind is not Kind.LIST and self._under_way[line.tenant] >= self._room:
             raise UnavailableError(
-                Reason.UNAVAILABLE, f"{self._room} calls with this identity are under way, and more would hold up others", ROOM_PAUSE
+                Reason.UNAVAILABLE, f"{self._room} calls of this tenant are under way, and more would hold up others", ROOM_PAUSE
             )
         if state.turns is not None and (wait := state.turns.take(who, now)):
             text = f"calls of this kind to project {line.project} are made at {state.turns.per_minute:g} a minute, as its quota allows"
             raise UnavailableError(Reason.QUOTA_EXCEEDED, text, timedelta(seconds=wait))
         state.circuit.begin(now)
-        self._under_way[line.identity] += line.kind is not Kind.LIST
+        self._under_way[line.tenant] += line.kind is not Kind.LIST
 
     def _leave(self, line: Line) -> None:
-        self._under_way[line.identity] -= line.kind is not Kind.LIST
-        if not self._under_way[line.identity]:
-            del self._under_way[line.identity]
+        self._under_way[line.tenant] -= line.kind is not Kind.LIST
+        if not self._under_way[line.tenant]:
+            del self._under_way[line.tenant]
 
     def _clear_seats(self, now: float) -> None:
         """Let go of seats that nobody took."""
