@@ -17,7 +17,7 @@ from tests.waiting import eventually_async
 from dataflow_emulator.faults import Fault, Spoil
 from dataflow_emulator.refusals import Code
 from dataflow_operator.adapters.dataflow.caller import Use
-from dataflow_operator.domain.errors import Reason, RefusedError
+from dataflow_operator.domain.errors import Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import ServiceAccount
 
 
@@ -374,6 +374,21 @@ async def test_a_right_that_is_revoked_is_gone_after_half_an_hour_and_back_one_p
     world.emulator.identify(identity(world.cluster.key))
     world.clocks.forward(5)
     assert await world.bearer()
+
+
+async def test_a_denied_launch_is_told_by_the_next_look_though_reads_go_on_with_an_older_token(world: World) -> None:
+    await world.broker.persona(ORDERS_A)
+    world.emulator.identify({**identity(world.cluster.key), "serviceAccounts": {}})
+    assert await world.reason(use=Use.LAUNCH) is Reason.IMPERSONATION_DENIED
+    for _ in range(10):
+        world.clocks.forward(61)
+        assert await world.bearer(use=Use.WATCH)
+        with pytest.raises(UnavailableError, match="getAccessToken"):
+            await world.broker.persona(ORDERS_A)
+    world.emulator.identify(identity(world.cluster.key))
+    world.clocks.forward(61)
+    assert await world.broker.persona(ORDERS_A)
+    assert await world.bearer(use=Use.LAUNCH)
 
 
 async def test_after_a_change_of_the_signing_key_reads_go_on_and_all_heals_when_google_knows_the_new_one(world: World) -> None:

@@ -162,6 +162,13 @@ def test_a_call_that_ends_in_whatever_way_leaves_its_room() -> None:
     assert passes(gates, LAUNCHES) is None
 
 
+def test_a_namespace_has_one_room_however_many_accounts_it_has() -> None:
+    gates = some_gates(Time(), room=1)
+    with gates.passing(LAUNCHES, "orders", lambda _error: None):
+        assert passes(gates, replace(LAUNCHES, identity="team-a/second")) is not None
+        assert passes(gates, replace(LAUNCHES, identity="team-b/orders")) is None
+
+
 def test_lists_hold_no_worker_and_need_no_room() -> None:
     gates = some_gates(Time(), room=1)
     with gates.passing(LAUNCHES, "orders", lambda _error: None):
@@ -330,7 +337,7 @@ async def test_of_many_that_wait_for_a_credential_that_hangs_as_many_go_on_waiti
     proofs = [asyncio.create_task(calls.prove(replace(PLACE, account=account), account)) for _ in range(10)]
     given_up, waiting = await asyncio.wait(proofs, timeout=PATIENCE_SECONDS * 3)
     assert (len(given_up), len(waiting)) == (6, 4)
-    with pytest.raises(UnavailableError, match="4 wait for a credential of this identity") as late:
+    with pytest.raises(UnavailableError, match="4 wait for a credential of this tenant") as late:
         async with asyncio.timeout(PATIENCE_SECONDS / 2):
             await calls.prove(replace(PLACE, account=account), account)
     assert late.value.after is not None

@@ -196,7 +196,8 @@ def _to_do(options: Options, found: Found) -> Iterator[str]:
     for name in options.accounts:
         account = found.accounts.get(name, {})
         annotated = texts(mapping(mapping(account).get("metadata")).get("annotations")).get(GOOGLE_ACCOUNT)
-        google = options.google_account or annotated or "GOOGLE_ACCOUNT"
+        # A tenant writes the annotation, and an admin pastes these lines into a shell.
+        google = options.google_account or (annotated if annotated and is_e_mail(annotated) else "GOOGLE_ACCOUNT")
         if account is None:
             yield f"  kubectl create serviceaccount {name} -n {namespace}"
         if annotated != google:

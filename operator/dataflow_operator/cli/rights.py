@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -96,7 +97,7 @@ def _author_right(question: Question, tenant: Tenant, server: Server) -> Step:
         return step(name, title, Verdict.WELL, f"{asker} may name {tenant.account.name} in pipelines")
     seen = f'{asker} may not "use" ServiceAccount {tenant.account.name}: no pipeline that names it can be created or changed so'
     other = () if question.author else ("# somebody else applies the pipelines? Ask for them: --author USER",)
-    grant = f"kubectl dataflow grant {tenant.command_tail} --author {asker} | kubectl apply -f -"
+    grant = f"kubectl dataflow grant {tenant.command_tail} --author {shlex.quote(asker)} | kubectl apply -f -"
     return step(name, title, Verdict.WRONG, seen, grant, *other)
 
 

@@ -157,7 +157,9 @@ class Actor:
                 version = await self._refresh_pipeline(key, pipeline)
                 recall.pipeline = PipelineLook(resource_version=version, run_version=run_version, at=at) if version is not None else None
             case LookAtIdentity(account=account):
-                recall.identity = await self._prove(pipeline, account)
+                found = await self._prove(pipeline, account)
+                recall.identities.pop(account, None)
+                recall.identities[account] = found
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)

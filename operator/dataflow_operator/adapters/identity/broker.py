@@ -69,6 +69,10 @@ class Key:
     is_for_launches: bool
 
 
+def _key(account: Account, wanted: Exchange, *, is_for_launches: bool) -> Key:
+    return Key(namespace=account.namespace, name=account.name, uid=account.uid, wanted=wanted, is_for_launches=is_for_launches)
+
+
 Sources = Callable[[Exchange], Source]
 """Returns where the subject token of a profile comes from."""
 
@@ -145,11 +149,16 @@ class TokenBroker:
             raise
 
     async def persona(self, account: ServiceAccount) -> Persona:
-        """Read the ServiceAccount afresh and go through the whole exchange where nothing young is kept; return whom it is to Google."""
+        """Read the ServiceAccount afresh and go through the whole exchange where nothing young is kept; return whom it is to Google.
+
+        Where a launch got no token, one for launches is had first: what reads go on with may be older than a right that was revoked.
+        """
         self._refuse_reserved(account)
         found = await self._sight.fresh(account)
         wanted = (await self._mode()).exchange_for(found)
         await self._fresh(account, is_for_launches=False)
+        if self._troubles.get(_key(found, wanted, is_for_launches=True)) is not None:
+            await self._fresh(account, is_for_launches=True)
         return wanted.persona
 
     def advice(self, account: ServiceAccount | None, error: OutsideError, project: str, worker: str | None) -> str:
@@ -179,7 +188,7 @@ class TokenBroker:
         for _ in range(ROUNDS):
             found = await self._sight.young(account)
             wanted = (await self._mode()).exchange_for(found)
-            key = Key(namespace=found.namespace, name=found.name, uid=found.uid, wanted=wanted, is_for_launches=is_for_launches)
+            key = _key(found, wanted, is_for_launches=is_for_launches)
             kept = await self._token(key, found)
             if not self._sight.has_changed(found):
                 return kept.metadata

@@ -118,14 +118,14 @@ def _kept(scene: Scene) -> Iterable[Condition]:
 
 def _identity(scene: Scene) -> Condition | None:
     """Return whether calls can be made as the pipeline's ServiceAccount, as the last look found it, else as it was said before; None: it has none."""
-    seen, spec, look = scene.seen, scene.spec, scene.seen.memory.identity
+    seen, spec = scene.seen, scene.spec
     account = seen.tenancy.account_of(spec.service_account_name) if spec is not None else None
     if account is None:
         is_missed = spec is not None and seen.tenancy.each_as_itself
         return (
             Condition(type=IDENTITY_READY, status=Truth.FALSE, reason=NO_ACCOUNT.reason, message=NO_ACCOUNT.message) if is_missed else None
         )
-    if look is None or look.account != account:
+    if (look := seen.memory.identities.get(account)) is None:
         return condition_of(seen.pipeline.status.conditions, IDENTITY_READY)
     if look.problem is None:
         return Condition(type=IDENTITY_READY, status=Truth.TRUE, reason=Reason.READY, message=_said_of(look))

@@ -208,7 +208,8 @@ class Memory:
     options: Mapping[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
     progress: Mapping[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     pipeline: PipelineLook | None = None
-    identity: IdentityLook | None = None
+    identities: Mapping[str, IdentityLook] = field(default_factory=dict[str, IdentityLook])
+    """By name of the ServiceAccount: a run that is retried or repeated may have another than the spec has now."""
     hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()
     """Names that runs of others have, so that ours cannot."""
