@@ -13,7 +13,7 @@ from dataflow_local.apiserver import ApiServer
 from dataflow_operator.adapters.identity.modes import Subject
 from dataflow_operator.adapters.identity.transport import QUIET
 from dataflow_operator.cli.__main__ import main
-from dataflow_operator.cli.tenant import TENANT_LABEL
+from dataflow_operator.domain.names import TENANT_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
