@@ -114,6 +114,8 @@ class Calls:
             if said.reason is Reason.UNAUTHENTICATED and not persona.google_account:
                 said = UnavailableError(Reason.FEDERATION_UNSUPPORTED, said.message)
             raise self._advised(said, there) from error
+        # It was a list, of one job: the poller's circuit would keep the jobs out of sight for another minute.
+        self._gates.heal(self._line(Kind.LIST, there))
         self._proofs[there] = now
         while len(self._proofs) > LINES_KEPT:
             del self._proofs[next(iter(self._proofs))]
