@@ -158,8 +158,11 @@ class Actor:
                 recall.pipeline = PipelineLook(resource_version=version, run_version=run_version, at=at) if version is not None else None
             case LookAtIdentity(account=account):
                 found = await self._prove(pipeline, account)
-                recall.identities.pop(account, None)
+                before = recall.identities.pop(account, None)
                 recall.identities[account] = found
+                if before is not None and before.problem is not None and found.problem is None:
+                    # Once for each time that it heals: lists that fail for another reason keep their pauses.
+                    self._lists.retry(self._place(pipeline))
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)

@@ -117,6 +117,8 @@ class Calls:
             raise self._advised(said, there) from error
         except UnavailableError as error:  # the gate's, which says again what was answered before
             raise self._advised(error, there) from error
+        # It was a list, of one job: the poller's circuit would keep the jobs out of sight for another minute.
+        self._gates.heal(self._line(Kind.LIST, there))
         self._proofs[there] = now
         while len(self._proofs) > LINES_KEPT:
             del self._proofs[next(iter(self._proofs))]

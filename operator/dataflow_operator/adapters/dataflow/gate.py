@@ -121,6 +121,11 @@ class Gates:
             if not waits:
                 del self._waits[tenant]
 
+    def heal(self, line: Line) -> None:
+        """Take note that a call of another kind has shown the same: what the last ones of this line failed of is gone."""
+        if (state := self._lines.get(line)) is not None:
+            state.circuit.went_well()
+
     @contextmanager
     def passing(self, line: Line, who: str, blames: Blames) -> Generator[None]:
         """Hold for the time of a call. UnavailableError: it must not be made now."""
