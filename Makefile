@@ -9,10 +9,10 @@ env:            ## install what is missing into .venv
 	@$(PYTHON) local/bootstrap.py
 demo: env       ## from a manifest to a computed result, on this machine
 	@$(PY) -m dataflow_local.demo
-up: env         ## start the local platform and leave it running
-	@$(PY) -m dataflow_local.platform up
+up: env         ## start the local platform and leave it running; with TENANTS=yes each pipeline as its own ServiceAccount
+	@$(PY) -m dataflow_local.standing up $(if $(TENANTS),--tenants)
 down: env       ## stop it
-	@$(PY) -m dataflow_local.platform down
+	@$(PY) -m dataflow_local.standing down
 test: env       ## every test
 	@$(PY) -m dataflow_local.install
 	@$(PY) -m pytest $(ARGS)

@@ -17,7 +17,7 @@ from typing import cast
 from dataflow_emulator.admin import read_scripts
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.engines.script import Scripts
-from dataflow_emulator.identity.configuration import configuration
+from dataflow_emulator.identity.reader import configuration
 from dataflow_emulator.jobs import Options
 from dataflow_emulator.rates import MEASURES
 from dataflow_emulator.refusals import RefusedError

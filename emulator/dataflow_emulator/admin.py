@@ -12,7 +12,7 @@ from aiohttp import web
 
 from dataflow_emulator.engines.script import Script, Scripted, Scripts
 from dataflow_emulator.faults import Fault, Spoil, When
-from dataflow_emulator.identity.configuration import configuration
+from dataflow_emulator.identity.reader import configuration
 from dataflow_emulator.identity.reading import ConfigurationError
 from dataflow_emulator.journal import line_of
 from dataflow_emulator.pubsub.broker import Broker

@@ -15,11 +15,11 @@ from dataflow_emulator.engine import Ended, Engine, Importance, Outcome, Said
 from dataflow_emulator.engines.script import PREFIX
 from dataflow_emulator.engines.simulated import SimulatedEngine
 from dataflow_emulator.grpc_front import GrpcFront
-from dataflow_emulator.identity.configuration import configuration
 from dataflow_emulator.identity.desk import Desk
 from dataflow_emulator.identity.front import IdentityFront
 from dataflow_emulator.identity.instance import InstanceFront
 from dataflow_emulator.identity.issuers import Issuers
+from dataflow_emulator.identity.reader import configuration
 from dataflow_emulator.jobs import Options
 from dataflow_emulator.journal import Journal
 from dataflow_emulator.machine import Machine

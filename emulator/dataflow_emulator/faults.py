@@ -19,6 +19,8 @@ class Spoil(StrEnum):
     """It is larger than 1 MiB."""
     EXPIRY_AS_TEXT = "expiry-as-text"
     """`expires_in`, or `expireTime`, is a text that is no number and no time."""
+    EXPIRY_QUOTED = "expiry-quoted"
+    """`expires_in` is a number in quotes, which google-auth reads; `expireTime` has fractions of a second, which it does not."""
     EXPIRY_ABSENT = "expiry-absent"
     LIVES_LONGER = "lives-longer"
     """The token is said to live for twelve hours, whatever was asked for."""

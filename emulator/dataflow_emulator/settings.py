@@ -43,7 +43,7 @@ class Settings:
     rates: Mapping[str, int] = field(default_factory=dict[str, int])
     """Calls a minute at most, of one caller in one project, by the measures of `rates.py`; none: no limit, as the numbers differ by project."""
     identity: Mapping[str, object] | None = None
-    """Pools, accounts and projects, as `identity/configuration.py` reads them; None: whoever calls may do everything."""
+    """Pools, accounts and projects, as `identity/reader.py` reads them; None: whoever calls may do everything."""
     seed: int | None = None
     """Of ids; None takes new ones each time, so that a restarted emulator repeats none."""
     work: Path | None = None

@@ -1,34 +1,26 @@
-"""The local platform: an API server, an emulator that runs Beam, and the operator. `make up` leaves it running, `make down` ends it."""
+"""The local platform: an API server, an emulator that runs Beam, and the operator."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import shlex
-import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
-from dataflow_local.apiserver import ApiServer, StartError, server_command
+from dataflow_local.apiserver import ApiServer, server_command
 from dataflow_local.cache import ROOT
-from dataflow_local.go import BuildError
-from dataflow_local.install import beam_python, kubectl, prism_binary
-from dataflow_local.kubectl import PLUGINS, KubectlError
+from dataflow_local.install import beam_python, prism_binary
 from dataflow_local.program import START_SECONDS, Program, ProgramError
 from dataflow_local.tenants import PROVIDER, Tenant, configuration, tell
 from dataflow_local.users import OPERATOR_NAMESPACE, User
-
-FOLDER: Final = ROOT / ".local"
-"""Everything of a platform that was left running: its data, its logs, and how to reach it."""
 
 HOST: Final = "127.0.0.1"
 
@@ -60,6 +52,7 @@ class Platform:
         detached: bool = False,
         prebuilt: bool = False,
         has_tenants: bool = False,
+        default_account: str = "",
         say: Callable[[str], None] = print,
     ) -> None:
         """Prepare; *prebuilt* accepts the API server that KUBEBUILDER_ASSETS names; *say* takes a line for the person who waits.
@@ -70,9 +63,11 @@ class Platform:
         self.bucket = folder / "bucket"
         self.journal = folder / "emulator" / "journal.jsonl"
         self.engine = engine
+        self._identity = folder / "emulator" / "identity.json"
         self._detached = detached
         self._prebuilt = prebuilt
         self._has_tenants = has_tenants
+        self._default_account = default_account
         self._say = say
         self._open = ExitStack()
         self.api = ApiServer(folder / "api-server", detached=detached)
@@ -118,6 +113,11 @@ class Platform:
         command += ["--journal", str(self.journal), "--state", str(folder / "state.sqlite")]
         if self.engine is Engine.BEAM:
             command += ["--work", str(folder / "work"), "--prism", str(prism_binary()), "--beam-python", str(beam_python())]
+        if self._has_tenants:
+            # From its first call on: while it knows of no identities it lets everybody do everything.
+            if not self._identity.exists():
+                self._write_identity(configuration(self.api))
+            command += ["--identity", str(self._identity)]
         known = folder / "ready.json"
         if known.exists():
             # The operator, and a person's shell, know the ports of the emulator that was here before.
@@ -132,11 +132,32 @@ class Platform:
         ready = json.loads(known.read_text())
         self.grpc, self.rest = ready["grpc"], ready["rest"]
         if self._has_tenants:
-            self.know()
+            self._announce()
 
     def know(self, *tenants: Tenant, **changes: object) -> None:
         """Let the emulator know these tenants, and nobody else, with the cluster's keys as they are now."""
-        tell(self.rest, configuration(self.api, *tenants, **changes))
+        self.tell(configuration(self.api, *tenants, **changes))
+
+    def tell(self, said: Mapping[str, object]) -> None:
+        """Let the emulator know what is *said*, and nothing else, now and whenever it is started again."""
+        self._write_identity(said)
+        tell(self.rest, said)
+
+    def _write_identity(self, said: Mapping[str, object]) -> None:
+        self._identity.parent.mkdir(parents=True, exist_ok=True)
+        self._identity.write_text(json.dumps(said))
+
+    def _announce(self) -> None:
+        """Write what the operator is told where `kubectl dataflow doctor` reads it."""
+        settings = {
+            "IDENTITY_MODE": "federation",
+            "WORKLOAD_IDENTITY_PROVIDER": PROVIDER,
+            "IDENTITY_ENDPOINT": self.rest,
+            "DEFAULT_SERVICE_ACCOUNT": self._default_account,
+        }
+        data = {f"DATAFLOW_OPERATOR_{name}": value for name, value in settings.items()}
+        place = ("--namespace", OPERATOR_NAMESPACE, "configmap", "dataflow-operator-settings")
+        self.api.kubectl("patch", *place, "--type=merge", f"--patch={json.dumps({'data': data})}")
 
     def start_operator(self) -> None:
         """Start the operator, or take the one that runs."""
@@ -176,6 +197,7 @@ class Platform:
             f"--workload-identity-provider={PROVIDER}",
             f"--identity-endpoint={self.rest}",
             f"--lease-namespace={OPERATOR_NAMESPACE}",
+            *([f"--default-service-account={self._default_account}"] if self._default_account else []),
         ]
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
@@ -217,59 +239,3 @@ def _free_port() -> int:
 def make_data(bucket: Path) -> None:
     """Write the examples' input where gs://acme-data is."""
     subprocess.run([sys.executable, str(ROOT / "examples" / "data" / "make_data.py"), str(bucket / "acme-data")], check=True, timeout=60)
-
-
-def up() -> None:
-    """Start the platform and leave it running."""
-    platform = Platform(FOLDER, detached=True, prebuilt=True)
-    platform.start()
-    make_data(platform.bucket)
-    if "namespace/" not in platform.api.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "--output=name"):
-        platform.api.kubectl("create", "namespace", NAMESPACE)
-    shutil.copyfile(platform.api.kubeconfig(), FOLDER / "kubeconfig")
-    (FOLDER / "kubeconfig").chmod(0o600)
-    environment = {
-        "KUBECONFIG": str(FOLDER / "kubeconfig"),
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAFLOW": f"{platform.rest}/",
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"{platform.rest}/",
-        "DATAFLOW_EMULATOR": platform.grpc,
-    }
-    folders = [PLUGINS]
-    if shutil.which("kubectl") is None:
-        folders.append(Path(kubectl()[0]).parent)
-        print("\nThis machine has no kubectl: .local/env puts ours on PATH.")
-    (FOLDER / "env").write_text(shell_lines(environment, folders))
-    print(f"\nThe platform runs. Results appear under {platform.bucket}.\nNext:\n")
-    print("  . .local/env")
-    print(f"  kubectl dataflow diff -n {NAMESPACE} -f examples/revenue-by-country.yaml")
-    print(f"  kubectl apply -n {NAMESPACE} -f examples/revenue-by-country.yaml")
-    print(f"  kubectl get dfp,dfr -n {NAMESPACE} --watch")
-
-
-def shell_lines(environment: Mapping[str, str], folders: Sequence[Path]) -> str:
-    """Return what a person's shell reads: variables, and folders that come first on PATH."""
-    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()]
-    return "".join([*lines, *(f'export PATH={shlex.quote(str(folder))}:"$PATH"\n' for folder in folders)])
-
-
-def down() -> None:
-    """End the platform."""
-    stopped = Platform(FOLDER, detached=True, prebuilt=True, say=lambda _: None).stop() if FOLDER.exists() else []
-    print(f"Stopped: {', '.join(stopped)}" if stopped else "Nothing was running")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out `up` or `down`; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m dataflow_local.platform", description=__doc__)
-    parser.add_argument("verb", choices=("up", "down"))
-    verb = parser.parse_args(arguments).verb
-    try:
-        up() if verb == "up" else down()
-    except (ProgramError, StartError, BuildError, KubectlError, OSError, subprocess.SubprocessError) as error:
-        print(f"✗ {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -39,8 +39,9 @@ from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
-from dataflow_operator.edge import Edge, Kind, Source
+from dataflow_operator.edge import Edge
 from dataflow_operator.identities import caller_of
+from dataflow_operator.relist import Kind, Source
 from dataflow_operator.settings import GOOGLE_READS_PER_MINUTE, GOOGLE_WRITES_PER_MINUTE, Settings
 from dataflow_operator.telemetry import Metrics, Vitals, Window
 

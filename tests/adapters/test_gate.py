@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.adapters.test_calls import BATCH, PLACE, an_order
+from typing_extensions import override
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.faults import Fault
@@ -205,6 +206,22 @@ class Tenant:
         assert carried
 
 
+@dataclass(frozen=True, slots=True)
+class Own(Tenant):
+    """A caller as whom a pipeline's ServiceAccount calls."""
+
+    @override
+    async def metadata(self, account: ServiceAccount | None, use: Use) -> Metadata:
+        assert account is not None
+        assert use is Use.WATCH
+        return (("authorization", f"Bearer emulator-as-{self.identity}"),)
+
+    @override
+    def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
+        assert account is not None
+        assert carried
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
     """An emulator, and many tenants of one operator."""
@@ -276,3 +293,18 @@ async def test_dead_credentials_open_the_circuit_too(estate: Estate) -> None:
         with pytest.raises(UnavailableError):
             await estate.calls("team-a").launch(PLACE, an_order_of("orders"))
     assert estate.launches_of("team-a") == TRIP
+
+
+async def test_who_is_not_asked_again_yet_is_still_told_what_would_help(estate: Estate) -> None:
+    estate.emulator.service.faults.add(Fault(who="team-a", code=Code.PERMISSION_DENIED, count=1000))
+    account = ServiceAccount("team-a", "orders")
+    calls = Calls(clients=estate.clients, caller=Own("team-a"), launch_seconds=5.0, gates=estate.gates)
+    said = list[OutsideError]()
+    for _ in range(TRIP + 1):
+        with pytest.raises(OutsideError) as caught:
+            await calls.prove(replace(PLACE, account=account), account)
+        said.append(caught.value)
+    assert all(error.message.endswith(f"ask whoever owns {PLACE.project}") for error in said)
+    assert "not asked again yet" in said[-1].message
+    assert isinstance(said[-1], UnavailableError)
+    assert said[-1].after is not None

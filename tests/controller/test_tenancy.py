@@ -128,6 +128,21 @@ async def test_a_right_that_is_revoked_while_a_stream_runs_is_told_and_nothing_i
     assert len(town.dataflow.orders) == 1
 
 
+async def test_an_identity_that_still_worked_when_lists_began_to_fail_is_looked_at_again(town: Town) -> None:
+    await running(town)
+    for _ in range(3):
+        await town.after(300)
+    assert town.due is None, "it has earned its place"
+    town.lists.failed = DENIED.message
+    await town.after(1)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    town.dataflow.identity_problem = DENIED
+    while town.condition("IdentityReady") == ("True", "Ready"):
+        assert town.due is not None, "a pass comes by itself"
+        await town.after(town.due.total_seconds())
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+
+
 async def test_a_retry_waits_for_the_identity_and_costs_no_attempt_meanwhile(town: Town) -> None:
     town.store.apply(a_batch(service_account_name="orders"))
     await town.settle()
@@ -201,3 +216,23 @@ async def test_a_run_with_parameters_runs_as_the_account_that_its_author_was_ask
     await town.settle()
     assert town.results()["mine"] == result
     assert any(order.spec.parameters.get("day") == "1" for order in town.dataflow.orders) is (result == "None" and bool(parameters))
+
+
+async def test_an_identity_that_is_broken_is_told_by_one_event(town: Town) -> None:
+    town.dataflow.identity_problem = DENIED
+    town.lists.failed = DENIED.message
+    town.store.apply(OURS)
+    await town.settle()
+    assert [notice.reason for notice in town.store.notices] == ["ImpersonationDenied"]
+
+
+async def test_a_deletion_that_a_broken_identity_holds_up_says_so_and_names_the_way_out(town: Town) -> None:
+    await running(town)
+    town.dataflow.identity_problem, town.lists.failed = DENIED, DENIED.message
+    town.store.delete()
+    await town.after(1)
+    await town.after(40)
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+    message = next(c.message for c in town.pipeline.status.conditions if c.type == "Ready")
+    assert DENIED.message in message
+    assert "spec.deletionPolicy to Orphan" in message

@@ -39,8 +39,9 @@ def fields_set(message: Any) -> list[str]:
 class Clients:
     """Clients of all six services over one transport."""
 
-    def __init__(self, clients: dict[str, Any], transport: str) -> None:
+    def __init__(self, clients: dict[str, Any], transport: str, metadata: tuple[tuple[str, str], ...] = ()) -> None:
         self.transport = transport
+        self._metadata = metadata
         self._methods = {
             name: getattr(client, name)
             for client in clients.values()
@@ -48,17 +49,18 @@ class Clients:
             if not name.startswith("_") and re.match(r"launch|create|get|update|list|aggregated|check|snapshot|delete", name)
         }
 
-    async def call(self, rpc: str, *, metadata: tuple[tuple[str, str], ...] = (), **request: Any) -> Any:
+    async def call(self, rpc: str, **request: Any) -> Any:
         """Call an RPC by its name; a pager's first page stands for it."""
         method = self._methods[re.sub(r"(?<!^)([A-Z])", r"_\1", rpc).lower()]
         if self.transport == "grpc_asyncio":
-            return await method(request=request, timeout=CALL_SECONDS, metadata=metadata)
-        return await asyncio.to_thread(method, request=request, timeout=CALL_SECONDS, metadata=metadata)
+            return await method(request=request, timeout=CALL_SECONDS, metadata=self._metadata)
+        return await asyncio.to_thread(method, request=request, timeout=CALL_SECONDS, metadata=self._metadata)
 
 
 @asynccontextmanager
-async def clients_of(emulator: Emulator, transport: str) -> AsyncGenerator[Clients]:
-    """Clients as their users make them for a service without TLS."""
+async def clients_of(emulator: Emulator, transport: str, *, bearer: str = "") -> AsyncGenerator[Clients]:
+    """Clients as their users make them for a service without TLS; a *bearer* goes along as metadata of each call."""
+    metadata = (("authorization", f"Bearer {bearer}"),) if bearer else ()
     async with AsyncExitStack() as stack:
         channel: Any = None
         if transport == "grpc":
@@ -66,7 +68,7 @@ async def clients_of(emulator: Emulator, transport: str) -> AsyncGenerator[Clien
             stack.callback(channel.close)
         if transport == "grpc_asyncio":
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(emulator.grpc_address))
-        yield Clients({service: _client(service, transport, channel, emulator.rest_url) for service in SERVICES}, transport)
+        yield Clients({service: _client(service, transport, channel, emulator.rest_url) for service in SERVICES}, transport, metadata)
 
 
 def _client(service: str, transport: str, channel: Any, url: str) -> Any:

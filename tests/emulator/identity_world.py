@@ -101,8 +101,9 @@ class Google:
     emulator: Emulator
     http: aiohttp.ClientSession
 
-    async def sts(self, token: str, **changes: str | None) -> tuple[int, Any]:
-        """Ask for an exchange; a change to None leaves the field out."""
+    @staticmethod
+    def form(token: str, **changes: str | None) -> dict[str, str]:
+        """The form of an exchange; a change to None leaves the field out."""
         form: dict[str, str | None] = {
             "grant_type": GRANT,
             "audience": PROVIDER,
@@ -112,7 +113,11 @@ class Google:
             "subject_token": token,
             **changes,
         }
-        async with self.http.post("/v1/token", data={key: value for key, value in form.items() if value is not None}) as answer:
+        return {key: value for key, value in form.items() if value is not None}
+
+    async def sts(self, token: str, **changes: str | None) -> tuple[int, Any]:
+        """Ask for an exchange; a change to None leaves the field out."""
+        async with self.http.post("/v1/token", data=self.form(token, **changes)) as answer:
             return answer.status, await answer.json()
 
     async def bearer(self, token: str, **changes: str) -> str:

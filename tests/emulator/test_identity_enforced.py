@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -10,10 +13,13 @@ import grpc
 import grpc.aio
 import pytest
 import pytest_asyncio
-from tests.emulator.google_clients import Clients, clients_of
+from google.api_core import exceptions
+from tests.emulator.google_clients import TRANSPORTS, clients_of
 from tests.emulator.identity_world import CLOUD, IAM, A, B, Google, Key, email, headers, identity, jobs, principal, worker
+from tests.waiting import eventually_async
 
 from dataflow_emulator.emulator import Emulator
+from dataflow_emulator.rest_front import BINDINGS, Binding
 from dataflow_emulator.rpc import BY_NAME, RPCS
 from dataflow_emulator.settings import Settings
 
@@ -117,29 +123,22 @@ async def test_a_developer_is_denied_nothing(google: Google, method: str) -> Non
     assert code not in {"PERMISSION_DENIED", "UNAUTHENTICATED"}
 
 
-@pytest.mark.parametrize(
-    ("verb", "path"),
-    [
-        ("GET", jobs(A)),
-        ("GET", f"{jobs(A)}/x"),
-        ("PUT", f"{jobs(A)}/x"),
-        ("GET", f"{jobs(A)}/x/messages"),
-        ("GET", f"{jobs(A)}/x/metrics"),
-        ("GET", "/v1b3/projects/project-team-a/jobs:aggregated"),
-        ("POST", jobs(A)),
-        ("POST", "/v1b3/projects/project-team-a/locations/r/flexTemplates:launch"),
-        ("POST", "/v1b3/projects/project-team-a/locations/r/templates:launch"),
-        ("POST", "/v1b3/projects/project-team-a/locations/r/templates"),
-    ],
-)
-async def test_rest_asks_for_the_same_as_grpc(google: Google, verb: str, path: str) -> None:
-    other = await google.account_bearer(KEY.token(B), email(B))
+def path_of(binding: Binding) -> str:
+    """Return a path of tenant A's project that a binding serves."""
+    names = {"project_id": "project-team-a", "location": "r"}
+    return re.sub(r"\{(\w+)(?::[^}]*)?\}", lambda found: names.get(found[1], "x"), binding.path)
+
+
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: f"{binding.verb} {path_of(binding)}")
+async def test_rest_asks_for_the_same_as_grpc(google: Google, binding: Binding) -> None:
+    bearers = ["", "made-up"] + [await google.account_bearer(KEY.token(tenant), email(tenant)) for tenant in (B, A)]
     seen = list[int]()
-    for bearer in ("", "made-up", other):
-        body: dict[str, Any] | None = {} if verb != "GET" else None
-        async with google.http.request(verb, path, json=body, headers=headers(bearer)) as answer:
+    for bearer in bearers:
+        body: dict[str, Any] | None = {} if binding.body else None
+        async with google.http.request(binding.verb, path_of(binding), json=body, headers=headers(bearer)) as answer:
             seen.append(answer.status)
-    assert seen == [401, 401, 403]
+    assert seen[:3] == [401, 401, 403]
+    assert seen[3] not in {401, 403}
 
 
 async def test_no_job_of_a_tenant_is_read_changed_or_stopped_by_the_other(google: Google) -> None:
@@ -263,6 +262,32 @@ async def test_a_token_dies_when_it_was_said_to(google: Google) -> None:
     assert (await google.get(jobs(A), bearer))[0] == 401
 
 
+async def test_a_launch_that_the_network_delivers_after_its_token_died_starts_nothing(google: Google) -> None:
+    bearer = await google.account_bearer(KEY.token(), email(A))
+    await google.fault(method="LaunchFlexTemplate", latencySeconds=0.5, held=True)
+    path = f"{jobs(A).removesuffix('/jobs')}/flexTemplates:launch"
+    launching = asyncio.create_task(post(google, path, launch(), bearer))
+
+    async def is_held() -> bool:
+        return google.emulator.service.faults.pending == ()
+
+    await eventually_async(is_held, seconds=30)
+    await google.put_identity({**identity(KEY), "clockSkewSeconds": 301})
+    assert (await launching)[0] == 401
+    assert len(google.emulator.service.machine.jobs) == 0
+
+
+async def test_the_date_of_an_answer_is_by_the_clock_of_the_services(google: Google) -> None:
+    await google.put_identity({**identity(KEY), "clockSkewSeconds": 300})
+    async with google.http.post("/v1/token", data=google.form(KEY.token())) as answer:
+        bearer, exchanged = (await answer.json())["access_token"], parsedate_to_datetime(answer.headers["Date"])
+    assert 295 <= (exchanged - datetime.now(UTC)).total_seconds() <= 301
+    path = f"/v1/projects/-/serviceAccounts/{email(A)}:generateAccessToken"
+    async with google.http.post(path, json={"scope": [CLOUD], "lifetime": "300s"}, headers=headers(bearer)) as answer:
+        dies = datetime.strptime((await answer.json())["expireTime"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        assert 299 <= (dies - parsedate_to_datetime(answer.headers["Date"])).total_seconds() <= 301
+
+
 async def test_a_right_that_is_taken_away_is_gone_at_once_and_back_at_once(google: Google) -> None:
     bearer = await google.account_bearer(KEY.token(), email(A))
     federated = await google.bearer(KEY.token(), scope=IAM)
@@ -291,11 +316,12 @@ async def test_the_journal_names_principals_and_holds_no_token(google: Google) -
 
 async def test_a_dataflow_client_calls_with_its_bearer_as_metadata(google: Google) -> None:
     bearer = await google.account_bearer(KEY.token(), email(A))
-    async with clients_of(google.emulator, "grpc_asyncio") as clients:
-        assert isinstance(clients, Clients)
-        metadata = (("authorization", f"Bearer {bearer}"),)
-        page = await clients.call("ListJobs", metadata=metadata, project_id="project-team-a", location="r")
-        assert list(page.jobs) == []
+    for transport in TRANSPORTS:
+        async with clients_of(google.emulator, transport, bearer=bearer) as clients:
+            page = await clients.call("ListJobs", project_id="project-team-a", location="r")
+            assert list(page.jobs) == []
+            with pytest.raises(exceptions.Forbidden):
+                await clients.call("ListJobs", project_id="project-team-b", location="r")
 
 
 async def test_without_identities_all_is_as_before(google: Google) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
+import string
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import jwt
 import pytest
 import pytest_asyncio
-from tests.emulator.identity_world import CLOUD, PROVIDER, A, B, Google, Key, email, identity, jobs, principal, subject
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.emulator.identity_world import CLOUD, ISSUER, PROVIDER, A, B, Google, Key, email, identity, jobs, principal, subject
 
 from dataflow_emulator.emulator import Emulator
+from dataflow_emulator.identity.assertions import Issued, OAuthError, claims_of
 from dataflow_emulator.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+LETTERS = f"{string.ascii_letters}{string.digits}-_."
 KEY, FORGED, CURVED = Key(), Key(), Key(id="curved", algorithm="ES256")
 
 
@@ -75,36 +81,57 @@ async def test_allowed_audiences_are_the_only_ones(google: Google) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "error", "words"),
+    ("make", "error", "words"),
     [
-        pytest.param(KEY.token(aud=["https://kubernetes.default.svc"]), "invalid_grant", "audience in ID Token [https://k", id="audience"),
-        pytest.param(KEY.token(aud=[]), "invalid_grant", "does not match the expected audience", id="no audience"),
-        pytest.param(KEY.token(iat=-700, exp=-1), "invalid_grant", "is stale to sign-in", id="expired"),
-        pytest.param(KEY.token(iat=60), "invalid_grant", "issued in the future", id="not yet issued"),
-        pytest.param(KEY.token(nbf=60), "invalid_grant", "issued in the future", id="not yet good"),
-        pytest.param(KEY.token(exp=48 * 3600 + 10), "invalid_grant", "48 hours", id="lives too long"),
-        pytest.param(KEY.token(exp=None), "invalid_grant", "'exp'", id="never dies"),
-        pytest.param(KEY.token(iat=None), "invalid_grant", "'iat'", id="no time of issue"),
-        pytest.param(KEY.token(iss="https://else.example"), "invalid_grant", "The issuer in ID Token https://else.example", id="issuer"),
-        pytest.param(KEY.token(header={"kid": "other"}), "invalid_grant", "not among the issuer's", id="unknown kid"),
-        pytest.param(KEY.token(header={"kid": "curved"}), "invalid_grant", "not among the issuer's", id="kid of another algorithm"),
-        pytest.param(FORGED.token(), "invalid_grant", "signature of the ID Token is invalid", id="forged"),
-        pytest.param(KEY.token(header={"kid": ""}), "invalid_grant", "no 'kid'", id="no kid"),
-        pytest.param(unsigned(KEY.token()), "invalid_grant", "signed with none", id="unsigned"),
-        pytest.param(symmetric(), "invalid_grant", "signed with HS256", id="symmetric"),
-        pytest.param("e.y.J", "invalid_request", "no JWT", id="no token"),
-        pytest.param(KEY.token(name="x" * 120), "invalid_request", "exceeds the 127 bytes limit. Either modify", id="subject too long"),
-        pytest.param(KEY.token(sub=None), "invalid_grant", "google.subject has no value", id="no subject"),
-        pytest.param(KEY.token(sub=7), "invalid_grant", "must be of type STRING", id="subject is no text"),
+        pytest.param(
+            lambda: KEY.token(aud=["https://kubernetes.default.svc"]), "invalid_grant", "audience in ID Token [https://k", id="audience"
+        ),
+        pytest.param(lambda: KEY.token(aud=[]), "invalid_grant", "does not match the expected audience", id="no audience"),
+        pytest.param(lambda: KEY.token(iat=-700, exp=-1), "invalid_grant", "is stale to sign-in", id="expired"),
+        pytest.param(lambda: KEY.token(iat=60), "invalid_grant", "issued in the future", id="not yet issued"),
+        pytest.param(lambda: KEY.token(nbf=60), "invalid_grant", "issued in the future", id="not yet good"),
+        pytest.param(lambda: KEY.token(exp=48 * 3600 + 10), "invalid_grant", "48 hours", id="lives too long"),
+        pytest.param(lambda: KEY.token(exp=None), "invalid_grant", "'exp'", id="never dies"),
+        pytest.param(lambda: KEY.token(iat=None), "invalid_grant", "'iat'", id="no time of issue"),
+        pytest.param(
+            lambda: KEY.token(iss="https://else.example"), "invalid_grant", "The issuer in ID Token https://else.example", id="issuer"
+        ),
+        pytest.param(lambda: KEY.token(header={"kid": "other"}), "invalid_grant", "not among the issuer's", id="unknown kid"),
+        pytest.param(lambda: KEY.token(header={"kid": "curved"}), "invalid_grant", "not among the issuer's", id="kid of another algorithm"),
+        pytest.param(FORGED.token, "invalid_grant", "signature of the ID Token is invalid", id="forged"),
+        pytest.param(lambda: KEY.token(header={"kid": ""}), "invalid_grant", "no 'kid'", id="no kid"),
+        pytest.param(lambda: unsigned(KEY.token()), "invalid_grant", "signed with none", id="unsigned"),
+        pytest.param(symmetric, "invalid_grant", "signed with HS256", id="symmetric"),
+        pytest.param(lambda: "e.y.J", "invalid_request", "no JWT", id="no token"),
+        pytest.param(
+            lambda: KEY.token(name="x" * 120), "invalid_request", "exceeds the 127 bytes limit. Either modify", id="subject too long"
+        ),
+        pytest.param(lambda: KEY.token(sub=None), "invalid_grant", "google.subject has no value", id="no subject"),
+        pytest.param(lambda: KEY.token(sub=7), "invalid_grant", "must be of type STRING", id="subject is no text"),
     ],
 )
-async def test_a_token_that_is_not_what_it_should_be_is_refused(google: Google, token: str, error: str, words: str) -> None:
+async def test_a_token_that_is_not_what_it_should_be_is_refused(google: Google, make: Callable[[], str], error: str, words: str) -> None:
+    token = make()
     status, body = await google.sts(token)
     assert (status, body["error"]) == (400, error)
     assert words in body["error_description"]
     assert token not in json.dumps(body)
     (call,) = google.emulator.journal.calls("ExchangeToken")
     assert (call.code, call.applied, call.who) == (error, False, "")
+
+
+@given(data=st.data())
+def test_no_letter_of_a_token_can_be_changed(data: st.DataObject) -> None:
+    token = KEY.token()
+    # The last letter holds bits that are not part of the signature.
+    at = data.draw(st.integers(min_value=0, max_value=len(token) - 2))
+    letter = data.draw(st.sampled_from(LETTERS).filter(lambda letter: letter != token[at]))
+    changed = token[:at] + letter + token[at + 1 :]
+    issued = Issued(issuer=ISSUER, keys={KEY.id: jwt.PyJWK.from_dict(KEY.public)})
+    now = datetime.now(UTC)
+    assert claims_of(token, issued, frozenset({PROVIDER}), now)["sub"] == subject(A)
+    with pytest.raises(OAuthError):
+        claims_of(changed, issued, frozenset({PROVIDER}), now)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_run_with_parameters_needs_the_right_to_use_the_account_that_it_names(
     bound = binding("alice", "use-orders")
     bound["roleRef"]["kind"] = "Role"
     assert tenancy.call("POST", f"{path}/rolebindings", bound).is_accepted
-    assert eventually(lambda: tenancy.as_user("alice").try_out(named), until=lambda answer: answer.is_accepted, seconds=10)
+    eventually(lambda: tenancy.as_user("alice").try_out(named), until=lambda answer: answer.is_accepted, seconds=10)
     assert tenancy.as_user("alice").try_out(a_run({**PARAMETERS, "serviceAccountName": "bills"})).code == 403
 
 

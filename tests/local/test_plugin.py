@@ -9,7 +9,7 @@ import pytest
 from dataflow_local.cache import ROOT
 from dataflow_local.install import kubectl
 from dataflow_local.kubectl import PLUGINS, KubectlError
-from dataflow_local.platform import shell_lines
+from dataflow_local.standing import shell_lines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,6 +9,7 @@ from grpc import StatusCode
 
 from dataflow_local.cache import ROOT
 from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, INPLACE, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
+from dataflow_operator.adapters.identity import answers as identity
 from dataflow_operator.adapters.kubernetes import answers as kubernetes
 
 PAGE = ROOT / "docs" / "errors.md"
@@ -50,11 +51,20 @@ KUBERNETES_TABLES: tuple[tuple[str, str, Sequence[kubernetes.Row]], ...] = (
         kubernetes.CHANGES,
     ),
     ("Deletions", "A run, under the uid and the resourceVersion that were read.", kubernetes.DELETES),
+    (
+        "Token requests",
+        "A short token of a ServiceAccount, for one audience. All of it can be asked for again, since somebody can mend it.",
+        kubernetes.TOKENS,
+    ),
+)
+
+IDENTITY_TABLES: tuple[tuple[str, str, Sequence[identity.Row]], ...] = (
+    ("Exchanges", "From a subject token to a Google token. Every row is unavailable: somebody's binding can heal it.", identity.EXCHANGES),
 )
 
 BEGINNING = """# What errors mean
 
-Made from the tables `answers.py` in `operator/dataflow_operator/adapters/dataflow` and `…/kubernetes`. The tests compare, and let every row be answered: by the emulator over gRPC, and by a server that says what it is told.
+Made from the tables `answers.py` in `operator/dataflow_operator/adapters/dataflow`, `…/identity` and `…/kubernetes`. The tests compare, and let every row be answered: by the emulator, and by a server that says what it is told.
 
 Each answer is translated once, into one of four errors, named by what is done about them:
 
@@ -81,6 +91,21 @@ Every request is made once, with a time-out of five seconds; only a read or a de
 The pass over the object backs off, between one second and a minute; an Event that cannot be written is dropped and counted; the Lease is asked for again after its retry period.
 """
 
+IDENTITY = """## Identity
+
+A pipeline's calls are made as its ServiceAccount: its Kubernetes token is exchanged at Google's Security Token Service, and where the
+ServiceAccount is annotated with a Google service account, that one is impersonated. What Kubernetes says to the first step stands above,
+under *Token requests*. Each call has ten seconds and 256 KiB; the code is HTTP's, or what came instead of an answer. Messages name the
+principal and the command that helps; of what Google says, only its own text is quoted, without what looks like a secret.
+
+One failure speaks for all calls of that identity for 5 seconds, doubling to a minute, or for as long as the service asks (`Retry-After`, up
+to five minutes). While there is no new token because of a namespace that ends, a lost connection or a service in trouble, reads and stops go
+on with the one that is left; a denial is obeyed at once.
+
+Some are told before anything is asked: `ServiceAccountNotFound`, `ServiceAccountInvalid` (an annotation that is missing or no e-mail, or a
+namespace whose accounts are never used), `SubjectTooLong` (by count) and `ProfileNotAllowed`.
+"""
+
 
 def rendered() -> str:
     """Return the page."""
@@ -89,11 +114,14 @@ def rendered() -> str:
     parts += [
         line for title, about, table in KUBERNETES_TABLES for line in _section(title, about, KUBERNETES_HEAD, map(_kubernetes_line, table))
     ]
+    parts += [IDENTITY]
+    parts += [line for title, about, table in IDENTITY_TABLES for line in _section(title, about, IDENTITY_HEAD, map(_identity_line, table))]
     return "\n".join(parts)
 
 
 HEAD = ("gRPC (HTTP)", "text has", "means", "reason", "again after", "why", "source")
 KUBERNETES_HEAD = ("HTTP (reason)", "message has", "means", "reason", "why", "source")
+IDENTITY_HEAD = ("step", "HTTP (error)", "text has", "reason", "again after", "what to do", "why", "source")
 
 
 def _section(title: str, about: str, head: Sequence[str], lines: Iterator[str]) -> Iterator[str]:
@@ -116,8 +144,16 @@ def _kubernetes_line(row: kubernetes.Row) -> str:
     return f"| {codes}{says} | {_words(row.words)} | {row.meaning} | {reason} | {row.why} | {row.source} |"
 
 
-def _code(code: kubernetes.Code) -> str:
-    return code.value if isinstance(code, kubernetes.Loss) else f"{int(code)}"
+def _identity_line(row: identity.Row) -> str:
+    codes = ", ".join(_code(code) for code in row.codes) or "any other"
+    says = f" ({', '.join(row.says)})" if row.says else ""
+    after = f"{row.after.total_seconds():g} s" if row.after else ""
+    step = row.step or "any"
+    return f"| {step} | {codes}{says} | {_words(row.words)} | {row.reason} | {after} | {row.advice} | {row.why} | {row.source} |"
+
+
+def _code(code: kubernetes.Code | identity.Code) -> str:
+    return code.value if isinstance(code, kubernetes.Loss | identity.Loss) else f"{int(code)}"
 
 
 def _words(words: Sequence[str]) -> str:

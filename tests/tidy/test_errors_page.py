@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import pytest
-from tests.tidy.errors_page import KUBERNETES_TABLES, PAGE, TABLES, rendered
+from tests.tidy.errors_page import IDENTITY_TABLES, KUBERNETES_TABLES, PAGE, TABLES, rendered
 
 from dataflow_operator.adapters.dataflow import answers as dataflow
+from dataflow_operator.adapters.identity import answers as identity
 from dataflow_operator.adapters.kubernetes import answers as kubernetes
 
-Row: TypeAlias = dataflow.Row | kubernetes.Row
+Row: TypeAlias = dataflow.Row | kubernetes.Row | identity.Row
 
 NAMED: list[tuple[str, Sequence[Row]]] = [
     *((title, table) for title, _, table in TABLES),
     *((f"{title} of Kubernetes", table) for title, _, table in KUBERNETES_TABLES),
+    *((f"{title} of identities", table) for title, _, table in IDENTITY_TABLES),
 ]
 
 EACH = pytest.mark.parametrize("table", [table for _, table in NAMED], ids=[title for title, _ in NAMED])
 
 
-def _says(row: Row) -> str | None:
+def _says(row: Row) -> object:
+    """Return what a row asks for besides code and text; None: nothing."""
+    if isinstance(row, identity.Row):
+        return (row.step, row.says) if row.step or row.says else None
     return row.says if isinstance(row, kubernetes.Row) else None
 
 

@@ -17,7 +17,7 @@ from dataflow_emulator.identity.configuration import Aws, AwsKey, Provider
 from dataflow_emulator.identity.principals import Principal
 
 TARGET: Final = "x-goog-cloud-target-resource"
-"""The header that binds a signed request to one provider, so that it is of no use at another."""
+"""The header that says for which provider a request is. Google asks for it, and only recommends that it be signed: google-auth does not."""
 
 WINDOW: Final = timedelta(minutes=15)
 """How far from now a request may have been signed. Source: AWS's page on Signature Version 4."""
@@ -50,8 +50,10 @@ def subject_of_request(token: str, provider: Provider, aws: Aws, now: datetime) 
     if said is None or request.headers.get("host") != host:
         raise OAuthError("invalid_request", "The subject_token is not signed with AWS4-HMAC-SHA256.")
     signed = said["signed"].split(";")
-    if request.headers.get(TARGET) not in {provider.name, f"https:{provider.name}"} or not {TARGET, "host", "x-amz-date"}.issubset(signed):
-        raise OAuthError("invalid_grant", f"The subject_token's signed header {TARGET} does not name the provider.")
+    if request.headers.get(TARGET) not in {provider.name, f"https:{provider.name}"}:
+        raise OAuthError("invalid_grant", f"The subject_token's header {TARGET} does not name the provider.")
+    if not {"host", "x-amz-date"}.issubset(signed):
+        raise OAuthError("invalid_grant", "The subject_token's host and time are not signed.")
     key = aws.keys.get(said["key"])
     _check_date(request.headers.get("x-amz-date", ""), said["date"], now)
     if key is None or not hmac.compare_digest(said["signature"], _signature(request, key, said)):

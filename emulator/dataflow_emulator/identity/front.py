@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Final, cast
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from dataflow_emulator.identity.desk import Desk, Issue
 from dataflow_emulator.identity.guard import Guard
 from dataflow_emulator.journal import Call, Journal, stamp
 from dataflow_emulator.refusals import Code, RefusedError, invalid
-from dataflow_emulator.rest_front import RestFront
+from dataflow_emulator.rest_front import RestFront, error_response
 
 EXCHANGE: Final = "ExchangeToken"
 """What an exchange is called in the journal and in faults."""
@@ -90,7 +91,15 @@ class IdentityFront:
         return await self._answer(entry, lambda: self._desk.impersonate(caller, email, body))
 
     async def _answer(self, entry: _Entry, issue: Callable[[], Issue]) -> web.Response:
-        """Answer, or fail as a fault says; either way it is in the journal before the caller hears of it."""
+        """Answer, or fail as a fault says; either way it is in the journal before the caller hears of it.
+
+        The answer's `Date` is by the clock of the services, as the life of a token is.
+        """
+        answer = await self._answered(entry, issue)
+        answer.headers["Date"] = format_datetime(self._guard.now(), usegmt=True)
+        return answer
+
+    async def _answered(self, entry: _Entry, issue: Callable[[], Issue]) -> web.Response:
         try:
             return await self._struck(entry, issue)
         except OAuthError as refusal:
@@ -100,7 +109,7 @@ class IdentityFront:
             entry.code = refusal.code
             if entry.method == EXCHANGE and refusal.code is Code.RESOURCE_EXHAUSTED:
                 return _oauth(OAuthError("quota_exceeded", _THROTTLED), refusal)
-            raise
+            return error_response(refusal)
         except asyncio.CancelledError:
             entry.code = Code.CANCELLED
             raise
@@ -108,21 +117,16 @@ class IdentityFront:
             self._journal.add(_call(entry, self._clock()))
 
     async def _struck(self, entry: _Entry, issue: Callable[[], Issue]) -> web.Response:
-        refusal: OAuthError | RefusedError | None = None
-        try:
-            # Who calls is known by what is asked for; it is looked at again after a wait.
-            issue()
-        except (OAuthError, RefusedError) as error:
-            refusal = error
+        # Who calls is known only by what is asked for; after a fault's wait it is looked at again.
+        found = _found(issue)
         fault = self._faults.strike(entry.method, entry.who)
         if fault is not None:
             await asyncio.sleep(fault.latency_seconds)
             _fail(fault, When.BEFORE)
-            refusal = None
-        if refusal is not None:
-            raise refusal
-        issued = issue()
-        body = issued.answer(self._guard.tokens.issue(issued.token, self._guard.now()))
+            found = _found(issue)
+        if not isinstance(found, Issue):
+            raise found
+        body = found.answer(self._guard.tokens.issue(found.token, self._guard.now()))
         entry.applied = True
         if fault is None:
             return web.json_response(body)
@@ -132,6 +136,13 @@ class IdentityFront:
 
 _THROTTLED: Final = "The request was throttled due to rate limit: sts.googleapis.com/requests. Please retry after a few seconds."
 """Source: IAM's troubleshooting page on workload identity federation."""
+
+
+def _found(issue: Callable[[], Issue]) -> Issue | OAuthError | RefusedError:
+    try:
+        return issue()
+    except (OAuthError, RefusedError) as refusal:
+        return refusal
 
 
 def _fail(fault: Fault, when: When) -> None:
@@ -151,11 +162,17 @@ def _spoilt(body: dict[str, object], spoil: Spoil | None, late: datetime) -> web
             return web.json_response({**body, "padding": "x" * HUGE_BYTES})
         case Spoil.EXPIRY_AS_TEXT:
             return web.json_response({key: f"{value} or so" if key in _EXPIRIES else value for key, value in body.items()})
+        case Spoil.EXPIRY_QUOTED:
+            return web.json_response({key: _quoted(value) if key in _EXPIRIES else value for key, value in body.items()})
         case Spoil.EXPIRY_ABSENT:
             return web.json_response({key: value for key, value in body.items() if key not in _EXPIRIES})
         case Spoil.LIVES_LONGER:
             changed = {"expires_in": int(LONGER.total_seconds()), "expireTime": f"{late:%Y-%m-%dT%H:%M:%SZ}"}
             return web.json_response({key: changed.get(key, value) for key, value in body.items()})
+
+
+def _quoted(expiry: object) -> str:
+    return f"{expiry.removesuffix('Z')}.250Z" if isinstance(expiry, str) else str(expiry)
 
 
 def _oauth(refusal: OAuthError, because: RefusedError | None = None) -> web.Response:

@@ -16,7 +16,7 @@ _BYTES: Final = 32
 """Of chance in a token."""
 
 _SWEEP: Final = 4096
-"""Tokens after which dead ones are looked for."""
+"""Tokens after which dead ones are looked for; then again when as many more are out as were left alive."""
 
 SCOPES: Final = frozenset({"https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/compute"})
 """Any of these lets a token call Dataflow. Source: the API's discovery document."""
@@ -46,11 +46,13 @@ class Tokens:
     """All tokens that may still live. A changed policy takes away what they may do, not the tokens: as at Google."""
 
     _tokens: dict[str, Token] = field(default_factory=dict[str, Token], repr=False)
+    _sweep_at: int = _SWEEP
 
     def issue(self, token: Token, now: datetime) -> str:
         """Return new words for a token: opaque, and of nothing but chance."""
-        if len(self._tokens) >= _SWEEP:
+        if len(self._tokens) >= self._sweep_at:
             self._tokens = {words: token for words, token in self._tokens.items() if token.lives(now)}
+            self._sweep_at = max(_SWEEP, 2 * len(self._tokens))
         words = secrets.token_urlsafe(_BYTES)
         self._tokens[words] = token
         return words

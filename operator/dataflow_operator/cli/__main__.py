@@ -6,72 +6,87 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING
 
-from dataflow_operator.cli.diff import CANNOT_SAY, Format, Options, Streams, diff
+from dataflow_operator.cli.arguments import parser, place_of
+from dataflow_operator.cli.installation import SettingError
+from dataflow_operator.cli.terminal import CANNOT_SAY, Streams
 
-DIFF: Final = """\
-Say what applying manifests would bring about, and change nothing.
-
-For each DataflowPipeline in the input: the live object is read, the new one is sent to the API server as a dry run, so that the server's own
-validation and merging speak, and the two specs are compared field by field. It prints each changed field with how far the change reaches
-(docs/changes.md has all of them), what would happen, and what would be sent to Dataflow if something were launched. Other kinds are skipped.
-
-An object that `kubectl apply` keeps is merged as `kubectl apply` would; any other by server-side apply, in the name of whoever applied it before."""
-
-EXIT: Final = """\
-exit code:
-  0   nothing would happen: no job or run would be started, stopped, replaced or changed, and no pipeline created
-  1   something would happen
-  2   it cannot be said: no cluster, no right, bad input, or refused by the API server; the reasons are on stderr, one a line
-
-examples:
-  kubectl dataflow diff -f orders.yaml
-  kubectl dataflow diff -f manifests/ -n team-a -o json
-  kustomize build . | kubectl dataflow diff -f -"""
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kubectl dataflow", description="Work with Dataflow pipelines in Kubernetes.", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser(
-        "diff",
-        help="say what applying manifests would bring about, and change nothing",
-        description=DIFF,
-        epilog=EXIT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    command.add_argument(
-        "-f",
-        "--filename",
-        action="append",
-        required=True,
-        metavar="FILE|-|DIR",
-        help="manifests in YAML or JSON: a file, - for standard input, or a folder with *.yaml, *.yml and *.json; may be repeated",
-    )
-    command.add_argument("-n", "--namespace", help="namespace of pipelines that name none; default: that of the context, else 'default'")
-    command.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config, else a pod's own ServiceAccount")
-    command.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
-    command.add_argument("-o", "--output", type=Format, choices=list(Format), default=Format.TEXT, help="default: text")
-    return parser
+if TYPE_CHECKING:
+    from dataflow_operator.cli.whom import Question
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; return the exit code."""
-    said = _parser().parse_args(arguments)
-    options = Options(
-        filenames=tuple(said.filename),
-        namespace=said.namespace,
-        kubeconfig=said.kubeconfig,
-        context=said.context,
-        output=said.output,
-    )
+    said = parser().parse_args(arguments)
+    streams = Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr)
     try:
-        return diff(options, Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr))
+        return _done(said, streams)
+    except SettingError as error:
+        streams.err.write(f"error: {error}\n")
+        return CANNOT_SAY
     except Exception:  # noqa: BLE001 # a defect of ours: Python's own code for it, 1, would say that something happens
         traceback.print_exc()
         return CANNOT_SAY
+
+
+def _done(said: argparse.Namespace, streams: Streams) -> int:
+    # Each command imports what it needs: the others start without it.
+    match said.command:
+        case "grant":
+            return _grant(said, streams)
+        case "doctor":
+            return _doctor(said, streams)
+        case "whoami":
+            return _whoami(said, streams)
+        case _:
+            return _diff(said, streams)
+
+
+def _diff(said: argparse.Namespace, streams: Streams) -> int:
+    from dataflow_operator.cli.diff import Options, diff  # noqa: PLC0415
+
+    return diff(Options(filenames=tuple(said.filename), place=place_of(said), output=said.output), streams)
+
+
+def _grant(said: argparse.Namespace, streams: Streams) -> int:
+    from dataflow_operator.cli.grant import Options, grant  # noqa: PLC0415
+
+    options = Options(
+        accounts=tuple(dict.fromkeys(said.account)),
+        authors=tuple(dict.fromkeys(said.author)),
+        google_account=said.google_account,
+        place=place_of(said),
+        operator_namespace=said.operator_namespace,
+        output=said.output,
+    )
+    return grant(options, streams)
+
+
+def _doctor(said: argparse.Namespace, streams: Streams) -> int:
+    from dataflow_operator.cli.doctor import doctor  # noqa: PLC0415
+
+    return doctor(_question(said), place_of(said), said.output, streams)
+
+
+def _whoami(said: argparse.Namespace, streams: Streams) -> int:
+    from dataflow_operator.cli.whoami import whoami  # noqa: PLC0415
+
+    return whoami(_question(said), place_of(said), said.output, streams)
+
+
+def _question(said: argparse.Namespace) -> Question:
+    from dataflow_operator.cli.whom import Question  # noqa: PLC0415
+
+    return Question(
+        pipeline=said.pipeline,
+        account=said.service_account,
+        operator_namespace=said.operator_namespace,
+        overrides=tuple(said.setting),
+        author=getattr(said, "author", None),
+        project=getattr(said, "project", None),
+        region=getattr(said, "region", None),
+    )
 
 
 if __name__ == "__main__":

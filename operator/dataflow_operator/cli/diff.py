@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TextIO
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from dataflow_operator.adapters.kubernetes.spec import spec_of
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of
 from dataflow_operator.cli.manifests import InputError, Manifest, manifests_of
 from dataflow_operator.cli.outlook import outlook_of
 from dataflow_operator.cli.show import Report, json_of, text_of
+from dataflow_operator.cli.terminal import CANNOT_SAY, Format, Place, Streams
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Broken
 from dataflow_operator.domain.pipeline.reach import changes
@@ -21,18 +20,10 @@ if TYPE_CHECKING:
 
 NOTHING_HAPPENS: Final = 0
 SOMETHING_HAPPENS: Final = 1
-CANNOT_SAY: Final = 2
 """Exit codes, as those of `kubectl diff`."""
 
 OUR_WARNING: Final = "ValidatingAdmissionPolicy 'dataflow-change-reaches'"
 """What begins the warning that manifests/policies gives: it is said here in full."""
-
-
-class Format(StrEnum):
-    """How it is written."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,24 +31,8 @@ class Options:
     """What a person asks for."""
 
     filenames: tuple[str, ...]
-    namespace: str | None = None
-    kubeconfig: str | None = None
-    context: str | None = None
+    place: Place = field(default_factory=Place)
     output: Format = Format.TEXT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Streams:
-    """Where it is read from and written to."""
-
-    stdin: TextIO
-    out: TextIO
-    err: TextIO
-
-    @property
-    def are_in_colour(self) -> bool:
-        """Whether a person looks at a terminal that wants colours."""
-        return self.out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class _CannotSayError(Exception):
@@ -92,13 +67,13 @@ def _report_on(ours: list[Manifest], options: Options, reports: list[Report], er
     from dataflow_operator.cli.server import ServerError, connected  # noqa: PLC0415 # a second, which --help does without
 
     try:
-        server = connected(options.kubeconfig, options.context)
+        server = connected(options.place)
     except ServerError as error:
         errors += error.lines
         return
     for manifest in ours:
         try:
-            reports.append(_report_of(manifest, server, options.namespace))
+            reports.append(_report_of(manifest, server, options.place.namespace))
         except ServerError as error:
             errors += [f"{manifest.source}: {manifest.name}: {line}" for line in error.lines]
         except _CannotSayError as error:

@@ -1,4 +1,4 @@
-"""The API server as a person reaches it: a kubeconfig with whatever it says, a time-out on every call, and no change ever."""
+"""The API server as a person reaches it: a kubeconfig with whatever it says, a time-out on every call, and no stored object changed ever."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects,
 from dataflow_operator.adapters.kubernetes.wire import PIPELINES
 from dataflow_operator.cli.manifests import Manifest
 from dataflow_operator.cli.merging import LAST_APPLIED, Way, way_of
+from dataflow_operator.cli.terminal import Place
 
 CALL_SECONDS: Final = 10.0
 """The longest that one call may take: a person waits. Ten times what a busy API server needs for a dry run. Source: chosen."""
@@ -34,9 +35,16 @@ _WARNING: Final = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 class ServerError(Exception):
     """The API server could not be asked, or refused; one line for each cause."""
 
-    def __init__(self, *lines: str) -> None:
+    def __init__(self, *lines: str, code: int | None = None) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+        self.code = code
+        """The HTTP status of a refusal; None: there was no answer."""
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether the person lacks the right to ask."""
+        return self.code == HTTPStatus.FORBIDDEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +63,26 @@ class Server:
     def __init__(self, client: Any, namespace: str) -> None:
         self._client = client
         self.namespace = namespace
-        """Of the context, for objects that name none."""
+        """The one asked for, or else that of the context: for objects that name none."""
 
     def tried(self, manifest: Manifest, namespace: str) -> Tried:
         """Return what applying the manifest would make of the live object. ServerError: it would be refused, or cannot be asked."""
         path = f"/apis/{manifest.version}/namespaces/{namespace}/{PIPELINES}/{manifest.name}"
-        live = self._read(path)
+        live = self.read(path)
         way = way_of(manifest.raw, live)
         merged, warnings = self._dry_run(path, _named(manifest.raw, namespace) if way.patch is None else way.patch, way)
         return Tried(live=live, merged=merged, warnings=warnings)
 
-    def _read(self, path: str) -> Json | None:
+    def read(self, path: str) -> Json | None:
+        """Return an object, or None if an answer says that there is none. ServerError: it cannot be asked, or may not be read."""
         status, answer, _ = self._send("GET", path)
         if status == HTTPStatus.NOT_FOUND and answer.get("reason") == "NotFound":
             return None
+        return _accepted(status, answer)
+
+    def asked(self, path: str, question: Json) -> Json:
+        """Return the answer to a question that is asked by creating what nobody stores: a review, a TokenRequest. ServerError: refused."""
+        status, answer, _ = self._send("POST", path, question, "application/json")
         return _accepted(status, answer)
 
     def _dry_run(self, path: str, body: Json, way: Way) -> tuple[Json, tuple[str, ...]]:
@@ -100,17 +114,18 @@ class Server:
         return response.status, _parsed(answer), warnings
 
 
-def connected(kubeconfig: str | None, context: str | None) -> Server:
+def connected(place: Place) -> Server:
     """Return the server that a kubeconfig describes, or in a pod without one its own. ServerError: none is described so that it can be used."""
+    kubeconfig, context = place.kubeconfig, place.context
     configuration = _client.Configuration()
     configuration.retries = False
     try:
         if kubeconfig is None and context is None and not _has_kubeconfig() and "KUBERNETES_SERVICE_HOST" in os.environ:
             _config.load_incluster_config(client_configuration=configuration)
-            namespace = own_namespace()
+            namespace = place.namespace or own_namespace()
         else:
             _config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False)
-            namespace = _namespace_of(kubeconfig, context)
+            namespace = place.namespace or _namespace_of(kubeconfig, context)
     except (ConfigException, AccessError, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise ServerError(f"no access to a cluster by the kubeconfig {where}: {' '.join(str(error).split())}") from error
@@ -145,7 +160,7 @@ def _accepted(status: int, answer: Json) -> Json:
         if cause.get("field") != "<nil>"
     ]
     # The server's own order changes from one answer to the next.
-    raise ServerError(*(sorted(causes) or [text(answer.get("message")) or f"HTTP {status}"]))
+    raise ServerError(*(sorted(causes) or [text(answer.get("message")) or f"HTTP {status}"]), code=status)
 
 
 def _parsed(answer: bytes) -> Json:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dataflow_operator.cli.outlook import Outlook
+from dataflow_operator.cli.terminal import BOLD, FAINT, GREEN, RED, YELLOW, painted
 from dataflow_operator.domain.pipeline.reach import Change, Reach
 
 
@@ -26,18 +27,16 @@ class Report:
 
 ABSENT: Final = "(not set)"
 
-_PLAIN: Final = "\x1b[0m"
 _COLOURS: Final[Mapping[Reach, str]] = {
-    Reach.NOTHING: "\x1b[2m",
-    Reach.NEXT_RUN: "\x1b[2m",
-    Reach.IN_PLACE: "\x1b[32m",
-    Reach.RUN: "\x1b[33m",
-    Reach.REPLACE: "\x1b[33m",
-    Reach.SUSPEND: "\x1b[31m",
-    Reach.FORBIDDEN: "\x1b[31m",
+    Reach.NOTHING: FAINT,
+    Reach.NEXT_RUN: FAINT,
+    Reach.IN_PLACE: GREEN,
+    Reach.RUN: YELLOW,
+    Reach.REPLACE: YELLOW,
+    Reach.SUSPEND: RED,
+    Reach.FORBIDDEN: RED,
 }
 """The further a change reaches, the louder."""
-_BOLD: Final = "\x1b[1m"
 
 
 def text_of(reports: Sequence[Report], *, in_colour: bool) -> str:
@@ -46,16 +45,16 @@ def text_of(reports: Sequence[Report], *, in_colour: bool) -> str:
 
 
 def _lines(report: Report, *, in_colour: bool) -> Iterator[str]:
-    yield _painted(f"DataflowPipeline {report.namespace}/{report.name}", _BOLD, in_colour=in_colour)
+    yield painted(f"DataflowPipeline {report.namespace}/{report.name}", BOLD, in_colour=in_colour)
     rows = [(change, change.path, f"{_shown(change.old)} → {_shown(change.new)}") for change in report.changes]
     paths = max((len(path) for _, path, _ in rows), default=0)
     values = max((len(value) for _, _, value in rows), default=0)
     reaches = max(map(len, Reach))
     for change, path, value in rows:
-        reach = _painted(f"{change.reach:{reaches}}", _COLOURS[change.reach], in_colour=in_colour)
+        reach = painted(f"{change.reach:{reaches}}", _COLOURS[change.reach], in_colour=in_colour)
         yield f"  {path:{paths}}  {value:{values}}  {reach}  {change.why}"
     yield from (f"  warning: {warning}" for warning in report.warnings)
-    yield f"  → {_painted(report.outlook.text, _BOLD, in_colour=in_colour)}"
+    yield f"  → {painted(report.outlook.text, BOLD, in_colour=in_colour)}"
     if report.launch is not None:
         yield "  sent to Dataflow:"
         yield from (f"    {line}" for line in json.dumps(report.launch, indent=2, ensure_ascii=False).splitlines())
@@ -63,10 +62,6 @@ def _lines(report: Report, *, in_colour: bool) -> Iterator[str]:
 
 def _shown(value: str | None) -> str:
     return ABSENT if value is None else value
-
-
-def _painted(text: str, colour: str, *, in_colour: bool) -> str:
-    return f"{colour}{text}{_PLAIN}" if in_colour else text
 
 
 def json_of(reports: Sequence[Report], skipped: Sequence[str], errors: Sequence[str]) -> str:

@@ -114,6 +114,8 @@ class Calls:
             if said.reason is Reason.UNAUTHENTICATED and not persona.google_account:
                 said = UnavailableError(Reason.FEDERATION_UNSUPPORTED, said.message)
             raise self._advised(said, there) from error
+        except UnavailableError as error:  # the gate's, which says again what was answered before
+            raise self._advised(error, there) from error
         self._proofs[there] = now
         while len(self._proofs) > LINES_KEPT:
             del self._proofs[next(iter(self._proofs))]
@@ -260,6 +262,8 @@ class Calls:
         if isinstance(error, AmbiguousError) or not (advice := self._caller.advice(place.account, error, place.project, worker or None)):
             return error
         text = f"{error.message}; {advice}"
+        if isinstance(error, UnavailableError):
+            return UnavailableError(error.reason, text, error.after)
         return RefusedError(error.reason, text) if isinstance(error, RefusedError) else UnavailableError(error.reason, text)
 
     async def _send(self, place: Place, sending: Sending, who: str) -> str:

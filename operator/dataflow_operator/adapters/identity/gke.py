@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from google.auth.exceptions import GoogleAuthError
 
 from dataflow_operator.adapters.identity.flights import Flights
+from dataflow_operator.adapters.identity.kept import Now, Trouble, trouble_of
 from dataflow_operator.adapters.identity.modes import GOOGLE, Endpoints, Gke, Mode, ModeError
 from dataflow_operator.adapters.identity.transport import Transport, quieten
 from dataflow_operator.domain.errors import Reason, UnavailableError
@@ -43,6 +45,7 @@ class Detected:
         endpoints: Endpoints = GOOGLE,
         environment: Mapping[str, str] = os.environ,
         seconds: float = METADATA_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._cluster = cluster
@@ -52,12 +55,23 @@ class Detected:
         self._seconds = seconds
         self._found: Gke | None = None
         self._flights = Flights[Gke]()
+        self._monotonic = monotonic
+        self._trouble: Trouble | None = None
 
     async def __call__(self) -> Mode:
         """Return the mode. UnavailableError: the metadata server does not say what is needed."""
         if self._found is None:
-            self._found = await self._flights.join("mode", lambda: asyncio.to_thread(self._look))
+            if self._trouble is not None and self._trouble.speaks(self._now()):
+                raise self._trouble.said(self._now())
+            try:
+                self._found = await self._flights.join("mode", lambda: asyncio.to_thread(self._look))
+            except UnavailableError as error:
+                self._trouble = trouble_of(error, self._now(), None)
+                raise
         return self._found
+
+    def _now(self) -> Now:
+        return Now(monotonic=self._monotonic(), wall=0.0)
 
     def _look(self) -> Gke:
         """Ask the metadata server. Blocks."""

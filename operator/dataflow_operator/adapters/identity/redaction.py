@@ -11,7 +11,7 @@ TEXT_LIMIT: Final = 300
 """How much is quoted of what somebody else said, in characters. Source: chosen; Google's texts have 40 to 250."""
 
 WORD_LENGTH: Final = 24
-"""From so many characters on, a word of mixed characters counts as a secret. Source: 24 random ones are 143 bits, the least that a token has."""
+"""From so many characters on, a word of large and small letters is a secret. Source: 24 random ones are 143 bits, the least that a token has."""
 
 NAME_LENGTH: Final = 36
 """Longest part of a path that may be a name: a uid has 36 characters, Google's own names at most 32. Source: cloud.google.com/iam/docs."""
@@ -47,5 +47,5 @@ def _word(found: re.Match[str]) -> str:
 
 
 def _is_mixed(word: str) -> bool:
-    """Whether a word has large and small letters and digits, as random ones have and names have not."""
-    return any(c.isupper() for c in word) and any(c.islower() for c in word) and any(c.isdigit() for c in word)
+    """Whether a word has large and small letters, as random ones have and names of that length have not."""
+    return any(letter.isupper() for letter in word) and any(letter.islower() for letter in word)

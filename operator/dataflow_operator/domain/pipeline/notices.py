@@ -35,10 +35,12 @@ NOT_TAKEN_OVER: Final = frozenset({Reason.UPDATE_FAILED, Reason.REVISION_UNHEALT
 def notices_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Notice, ...]:
     """Return what is to be told about the change from one status to the next."""
     pairs = ((condition_of(before.conditions, kind), condition_of(after.conditions, kind)) for kind in WATCHED)
-    told = tuple(_notice(new) for old, new in pairs if new is not None and _is_news(old, new))
-    reasons = {notice.reason for notice in told}
+    told = dict[str, Notice]()
+    for old, new in pairs:
+        if new is not None and _is_news(old, new):
+            told.setdefault(new.reason, _notice(new))  # once, though two conditions have it for their reason
     beside = (*_drifted(before, after), *_failed(before, after), *_brought_back(before, after), *_told(before, after))
-    return (*told, *(notice for notice in beside if notice.reason not in reasons))
+    return (*told.values(), *(notice for notice in beside if notice.reason not in told))
 
 
 def corrections_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Drift, ...]:

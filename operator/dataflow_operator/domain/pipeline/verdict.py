@@ -63,7 +63,8 @@ def _deleting(scene: Scene) -> Verdict:
     drains = any(drain_since(entry) for entry in open_runs) and not scene.is_batch
     jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(open_runs)) or "none"
     way_out = f"to let the object go without waiting, set spec.deletionPolicy to Orphan, or annotate it with {ORPHAN_JOBS}=true"
-    text = f"Deleting: waiting for jobs to end ({jobs}){_outlook(scene)}; {way_out}"
+    blind = f"; the job list cannot be read, so nothing is known of the jobs: {scene.seen.blindness}" if scene.seen.blindness else ""
+    text = f"Deleting: waiting for jobs to end ({jobs}){_outlook(scene)}{blind}; {way_out}"
     return Verdict(ready=Truth.UNKNOWN, reason=Reason.DRAINING if drains else Reason.CANCELLING, message=text, is_working=True)
 
 

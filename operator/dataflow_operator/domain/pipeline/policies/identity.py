@@ -71,6 +71,11 @@ def still_says(seen: Observation, look: IdentityLook, account: str) -> bool:
     return not is_healed and seen.is_fresh(look.at, pause_of(seen, look))
 
 
+def is_doubted(seen: Observation, look: IdentityLook) -> bool:
+    """Whether a look is made again by itself, after a pause: it found a problem, or lists fail, which it may be too old to know the cause of."""
+    return look.problem is not None or (seen.tenancy.each_as_itself and _lists_fail(seen))
+
+
 def pause_of(seen: Observation, look: IdentityLook) -> timedelta:
     """Return after how long a look is made again: sooner while an account is missing, for somebody may be about to make it."""
     return seen.limits.look_again if look.problem is Reason.SERVICE_ACCOUNT_NOT_FOUND else seen.limits.recheck
