@@ -22,7 +22,7 @@ simulate: env   ## CASES lives of the engine from SEED on, with every fault; or 
 	@$(PY) -m tests.simulation CASES=$(CASES) SEED=$(SEED) TRACE=$(TRACE)
 crash: env      ## KILLS deaths of real operators by SIGKILL, with a second replica, cut wires and stand-stills
 	@$(PY) -m tests.crash KILLS=$(KILLS) SEED=$(SEED)
-bench: env      ## what the operator costs, with none and with 200 pipelines
+bench: env      ## what the operator costs, with none and with 200 pipelines, and with 100 tenants
 	@$(PY) -m dataflow_local.bench
 generate: env   ## write crds/, docs/{changes,errors,failures}.md and the warnings of changes anew
 	@$(PY) -m dataflow_operator.api.generate

@@ -1,4 +1,7 @@
-"""`make bench`: what the operator costs, with none and with two hundred pipelines. Counts are exact; memory and time are this machine's."""
+"""`make bench`: what the operator costs, with none and with two hundred pipelines, and with a hundred tenants.
+
+Counts are exact; memory and time are this machine's.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from dataflow_local.audit import Stage
+from dataflow_local.hundred import measure
 from dataflow_local.platform import Engine, Platform
 from dataflow_local.users import OPERATOR_NAMESPACE
 
@@ -28,6 +32,15 @@ EVENT_COUNTS: Final = {"flex": {"containerSpecPath": "gs://dataflow-templates/la
 
 def main() -> int:
     """Measure and print."""
+    _measure_pipelines()
+    with tempfile.TemporaryDirectory(prefix="dataflow-bench-") as folder:
+        print()
+        with Platform(Path(folder), engine=Engine.SIMULATED, has_tenants=True) as platform:
+            print("\n" + "\n".join(measure(platform).lines()))
+    return 0
+
+
+def _measure_pipelines() -> None:
     with tempfile.TemporaryDirectory(prefix="dataflow-bench-") as folder, Platform(Path(folder), engine=Engine.SIMULATED) as platform:
         platform.api.kubectl("create", "namespace", "demo")
         print(f"\noperator, 0 pipelines:          {_resident(platform):4.0f} MB resident")
@@ -48,7 +61,6 @@ def main() -> int:
         cpu, at = _cpu(platform), time.monotonic()
         _until(lambda: time.monotonic() - at > 20)  # noqa: PLR2004 - seconds enough for ten polls
         print(f"idle, {PIPELINES} pipelines:            {100 * (_cpu(platform) - cpu) / (time.monotonic() - at):.1f} % of a core")
-    return 0
 
 
 def _pipeline(name: str, kind: str, number: int) -> dict[str, object]:

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -63,6 +63,7 @@ class Platform:
         self.bucket = folder / "bucket"
         self.journal = folder / "emulator" / "journal.jsonl"
         self.engine = engine
+        self._identity = folder / "emulator" / "identity.json"
         self._detached = detached
         self._prebuilt = prebuilt
         self._has_tenants = has_tenants
@@ -112,6 +113,11 @@ class Platform:
         command += ["--journal", str(self.journal), "--state", str(folder / "state.sqlite")]
         if self.engine is Engine.BEAM:
             command += ["--work", str(folder / "work"), "--prism", str(prism_binary()), "--beam-python", str(beam_python())]
+        if self._has_tenants:
+            # From its first call on: while it knows of no identities it lets everybody do everything.
+            if not self._identity.exists():
+                self._write_identity(configuration(self.api))
+            command += ["--identity", str(self._identity)]
         known = folder / "ready.json"
         if known.exists():
             # The operator, and a person's shell, know the ports of the emulator that was here before.
@@ -126,12 +132,20 @@ class Platform:
         ready = json.loads(known.read_text())
         self.grpc, self.rest = ready["grpc"], ready["rest"]
         if self._has_tenants:
-            self.know()
             self._announce()
 
     def know(self, *tenants: Tenant, **changes: object) -> None:
         """Let the emulator know these tenants, and nobody else, with the cluster's keys as they are now."""
-        tell(self.rest, configuration(self.api, *tenants, **changes))
+        self.tell(configuration(self.api, *tenants, **changes))
+
+    def tell(self, said: Mapping[str, object]) -> None:
+        """Let the emulator know what is *said*, and nothing else, now and whenever it is started again."""
+        self._write_identity(said)
+        tell(self.rest, said)
+
+    def _write_identity(self, said: Mapping[str, object]) -> None:
+        self._identity.parent.mkdir(parents=True, exist_ok=True)
+        self._identity.write_text(json.dumps(said))
 
     def _announce(self) -> None:
         """Write what the operator is told where `kubectl dataflow doctor` reads it."""

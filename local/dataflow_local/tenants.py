@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,14 +55,14 @@ def configuration(api: ApiServer, *tenants: Tenant, **changes: object) -> dict[s
         google_account(one.namespace, one.account): {"roles/iam.workloadIdentityUser": [principal(one.namespace, one.account)]}
         for one in tenants
     }
-    projects = {
-        project(one.namespace): {"roles/dataflow.developer": [f"serviceAccount:{google_account(one.namespace, one.account)}"]}
-        for one in tenants
-    }
+    projects: dict[str, dict[str, list[str]]] = {}
+    for one in tenants:  # a namespace may have several
+        developers = projects.setdefault(project(one.namespace), {"roles/dataflow.developer": []})["roles/dataflow.developer"]
+        developers.append(f"serviceAccount:{google_account(one.namespace, one.account)}")
     return {"pools": [{"name": POOL, "providers": [provider]}], "serviceAccounts": accounts, "projects": projects} | changes
 
 
-def tell(rest: str, said: dict[str, Any]) -> None:
+def tell(rest: str, said: Mapping[str, object]) -> None:
     """Let the emulator at this URL know it."""
     request = urllib.request.Request(  # noqa: S310 - a loopback address of our own
         f"{rest}/emulator/identity", data=json.dumps(said).encode(), method="PUT", headers={"Content-Type": "application/json"}

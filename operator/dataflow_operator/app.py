@@ -39,8 +39,9 @@ from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
-from dataflow_operator.edge import Edge, Kind, Source
+from dataflow_operator.edge import Edge
 from dataflow_operator.identities import caller_of
+from dataflow_operator.relist import Kind, Source
 from dataflow_operator.settings import GOOGLE_READS_PER_MINUTE, GOOGLE_WRITES_PER_MINUTE, Settings
 from dataflow_operator.telemetry import Metrics, Vitals, Window
 
@@ -54,7 +55,7 @@ SERVED_SECONDS: Final = 2.0
 
 
 ROOMS: Final = 4
-"""The share of the workers, one in so many, that calls of one identity may hold: three that hang leave room for all others. Source: chosen."""
+"""The share of the workers, one in so many, that calls for one namespace may hold: three that hang leave room for all others. Source: chosen."""
 
 
 class EndedError(Exception):

@@ -18,11 +18,17 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from dataflow_operator.domain.tokens import without_tokens
+
 CONTROLLER: Final = "dataflowpipeline"
 """The label under which controller-runtime's metrics show this loop."""
 
 STUCK_SECONDS: Final = 300.0
 """How long a key may be overdue, with no pass finished meanwhile, before the process counts as stuck. A pass waits for one call of 30 s. Source: chosen."""
+
+LOUD: Final = ("google", "grpc", "urllib3", "requests", "kubernetes", "client", "aiohttp")
+"""Libraries that log requests and answers below INFO, with headers and bodies; `client` is the official Kubernetes client's name for itself.
+Source: read in google-auth 2.62, google-api-core 2.44 and kubernetes 37."""
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -42,7 +48,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return without_tokens(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class TextLines(logging.Formatter):
@@ -56,7 +62,7 @@ class TextLines(logging.Formatter):
         text = f"{at:%H:%M:%S} {record.levelname:<7} {record.getMessage()}{rest}"
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        return text
+        return without_tokens(text)
 
 
 def _extras(record: logging.LogRecord) -> Mapping[str, object]:
@@ -64,10 +70,18 @@ def _extras(record: logging.LogRecord) -> Mapping[str, object]:
 
 
 def start_logging(*, as_text: bool, level: str) -> None:
-    """Send all log lines to standard error."""
+    """Send all log lines to standard error, without tokens, and what libraries say of their requests nowhere."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLines() if as_text else JsonLines())
+    handler.addFilter(_says_no_request)
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in LOUD:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _says_no_request(record: logging.LogRecord) -> bool:
+    """Whether a record may be logged: all but what the loud ones say below INFO, whatever level a logger of theirs has."""
+    return record.levelno >= logging.INFO or record.name.partition(".")[0] not in LOUD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,8 @@ class Cluster:
         await asyncio.sleep(0)
         if account.namespace in self.terminating:
             raise UnavailableError(Reason.NAMESPACE_TERMINATING, f"{account.namespace} is being terminated")
+        if (there := self.accounts.get(account.reference)) is None or there.uid != account.uid:
+            raise UnavailableError(Reason.SERVICE_ACCOUNT_NOT_FOUND, f"{account.name} is not there, or was made anew")
         serves = {"name": account.name, "uid": account.uid}
         claims = {"kubernetes.io": {"namespace": account.namespace, "serviceaccount": serves}, **self.claims}
         return self.key.token(account.namespace, account.name, aud=[audience], **claims)

@@ -17,7 +17,7 @@ from tests.waiting import eventually_async
 from dataflow_emulator.faults import Fault, Spoil
 from dataflow_emulator.refusals import Code
 from dataflow_operator.adapters.dataflow.caller import Use
-from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.errors import Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import ServiceAccount
 
 
@@ -158,6 +158,24 @@ async def test_a_token_for_launches_that_lives_longer_than_asked_is_refused(worl
     assert await world.bearer(use=Use.LAUNCH)
 
 
+@pytest.mark.parametrize("skew_seconds", [-3600, 3600])
+async def test_clocks_that_differ_make_no_token_look_longer_or_shorter_than_it_is(world: World, skew_seconds: int) -> None:
+    # The subject token is by the API server's clock, and Google's is that of the emulator: the cluster is taken to go with Google.
+    world.emulator.identify({**identity(world.cluster.key), "clockSkewSeconds": skew_seconds})
+    world.cluster.claims = {"iat": skew_seconds - 1, "nbf": skew_seconds - 1, "exp": skew_seconds + 600}
+    first = await world.bearer(use=Use.LAUNCH)
+    world.clocks.forward(170)
+    assert await world.bearer(use=Use.LAUNCH) == first
+    world.clocks.forward(10)
+    assert await world.bearer(use=Use.LAUNCH) != first
+
+
+async def test_a_token_that_is_over_by_googles_clock_is_not_taken(world: World) -> None:
+    world.emulator.identify({**identity(world.cluster.key), "clockSkewSeconds": 3600})
+    error = await world.error()
+    assert error.reason is Reason.UNAUTHENTICATED
+
+
 @pytest.mark.parametrize(("seconds", "is_good"), [(300, False), (3600, True)])
 async def test_with_direct_access_a_launch_goes_only_where_the_settle_time_outlasts_the_token(
     tmp_path: Path,
@@ -220,6 +238,14 @@ async def test_a_service_account_that_is_made_anew_gets_nothing_of_what_the_old_
     world.clocks.forward(60)
     assert await world.bearer() != first
     assert [account.uid for account, _ in world.cluster.minted][-1] == made.uid
+
+
+async def test_one_that_was_made_anew_between_two_looks_is_found_by_the_next_call(world: World) -> None:
+    await world.bearer()
+    made = world.cluster.make(ORDERS_A, email(A))
+    assert await world.reason(use=Use.LAUNCH) is Reason.SERVICE_ACCOUNT_NOT_FOUND, "by the uid in the token that the API server gave"
+    assert await world.bearer(use=Use.LAUNCH)
+    assert world.cluster.minted[-1][0] == made
 
 
 async def test_without_its_service_account_a_pipeline_can_be_watched_and_stopped_while_the_token_lives_and_nothing_else(
@@ -336,8 +362,32 @@ async def test_a_look_waits_for_the_pause_too_and_heals_all_after_it(world: Worl
     with pytest.raises(Exception, match="getAccessToken"):
         await world.broker.persona(ORDERS_A)
     world.clocks.forward(5)
-    assert await world.broker.persona(ORDERS_A)
+    assert (await world.broker.persona(ORDERS_A)).google_account == email(A)
     assert await world.bearer()
+
+
+async def test_a_look_after_a_long_trouble_asks_google_and_not_more_than_each_five_seconds(world: World) -> None:
+    world.emulator.identify({**identity(world.cluster.key), "serviceAccounts": {}})
+    for _ in range(300):
+        await world.error()
+        world.clocks.forward(1)
+    before = world.exchanges
+    for _ in range(20):
+        with pytest.raises(UnavailableError, match="getAccessToken"):
+            await world.broker.persona(ORDERS_A)
+        world.clocks.forward(1)
+    assert world.exchanges - before == 4
+    world.emulator.identify(identity(world.cluster.key))
+    assert (await world.broker.persona(ORDERS_A)).google_account == email(A)
+
+
+async def test_a_look_too_heeds_a_service_that_says_when_to_come_again(world: World) -> None:
+    world.emulator.service.faults.add(Fault(method="ExchangeToken", code=Code.RESOURCE_EXHAUSTED, retry_after_seconds=40.0))
+    assert await world.reason() is Reason.STS_THROTTLED
+    world.clocks.forward(39)
+    with pytest.raises(UnavailableError) as caught:
+        await world.broker.persona(ORDERS_A)
+    assert caught.value.reason is Reason.STS_THROTTLED
 
 
 async def test_a_right_that_is_revoked_is_gone_after_half_an_hour_and_back_one_pause_after_it_is_given_again(world: World) -> None:
@@ -348,6 +398,21 @@ async def test_a_right_that_is_revoked_is_gone_after_half_an_hour_and_back_one_p
     world.emulator.identify(identity(world.cluster.key))
     world.clocks.forward(5)
     assert await world.bearer()
+
+
+async def test_a_denied_launch_is_told_by_the_next_look_though_reads_go_on_with_an_older_token(world: World) -> None:
+    await world.broker.persona(ORDERS_A)
+    world.emulator.identify({**identity(world.cluster.key), "serviceAccounts": {}})
+    assert await world.reason(use=Use.LAUNCH) is Reason.IMPERSONATION_DENIED
+    for _ in range(10):
+        world.clocks.forward(61)
+        assert await world.bearer(use=Use.WATCH)
+        with pytest.raises(UnavailableError, match="getAccessToken"):
+            await world.broker.persona(ORDERS_A)
+    world.emulator.identify(identity(world.cluster.key))
+    world.clocks.forward(61)
+    assert await world.broker.persona(ORDERS_A)
+    assert await world.bearer(use=Use.LAUNCH)
 
 
 async def test_after_a_change_of_the_signing_key_reads_go_on_and_all_heals_when_google_knows_the_new_one(world: World) -> None:
@@ -378,8 +443,8 @@ async def test_a_tenant_that_names_the_other_ones_google_account_is_told_what_bi
     error = await world.error(ORDERS_B)
     assert error.reason is Reason.IMPERSONATION_DENIED
     assert (
-        f"gcloud iam service-accounts add-iam-policy-binding {email(A)} --role=roles/iam.workloadIdentityUser --member={principal(B)}"
-        in error.message
+        f"gcloud iam service-accounts add-iam-policy-binding {email(A)} --project=project-team-a"
+        f" --role=roles/iam.workloadIdentityUser --member={principal(B)}" in error.message
     )
 
 
@@ -390,8 +455,9 @@ async def test_a_look_reads_afresh_and_says_who_it_is_and_a_token_is_nowhere_in_
     assert persona.audience.startswith("//iam.googleapis.com/projects/")
     assert len(world.cluster.reads) == 2
     assert world.exchanges == 1
-    assert await world.broker.persona_seen(ORDERS_A) == persona
-    assert await world.broker.persona_seen(ServiceAccount(A, "never-seen")) is None
+    denied = RefusedError(Reason.PERMISSION_DENIED, "Permission 'dataflow.jobs.create' denied")
+    assert f"--member=serviceAccount:{email(A)}" in world.broker.advice(ORDERS_A, denied, "project-a", None)
+    assert not world.broker.advice(ServiceAccount(A, "never-seen"), denied, "project-a", None)
     assert len(world.cluster.reads) == 2
     assert bearer.removeprefix("Bearer ") not in repr(vars(world.broker))
 

@@ -23,7 +23,8 @@ from dataflow_operator.adapters.kubernetes.events import Events
 from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
 from dataflow_operator.controller.ports import Key, Version
-from dataflow_operator.edge import INACTIVITY_SECONDS, Edge, Kind, Source
+from dataflow_operator.edge import INACTIVITY_SECONDS, Edge
+from dataflow_operator.relist import Kind, Source
 
 if TYPE_CHECKING:
     from dataflow_operator.domain.pipeline.model import Pipeline

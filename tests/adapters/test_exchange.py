@@ -139,7 +139,7 @@ async def test_a_provider_that_is_disabled_or_whose_condition_does_not_hold_is_t
 async def test_an_account_of_another_tenant_is_denied_with_the_binding_that_is_missing(google: Google) -> None:
     error = await google.error(wanted=google.wanted(email(B)))
     assert error.reason is Reason.IMPERSONATION_DENIED
-    assert f"{email(B)} --role=roles/iam.workloadIdentityUser --member={principal(A)}" in error.message
+    assert f"{email(B)} --project=project-team-b --role=roles/iam.workloadIdentityUser --member={principal(A)}" in error.message
 
 
 # what goes wrong on the way
@@ -167,7 +167,7 @@ async def test_trouble_of_the_services_is_told_in_time_and_can_be_tried_again(
     assert error.reason is reason
     assert "html" not in error.message
     assert len(error.message) < 600
-    assert await google.token()
+    assert (await google.token()).bearer
 
 
 async def test_a_token_that_lives_longer_than_is_good_is_not_used(google: Google) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from aiohttp import web
 from dataflow_operator.adapters.identity.account import Account, account_of
 from dataflow_operator.adapters.identity.answers import Advice
 from dataflow_operator.adapters.identity.gke import Detected
-from dataflow_operator.adapters.identity.hints import advice, hint
+from dataflow_operator.adapters.identity.hints import advice, hint, project_of
 from dataflow_operator.adapters.identity.modes import GOOGLE, Federation, Gke, ModeError, Subject, endpoints_of, is_e_mail
 from dataflow_operator.domain.errors import Reason, UnavailableError
 from dataflow_operator.domain.identity import Persona
@@ -97,7 +98,7 @@ def test_a_subject_of_more_than_127_bytes_is_told_before_any_call_with_a_mapping
 ) -> None:
     mode, account = Federation(provider=PROVIDER, subject=subject), replace(ORDERS, namespace=namespace, name=name)
     if advised is None:
-        assert mode.exchange_for(account)
+        assert mode.exchange_for(account).principal
         return
     with pytest.raises(UnavailableError) as caught:
         mode.exchange_for(account)
@@ -235,6 +236,29 @@ def test_one_that_calls_as_itself_and_is_not_taken_is_advised_to_use_a_google_ac
     assert advice(PERSONA, Reason.UNAUTHENTICATED, "acme-prod") == advice(Persona(), Reason.PERMISSION_DENIED, "p") == ""
 
 
+@pytest.mark.parametrize(
+    ("e_mail", "project"),
+    [
+        (E_MAIL, "acme-prod"),
+        ("x@p.example.com.iam.gserviceaccount.com", "example.com:p"),
+        ("123456789-compute@developer.gserviceaccount.com", "123456789"),
+        ("acme-prod@appspot.gserviceaccount.com", "acme-prod"),
+        ("", ""),
+    ],
+)
+def test_gcloud_is_told_the_project_of_an_account(e_mail: str, project: str) -> None:
+    assert project_of(e_mail) == project
+
+
+def test_the_apis_are_enabled_in_the_project_of_the_pool_and_in_the_accounts() -> None:
+    said = hint(Advice.ENABLE, Federation(provider=PROVIDER).exchange_for(ORDERS))
+    assert [part.rpartition("--project=")[2] for part in said.split(" && ")] == ["123456789", "acme-prod"]
+    on_gke = hint(Advice.ENABLE, Gke(pool="acme-prod.svc.id.goog", cluster=CLUSTER).exchange_for(ORDERS))
+    assert on_gke.endswith("--project=acme-prod")
+    of_a_domain = hint(Advice.ENABLE, Gke(pool="example.com:acme.svc.id.goog", cluster=CLUSTER).exchange_for(ORDERS))
+    assert "--project=example.com:acme &&" in of_a_domain
+
+
 def test_a_member_with_brackets_is_quoted_for_a_shell() -> None:
     wanted = Gke(pool="acme-prod.svc.id.goog", cluster=CLUSTER).exchange_for(ORDERS)
     assert hint(Advice.IMPERSONATE, wanted).endswith("--member='serviceAccount:acme-prod.svc.id.goog[team-a/orders]'")
@@ -317,3 +341,12 @@ async def test_a_pool_that_is_given_is_not_asked_for(metadata: tuple[str, dict[s
     assert await Detected(pool="fleet-host.svc.id.goog", environment={"GCE_METADATA_HOST": host})() == Gke(
         pool="fleet-host.svc.id.goog", cluster=CLUSTER
     )
+
+
+@pytest.mark.parametrize("worker", ["w@acme.iam.gserviceaccount.com;reboot;.x", "$(reboot)@acme.x", "w@`reboot`.x", "w\t@acme.x\nreboot"])
+def test_what_an_owner_writes_as_the_workers_account_is_one_word_to_a_shell(worker: str) -> None:
+    command = advice(Persona(google_account=E_MAIL), Reason.ACT_AS_DENIED, "acme-prod", worker).partition("account: ")[2]
+    words = list(shlex.shlex(command, posix=True, punctuation_chars=True))
+    assert not {";", "(", ")", "|", "&"} & set(words)
+    assert worker in shlex.split(command)
+    assert "`" not in command.replace(shlex.quote(worker), "").replace(shlex.quote(project_of(worker)), "")

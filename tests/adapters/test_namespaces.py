@@ -16,7 +16,7 @@ from dataflow_local.apiserver import ApiServer
 from dataflow_local.audit import AuditRecord, Stage
 from dataflow_local.cache import ROOT
 from dataflow_local.users import OPERATOR_NAMESPACE, User, identity_of
-from dataflow_operator.edge import Kind
+from dataflow_operator.relist import Kind
 
 if TYPE_CHECKING:
     from tests.adapters.conftest import Dataflow

@@ -22,7 +22,7 @@ from tests.waiting import eventually_async
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.cache import ROOT
 from dataflow_local.users import User
-from dataflow_operator.edge import Kind
+from dataflow_operator.relist import Kind
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """Of connections that were cut, aiohttp drops the transports unclosed, and says so when they are collected."""

@@ -337,7 +337,7 @@ async def issuers(tmp_path: Path) -> AsyncGenerator[Issuers]:
 
 
 async def test_a_client_of_an_oidc_issuer_becomes_the_google_account_of_its_profile(issuers: Issuers) -> None:
-    assert await asyncio.to_thread(_token, issuers.okta(), an_account("team-a"))
+    assert (await asyncio.to_thread(_token, issuers.okta(), an_account("team-a"))).bearer
     assert [call.fields["account"] for call in issuers.emulator.journal.calls("GenerateAccessToken")] == [E_MAIL]
 
 
@@ -353,7 +353,7 @@ async def test_a_client_whose_secret_is_wrong_is_told_to_look_at_the_profile_and
 async def test_a_changed_secret_needs_no_restart(issuers: Issuers) -> None:
     profiles = issuers.okta("not yet")
     (issuers.folder / "secret").write_text(issuers.secret)
-    assert await asyncio.to_thread(_token, profiles, an_account("team-a"))
+    assert (await asyncio.to_thread(_token, profiles, an_account("team-a"))).bearer
 
 
 async def test_a_secret_that_is_not_there_is_told_by_its_file(issuers: Issuers) -> None:
@@ -367,10 +367,10 @@ async def test_a_secret_that_is_not_there_is_told_by_its_file(issuers: Issuers) 
 async def test_a_machine_at_aws_becomes_the_google_account_of_its_profile(issuers: Issuers, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
-    assert await asyncio.to_thread(_token, issuers.aws(), an_account("team-b"))
+    assert (await asyncio.to_thread(_token, issuers.aws(), an_account("team-b"))).bearer
     assert [call.fields["account"] for call in issuers.emulator.journal.calls("GenerateAccessToken")] == [E_MAIL]
 
 
 def test_googles_own_json_can_be_pasted_as_it_is() -> None:
     pasted = json.loads(json.dumps(aws()[IN] | {"universe_domain": "googleapis.com"}))
-    assert profiles_of({"profiles": {"aws": aws() | {IN: pasted}}})
+    assert list(profiles_of({"profiles": {"aws": aws() | {IN: pasted}}}).by_name) == ["aws"]

@@ -16,7 +16,8 @@ from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.controller.queue import Queue
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
-from dataflow_operator.edge import Edge, Kind, Source
+from dataflow_operator.edge import Edge
+from dataflow_operator.relist import Kind, Source
 
 KEY = Key("team-a", "orders")
 

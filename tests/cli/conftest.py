@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.cli.tenants import Tenant, a_tenant
+from tests.emulator.emulator_process import EmulatorProcess, an_emulator
 from tests.integration.schema_objects import Json, a_door
 
 from dataflow_local.install import kubectl
@@ -15,6 +17,7 @@ from dataflow_operator.cli.diff import Options, diff
 from dataflow_operator.cli.terminal import Format, Place, Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.schema_objects import Door
@@ -85,3 +88,15 @@ def kubeconfig_of_nowhere(door: Door, tmp_path: Path) -> str:
     path = tmp_path / "kubeconfig"
     path.write_text(door.kubeconfig.read_text().replace(door.url, "https://127.0.0.1:1"))
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+    """One emulator for all: what a test needs of Google it sets up itself."""
+    with an_emulator(tmp_path_factory.mktemp("emulator")) as process:
+        yield process
+
+
+@pytest.fixture
+def tenant(api_server: ApiServer, emulator: EmulatorProcess, capsys: pytest.CaptureFixture[str]) -> Tenant:
+    return a_tenant(api_server, emulator, capsys)

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from tests.integration.schema_objects import Json, a_door
+from tests.waiting import eventually
 
 from dataflow_local.install import kubectl
 from dataflow_local.users import User, identity_of
+from dataflow_operator.adapters.identity.hints import impersonation_binding
 from dataflow_operator.cli.__main__ import main
 from dataflow_operator.cli.grant import Options, grant
 from dataflow_operator.cli.installation import SETTINGS
-from dataflow_operator.cli.tenant import OPERATOR, TENANT_LABEL, TOKEN_ROLE, USE_ROLE
+from dataflow_operator.cli.tenant import OPERATOR, TOKEN_ROLE, USE_ROLE
 from dataflow_operator.cli.terminal import Format, Place, Streams
+from dataflow_operator.domain.names import TENANT_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,7 +172,7 @@ def test_what_else_is_to_be_done_is_said_less_what_is_done(here: Door) -> None:
         f"kubectl label namespace {here.namespace} {TENANT_LABEL}=true",
         f"kubectl annotate serviceaccount orders {place} iam.gke.io/gcp-service-account={E_MAIL}",
         f"kubectl create serviceaccount reports {place}",
-        f"gcloud iam service-accounts add-iam-policy-binding {E_MAIL} --role=roles/iam.workloadIdentityUser --member=PRINCIPAL",
+        impersonation_binding("PRINCIPAL", E_MAIL),
         f"kubectl dataflow doctor --service-account reports {place}",
     ):
         assert f"  {line}\n" in said.err
@@ -180,6 +183,14 @@ def test_what_else_is_to_be_done_is_said_less_what_is_done(here: Door) -> None:
     assert "kubectl label" not in done.err
     assert "kubectl annotate" not in done.err
     assert f"add-iam-policy-binding {E_MAIL} " in done.err
+
+
+def test_an_annotation_that_is_no_e_mail_gets_into_no_command(here: Door) -> None:
+    here.kubectl("annotate", "serviceaccount", "orders", "iam.gke.io/gcp-service-account=x; reboot #\n  reboot")
+    said = granted(here, "orders")
+    assert "reboot" not in said.err
+    assert impersonation_binding("PRINCIPAL", "GOOGLE_ACCOUNT") in said.err
+    assert " --overwrite\n" in said.err
 
 
 def test_the_member_of_the_binding_is_named_where_the_operator_says_how_it_is_installed(here: Door) -> None:
@@ -196,7 +207,21 @@ def test_the_member_of_the_binding_is_named_where_the_operator_says_how_it_is_in
     principal = (
         f"principal://iam.googleapis.com/{provider.partition('/providers/')[0]}/subject/system:serviceaccount:{here.namespace}:orders"
     )
-    assert f"--role=roles/iam.workloadIdentityUser --member={principal}\n" in said.err
+    assert f"  {impersonation_binding(principal, E_MAIL)}\n" in said.err
+
+
+def test_an_admin_of_the_namespace_may_apply_the_token_role_and_not_give_away_what_he_has_not(here: Door) -> None:
+    bound = here.kubectl("create", "rolebinding", "admin", "--clusterrole=admin", "--user=bob")
+    assert bound.returncode == 0, bound.stderr
+    eventually(lambda: here.as_user("bob").kubectl("get", "roles").returncode, until=lambda code: code == 0, seconds=20)
+    said = granted(here, "orders", authors=("alice",))
+    done = here.as_user("bob").kubectl("apply", "-f", "-", stdin=said.out)
+    assert done.returncode == 1
+    assert (token(here, "orders", OPERATOR_USER), may_use(here, "orders", "alice")) == (201, False)
+    assert (
+        f'roles.rbac.authorization.k8s.io "{USE_ROLE}" is forbidden: user "bob" (groups=["system:authenticated"]) is attempting to grant'
+        in done.stderr
+    )
 
 
 def test_without_a_cluster_it_says_what_it_could_not_look_at(kubeconfig_of_nowhere: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.builders import BATCH, NOW, a_last_run, a_world, an_attempt, an_entry
-from tests.cli.fleet import JOB, QUOTA, STREAM, Person, an_update, data, pictured, stored, text_of
+from tests.cli.fleet import AN_UPDATE, JOB, QUOTA, STREAM, Person, an_update, data, pictured, stored, text_of
 
 from dataflow_operator.cli.family import Family, warnings_of
 from dataflow_operator.cli.glance import State, glance_of, remarks_on
@@ -26,23 +26,6 @@ if TYPE_CHECKING:
     from tests.integration.schema_objects import Door, Json
 
     from dataflow_operator.domain.pipeline.observation import Observation
-
-AN_UPDATE = """\
-… team-a/orders  Streaming in acme-prod, europe-west1, as ServiceAccount orders
-│ Updating for 0s: Job 2026-11-25_03_00_00-1234567890123456780 of run orders-3 is QUEUED
-│ in sync, template valid
-│ https://console.cloud.google.com/dataflow/jobs/europe-west1/2026-11-24_09_00_00-9876543210987654321?project=acme-prod
-├─ … orders-3  QUEUED for 90s  takes over · revision 3 · Change · by Update
-│  ├─ ✗ attempt 1  Failed 0s ago: WorkerQuotaExceeded  job 2026-11-25_03_00_00-1234567890123456789 FAILED
-│  │    Quota: Startup of the worker pool in zone europe-west1-b failed to bring up any of the desired 4
-│  │    workers. QUOTA_EXCEEDED: Quota 'CPUS' exceeded. Limit: 24.0 in region europe-west1.
-│  └─ … attempt 2  QUEUED for 90s  job 2026-11-25_03_00_00-1234567890123456780
-├─ ✓ orders-2  Running for 27h  current · revision 2 · Change · by Update
-│  └─ ✓ attempt 1  Running for 27h  job 2026-11-24_09_00_00-9876543210987654321 RUNNING
-└─ · orders-1  Replaced 0s ago  revision 1 · Change
-   │ a newer revision takes over
-   └─ · attempt 1  UPDATED 0s ago  job 2026-11-23_01_00_00-1
-"""
 
 A_FAILURE = """\
 ✗ team-a/daily  Batch in acme-prod, europe-west1

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 from tests.builders import a_job, a_spec, a_world, an_entry
 
-from dataflow_operator.domain.conditions import condition_of
+from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Cause, Knowledge
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Adoption, PipelineSpec
-from dataflow_operator.domain.pipeline.observation import JobLook, Memory, Validation
+from dataflow_operator.domain.pipeline.observation import IdentityLook, JobLook, Memory, Validation
 from dataflow_operator.domain.pipeline.plan import CreateRun, LookAtJob, Plan
 
 BY_ID = a_spec(adopt=Adoption(job_id=JobId("j1")), environment={"maxWorkers": 10})
@@ -85,3 +86,13 @@ def test_a_job_of_another_pipeline_is_not_taken_over() -> None:
 def test_a_pipeline_that_ran_before_adopts_nothing() -> None:
     plan = decide(a_world(BY_ID, jobs=(), run_number=3, started=BY_ID))
     assert not isinstance(plan.effect, LookAtJob)
+
+
+@pytest.mark.parametrize("spec", [BY_ID, BY_NAME])
+def test_who_may_not_list_the_jobs_is_told_so_rather_than_that_all_is_being_prepared(spec: PipelineSpec) -> None:
+    denied = IdentityLook(account="orders", problem=Reason.PERMISSION_DENIED, message="needs roles/dataflow.developer", at=999.0)
+    blind = a_world(replace(spec, service_account_name="orders"), jobs=None, memory=Memory(identities={"orders": denied}))
+    plan = decide(replace(blind, tenancy=Tenancy(each_as_itself=True)))
+    told = condition_of(plan.status.conditions, "Ready")
+    assert told is not None
+    assert (told.status, told.reason, told.message) == (Truth.FALSE, Reason.PERMISSION_DENIED, "needs roles/dataflow.developer")

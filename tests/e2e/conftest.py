@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.waiting import eventually
+from typing_extensions import override
 
 from dataflow_emulator.journal import Call, Journal
 from dataflow_local.cache import ROOT
@@ -125,6 +126,34 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def beam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """API server, operator and an emulator that runs Beam."""
     yield from _platform(tmp_path_factory.mktemp("beam"), Engine.BEAM)
+
+
+class WithTenants(Platform):
+    """A platform on which each pipeline calls as its own ServiceAccount, and what may heal is looked at again within seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, engine=Engine.SIMULATED, has_tenants=True)
+        self.flags = ["--recheck-seconds=5", "--look-again-seconds=2"]
+
+    @override
+    def operator_command(self) -> list[str]:
+        return [*super().operator_command(), *self.flags]
+
+    def restart_operator(self, *flags: str) -> None:
+        """Start the operator anew, with further flags."""
+        assert self.operator is not None
+        self.operator.stop()
+        before, self.flags = self.flags, [*self.flags, *flags]
+        self.start_operator()
+        self.flags = before
+
+
+@pytest.fixture(scope="session")
+def with_tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithTenants]:
+    """API server, operator, and an emulator with STS and IAM that lets in whom it was told of: nobody yet."""
+    with WithTenants(tmp_path_factory.mktemp("tenants")) as platform:
+        make_data(platform.bucket)
+        yield platform
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ AUTHOR: Json = {
     "verbs": ["get", "create", "patch", "delete"],
 }
 
-OVERLAYS = ("base", "gke", "federation", "single-tenant", "namespaced", "local")
+OVERLAYS = ("base", "gke", "federation", "profile", "single-tenant", "namespaced", "local")
 
 
 def use_of(*accounts: str) -> Json:

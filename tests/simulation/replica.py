@@ -35,7 +35,8 @@ from dataflow_operator.domain.pipeline.notices import Notice
 from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun, Launch
 from dataflow_operator.domain.run import Run
-from dataflow_operator.edge import Edge, Kind, Source
+from dataflow_operator.edge import Edge
+from dataflow_operator.relist import Kind, Source
 from dataflow_operator.settings import IdentityMode, Settings
 
 SETTINGS: Final = Settings(

@@ -26,7 +26,7 @@ def test_no_promise_is_broken_and_every_fault_strikes(seed: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.simulation", f"CASES={GROUP}", f"SEED={seed}"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "operator", "emulator"))},
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -14,7 +14,7 @@ from dataflow_operator.app import Feed
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
-from dataflow_operator.edge import Kind
+from dataflow_operator.relist import Kind
 
 LAG_SECONDS: Final = 0.3
 """How late an event comes at most where nothing is wrong. Source: measured at 3 to 5 ms on a quiet server; more shows more orders."""

@@ -14,7 +14,7 @@ from dataflow_operator.adapters.kubernetes.wire import API_VERSION, PIPELINES, R
 from dataflow_operator.cli.checklist import Step, Verdict, step, unasked
 from dataflow_operator.cli.installation import SETTINGS, Installation, installation_of
 from dataflow_operator.cli.server import Server, ServerError
-from dataflow_operator.cli.whom import OF_TENANTS, Question, UnsaidError, WrongSettingsError, mode_of, principal_of
+from dataflow_operator.cli.whom import Question, UnsaidError, WrongSettingsError, mode_of, principal_of
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 
@@ -63,8 +63,9 @@ def settings(question: Question, server: Server) -> Generator[Step, None, Instal
         mend = "# install the operator, or say where it is: --operator-namespace NAMESPACE"
         yield step(name, title, Verdict.WRONG, f"there is no {where}: no operator is installed there", mend)
         return None
-    source = f"--setting {', '.join(found.overridden)}" if found.overridden else where
-    details = [f"mode {found.mode}, as {source} says"]
+    given = f"--setting {', '.join(found.overridden)}" if found.overridden else ""
+    source = given if "IDENTITY_MODE" in found.overridden else " and ".join(each for each in (where, given) if each)
+    details = [f"mode {found.mode}, as said by {source}"]
     details += [f"{label} {value}" for label, key in _TOLD if (value := found.setting(key))]
     yield step(name, title, Verdict.WELL, "; ".join(details))
     return found
@@ -74,7 +75,7 @@ _TOLD: Final = (
     ("pool", "GKE_POOL"),
     ("cluster", "GKE_CLUSTER"),
     ("provider", "WORKLOAD_IDENTITY_PROVIDER"),
-    ("subject", "GOOGLE_SUBJECT"),
+    ("subject", "WORKLOAD_IDENTITY_SUBJECT"),
     ("default ServiceAccount", "DEFAULT_SERVICE_ACCOUNT"),
     ("direct access", "DIRECT_ACCESS"),
     ("identity endpoint", "IDENTITY_ENDPOINT"),
@@ -147,31 +148,36 @@ def account(question: Question, found: Pipeline | None, known: Installation, ser
 
 
 def identity(read: Account, known: Installation) -> Generator[Step, None, Exchange | None]:
-    """Say whom the ServiceAccount is to Google; return the exchange if there can be one."""
-    try:
-        mode = mode_of(known)
-    except UnsaidError as error:
-        verdict = Verdict.WRONG if isinstance(error, WrongSettingsError) else Verdict.UNKNOWN
-        yield step("principal", "principal", verdict, str(error), *error.mend)
-        return None
-    try:
-        email = google_account_of(read, direct_access=known.is_on("DIRECT_ACCESS"))
-        seen = email or "none: it calls as itself (direct access)"
-        yield step("google-account", "Google account", Verdict.WELL, seen)
-    except OutsideError as error:
-        command = f"kubectl annotate serviceaccount {read.name} -n {read.namespace} --overwrite"
-        mend = f"{command} {GOOGLE_ACCOUNT}=NAME@PROJECT.iam.gserviceaccount.com"
-        yield step("google-account", "Google account", Verdict.WRONG, error.message, mend)
+    """Say whom the ServiceAccount is to Google; return the exchange if there can be one and it is known here."""
+    if known.mode != "profile":
+        yield _google_account(read, known)
     try:
         yield step("principal", "principal", Verdict.WELL, principal_of(known, read).principal)
     except OutsideError as error:
         yield step("principal", "principal", Verdict.WRONG, error.message, '# see docs/identity.md, "127 bytes"')
+        return None
+    except UnsaidError as error:
+        yield _unsaid("principal", "principal", error)
+        return None
     try:
-        return mode.exchange_for(read)
+        return mode_of(known).exchange_for(read)
+    except UnsaidError as error:
+        yield _unsaid("cluster", "cluster", error)
+        return None
     except OutsideError:
         return None
 
 
-def is_of_tenants(known: Installation) -> bool:
-    """Whether each pipeline has an identity of its own."""
-    return known.mode in OF_TENANTS
+def _google_account(read: Account, known: Installation) -> Step:
+    name, title = "google-account", "Google account"
+    try:
+        email = google_account_of(read, direct_access=known.is_on("DIRECT_ACCESS"))
+    except OutsideError as error:
+        command = f"kubectl annotate serviceaccount {read.name} -n {read.namespace} --overwrite"
+        return step(name, title, Verdict.WRONG, error.message, f"{command} {GOOGLE_ACCOUNT}=NAME@PROJECT.iam.gserviceaccount.com")
+    return step(name, title, Verdict.WELL, email or "none: it calls as itself (direct access)")
+
+
+def _unsaid(name: str, title: str, error: UnsaidError) -> Step:
+    verdict = Verdict.WRONG if isinstance(error, WrongSettingsError) else Verdict.UNKNOWN
+    return step(name, title, verdict, str(error), *error.mend)

@@ -36,6 +36,10 @@ class Question:
         overrides_of(self.overrides)
 
 
+ANY_CLUSTER: Final = "projects/any/locations/any/clusters/any"
+"""Stands for the cluster where the pool alone says who somebody is: all clusters of a pool are one in that."""
+
+
 class UnsaidError(Exception):
     """It cannot be computed here; the message says what is missing, `mend` what to do."""
 
@@ -48,9 +52,9 @@ class WrongSettingsError(UnsaidError):
     """The settings are no good for the operator either."""
 
 
-def mode_of(installation: Installation, *, direct_access: bool | None = None) -> Mode:
+def mode_of(installation: Installation) -> Mode:
     """Return what the settings come to. UnsaidError: they cannot be known here; WrongSettingsError: they are wrong."""
-    direct = installation.is_on("DIRECT_ACCESS") if direct_access is None else direct_access
+    direct = installation.is_on("DIRECT_ACCESS")
     endpoint = installation.setting("IDENTITY_ENDPOINT")
     try:
         endpoints = endpoints_of(None if endpoint in {"", GOOGLE} else endpoint)
@@ -73,14 +77,18 @@ def mode_of(installation: Installation, *, direct_access: bool | None = None) ->
 
 def principal_of(installation: Installation, account: Account) -> Exchange:
     """Return the exchange of the ServiceAccount as itself, whatever it is annotated with. UnsaidError; UnavailableError: its name is too long."""
-    return mode_of(installation, direct_access=True).exchange_for(replace(account, google_account=None))
+    known = installation
+    if known.mode == "gke" and known.setting("GKE_POOL") and not known.setting("GKE_CLUSTER"):
+        known = replace(known, settings={**known.settings, "GKE_CLUSTER": ANY_CLUSTER})
+    as_itself = replace(known, settings={**known.settings, "DIRECT_ACCESS": "true"})
+    return mode_of(as_itself).exchange_for(replace(account, google_account=None))
 
 
 def _subject_of(installation: Installation) -> Subject:
     """Return what the provider maps to google.subject."""
-    word = installation.setting("GOOGLE_SUBJECT") or "sub"
+    word = installation.setting("WORKLOAD_IDENTITY_SUBJECT") or "sub"
     if word.upper() not in Subject.__members__:
-        raise ModeError(f"GOOGLE_SUBJECT {word!r} is none of {', '.join(name.lower() for name in Subject.__members__)}")
+        raise ModeError(f"WORKLOAD_IDENTITY_SUBJECT {word!r} is none of {', '.join(name.lower() for name in Subject.__members__)}")
     return Subject[word.upper()]
 
 

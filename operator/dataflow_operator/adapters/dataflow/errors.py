@@ -16,6 +16,7 @@ from grpc import StatusCode
 from dataflow_operator.adapters.dataflow.answers import DRY_RUNS, INPLACE, LAUNCHES, LISTS, LOOKS, REASONS, STOPS, UPDATES, Meaning, Row
 from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.domain.errors import IDENTITY, AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.tokens import without_tokens
 
 LONGEST_WISH: Final = timedelta(minutes=5)
 """The longest pause that an answer can ask for: a service that asks for hours may be well again in minutes. Source: chosen."""
@@ -126,7 +127,7 @@ def _certain(said: Judged, error: GoogleAPICallError) -> OutsideError:
 
 def _message_of(error: GoogleAPICallError) -> str:
     plain: Any = error
-    return str(plain.message or error)
+    return without_tokens(str(plain.message or error))
 
 
 def _violations_of(error: GoogleAPICallError) -> Iterator[str]:
@@ -136,4 +137,4 @@ def _violations_of(error: GoogleAPICallError) -> Iterator[str]:
         if not str(getattr(detail, "type_url", "")).endswith("InvalidTemplateParameters"):
             continue
         parsed: Any = messages.InvalidTemplateParameters.pb().FromString(detail.value)
-        yield from (f"{one.parameter}: {one.description}" for one in parsed.parameter_violations)
+        yield from (f"{one.parameter}: {without_tokens(one.description)}" for one in parsed.parameter_violations)

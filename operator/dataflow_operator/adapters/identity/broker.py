@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from dataflow_operator.adapters.dataflow.caller import Metadata, Use
 from dataflow_operator.adapters.identity.account import Account
@@ -19,6 +19,7 @@ from dataflow_operator.adapters.identity.flights import Flights
 from dataflow_operator.adapters.identity.hints import advice
 from dataflow_operator.adapters.identity.kept import Kept, Now, Shelf, Trouble, kept_of, trouble_of
 from dataflow_operator.adapters.identity.modes import Exchange, Mode
+from dataflow_operator.adapters.identity.sight import ACCOUNT_AGE, Reader, Sight
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.domain.errors import OutsideError, Reason, UnavailableError
 from dataflow_operator.domain.identity import Persona, ServiceAccount
@@ -29,12 +30,6 @@ THREADS: Final = 32
 EXCHANGE_SECONDS: Final = 30.0
 """The longest that callers wait for one exchange: the Kubernetes token and two calls of 10 s, and a little for a thread. Source: chosen."""
 
-ACCOUNT_AGE: Final = timedelta(seconds=60)
-"""How old a read of a ServiceAccount may be: a changed annotation, or a deletion, is noticed so late at most. Source: chosen."""
-
-ABSENCE_AGE: Final = timedelta(seconds=5)
-"""How long an absent ServiceAccount is not looked for again: it may be made at any moment. Source: chosen."""
-
 LAUNCH_REST: Final = timedelta(seconds=120)
 """How much of its life a token must have left to launch with: longer than the launch's own deadline. Source: chosen."""
 
@@ -43,6 +38,9 @@ GRACE: Final = timedelta(seconds=30)
 
 ROUNDS: Final = 3
 """How often one call begins anew because the ServiceAccount changed under its exchange. Source: chosen."""
+
+_ABOUT_ACCOUNT: Final = frozenset({Reason.SERVICE_ACCOUNT_NOT_FOUND, Reason.NAMESPACE_TERMINATING, Reason.TOKEN_REQUEST_DENIED})
+"""What the API server says when the ServiceAccount, or what lets its tokens be made, is not what it was: it is read anew."""
 
 _LEFT_SERVES: Final = frozenset(
     {
@@ -59,18 +57,6 @@ _LEFT_SERVES: Final = frozenset(
 """For want of a new token by these, lists, reads and stops go on with the one that is left. A denial is none of them: it is obeyed."""
 
 
-class Reader(Protocol):
-    """Reads ServiceAccounts and has tokens made of them. Fulfilled by ``adapters.kubernetes.accounts``."""
-
-    async def read(self, account: ServiceAccount) -> Account | None:
-        """Read afresh; None: there is none."""
-        ...
-
-    async def request_token(self, account: Account, audience: str) -> str:
-        """Return a token for *audience* alone."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """What a token is for. Two calls of one key share it."""
@@ -83,12 +69,8 @@ class Key:
     is_for_launches: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A ServiceAccount as it was read last; None: it was not there."""
-
-    account: Account | None
-    since: Now
+def _key(account: Account, wanted: Exchange, *, is_for_launches: bool) -> Key:
+    return Key(namespace=account.namespace, name=account.name, uid=account.uid, wanted=wanted, is_for_launches=is_for_launches)
 
 
 Sources = Callable[[Exchange], Source]
@@ -122,12 +104,12 @@ class TokenBroker:
     ) -> None:
         """*launch_life* is what the settle time counts on: a token for launches lives no longer."""
         self._accounts = accounts
+        self._sight = Sight(accounts, now=self._now, found=self._drop_others, account_age=account_age)
         self._mode = mode
         self._profiles = profiles
         self._own_namespace = own_namespace
         self._launch_life = launch_life
         self._launch_rest = launch_rest
-        self._account_age = account_age
         self._exchange = exchange_for
         self._exchange_seconds = exchange_seconds
         self._clocks = (monotonic, wall_seconds)
@@ -135,19 +117,15 @@ class TokenBroker:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="exchange")
         self._lanes = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(max(threads // 4, 1)))
         """By profile: an issuer that hangs takes a quarter of the threads at most."""
-        self._seen = Shelf[ServiceAccount, Seen]()
         self._keys: dict[ServiceAccount, set[Key]] = {}
         """Which tokens there are of each ServiceAccount."""
         self._kept = Shelf[Key, Kept](dropped=self._forget_key)
         self._troubles = Shelf[Key, Trouble]()
-        self._unread = Shelf[ServiceAccount, Trouble]()
-        """ServiceAccounts that could not be read."""
-        self._reads = Flights[Account | None]()
         self._exchanges = Flights[Kept]()
 
     async def close(self) -> None:
         """End what is under way; a thread that waits for an answer ends by itself, in ten seconds."""
-        await self._reads.close()
+        await self._sight.close()
         await self._exchanges.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -171,11 +149,16 @@ class TokenBroker:
             raise
 
     async def persona(self, account: ServiceAccount) -> Persona:
-        """Read the ServiceAccount afresh and go through the whole exchange where nothing young is kept; return whom it is to Google."""
+        """Read the ServiceAccount afresh and go through the whole exchange where nothing young is kept; return whom it is to Google.
+
+        Where a launch got no token, one for launches is had first: what reads go on with may be older than a right that was revoked.
+        """
         self._refuse_reserved(account)
-        found = await self._read(account)
-        wanted = (await self._mode()).exchange_for(_there(found, account))
-        await self._fresh(account, is_for_launches=False)
+        found = await self._sight.fresh(account)
+        wanted = (await self._mode()).exchange_for(found)
+        await self._fresh(account, is_for_launches=False, is_look=True)
+        if self._troubles.get(_key(found, wanted, is_for_launches=True)) is not None:
+            await self._fresh(account, is_for_launches=True, is_look=True)
         return wanted.persona
 
     def advice(self, account: ServiceAccount | None, error: OutsideError, project: str, worker: str | None) -> str:
@@ -200,46 +183,16 @@ class TokenBroker:
                 "move the pipeline to a namespace of its team",
             )
 
-    async def _fresh(self, account: ServiceAccount, *, is_for_launches: bool) -> Metadata:
+    async def _fresh(self, account: ServiceAccount, *, is_for_launches: bool, is_look: bool = False) -> Metadata:
         """Return the bearer of a token that is young, for the ServiceAccount as it is when the token has come."""
         for _ in range(ROUNDS):
-            found = _there(await self._as_seen(account), account)
+            found = await self._sight.young(account)
             wanted = (await self._mode()).exchange_for(found)
-            key = Key(namespace=found.namespace, name=found.name, uid=found.uid, wanted=wanted, is_for_launches=is_for_launches)
-            kept = await self._token(key, found)
-            seen = self._seen.get(account)
-            if seen is None or seen.account == found:
+            key = _key(found, wanted, is_for_launches=is_for_launches)
+            kept = await self._token(key, found, is_look=is_look)
+            if not self._sight.has_changed(found):
                 return kept.metadata
         raise UnavailableError(Reason.SERVICE_ACCOUNT_INVALID, f"ServiceAccount {self.name_of(account)} changes all the time")
-
-    # the ServiceAccount
-
-    async def _as_seen(self, account: ServiceAccount) -> Account | None:
-        """Return the ServiceAccount by a read that is young enough."""
-        seen, now = self._seen.get(account), self._now()
-        if seen is not None and not now.has_passed(seen.since, self._account_age if seen.account else ABSENCE_AGE):
-            return seen.account
-        if (trouble := self._unread.get(account)) is not None and trouble.speaks(now):
-            raise trouble.said(now)
-        return await self._read(account)
-
-    async def _read(self, account: ServiceAccount) -> Account | None:
-        """Read the ServiceAccount, once for all that wait; tokens of what it was before go."""
-
-        async def read() -> Account | None:
-            since = self._now()
-            try:
-                found = await self._accounts.read(account)
-            except UnavailableError as error:
-                self._unread.put(account, trouble_of(error, self._now(), self._unread.get(account)))
-                raise
-            self._unread.drop(account)
-            self._seen.put(account, Seen(account=found, since=since))
-            if found is not None:
-                await self._drop_others(found)
-            return found
-
-        return await self._reads.join(account, read)
 
     async def _drop_others(self, account: Account) -> None:
         """Drop the tokens of an earlier ServiceAccount of that name, or of another annotation, and forget their troubles."""
@@ -253,14 +206,12 @@ class TokenBroker:
                 self._troubles.drop(key)
                 self._forget_key(key)
 
-    # tokens
-
-    async def _token(self, key: Key, account: Account) -> Kept:
-        """Return a young token of *key*: one that is kept, or the one that all who ask now wait for."""
+    async def _token(self, key: Key, account: Account, *, is_look: bool) -> Kept:
+        """Return a young token of *key*: one that is kept, or the one that all who ask now wait for. A look puts up with a short pause only."""
         now = self._now()
         if (kept := self._kept.get(key)) is not None and kept.is_young(now):
             return kept
-        if (trouble := self._troubles.get(key)) is not None and trouble.speaks(now):
+        if (trouble := self._troubles.get(key)) is not None and (trouble.speaks_to_a_look(now) if is_look else trouble.speaks(now)):
             raise trouble.said(now)
         return await self._exchanges.join(key, lambda: self._exchanged(key, account))
 
@@ -270,11 +221,12 @@ class TokenBroker:
             token = await self._made(key, account)
         except UnavailableError as error:
             self._troubles.put(key, trouble_of(error, self._now(), self._troubles.get(key)))
+            if error.reason in _ABOUT_ACCOUNT:
+                self._sight.doubt(account.reference)
             raise
         kept = kept_of(token, since, self._launch_rest if key.is_for_launches else None)
         self._troubles.drop(key)
-        seen = self._seen.get(account.reference)
-        if seen is None or seen.account == account:  # else it has changed meanwhile: whoever waits begins anew
+        if not self._sight.has_changed(account):  # else it has changed meanwhile: whoever waits begins anew
             self._kept.put(key, kept)
             self._keys.setdefault(account.reference, set()).add(key)
         return kept
@@ -339,16 +291,3 @@ class TokenBroker:
     def _now(self) -> Now:
         monotonic, wall_seconds = self._clocks
         return Now(monotonic=monotonic(), wall=wall_seconds())
-
-
-def _there(found: Account | None, account: ServiceAccount) -> Account:
-    """Return a ServiceAccount that is there to stay. UnavailableError: it is not."""
-    name = f"{account.namespace}/{account.name}"
-    if found is None:
-        raise UnavailableError(
-            Reason.SERVICE_ACCOUNT_NOT_FOUND,
-            f"there is no ServiceAccount {name}: create it, or name another as `serviceAccountName`, always one of the pipeline's own namespace",
-        )
-    if found.is_deleting:
-        raise UnavailableError(Reason.SERVICE_ACCOUNT_NOT_FOUND, f"ServiceAccount {name} is being deleted")
-    return found

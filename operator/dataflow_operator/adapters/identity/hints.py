@@ -20,15 +20,29 @@ IMPERSONATOR: Final = "roles/iam.workloadIdentityUser"
 ACTOR: Final = "roles/iam.serviceAccountUser"
 """Lets launch jobs whose workers run as a Google account (`iam.serviceAccounts.actAs`). Source: Dataflow's page on access control."""
 
+_CLUSTERS_OWN: Final = "identitynamespace:"
+"""How the audience of a pool begins that a GKE cluster has by itself."""
+
 
 def member_of(persona: Persona) -> str:
     """Return the member that a binding names for *persona*."""
     return f"serviceAccount:{persona.google_account}" if persona.google_account else persona.principal
 
 
+def project_of(google_account: str) -> str:
+    """Return the project of a Google account, as far as its e-mail says; empty: it does not. gcloud asks for it beside the e-mail."""
+    name, _, host = google_account.partition("@")
+    if host == "developer.gserviceaccount.com":
+        return name.removesuffix("-compute")  # the project's number
+    if host == "appspot.gserviceaccount.com":
+        return name
+    project, _, domain = host.removesuffix(".iam.gserviceaccount.com").partition(".")
+    return f"{domain}:{project}" if domain else project
+
+
 def impersonation_binding(principal: str, google_account: str) -> str:
     """Return the command that lets a principal act as a Google account."""
-    return f"gcloud iam service-accounts add-iam-policy-binding {google_account} --role={IMPERSONATOR} --member={shlex.quote(principal)}"
+    return f"{_binding(google_account, project_of(google_account))} --role={IMPERSONATOR} --member={shlex.quote(principal)}"
 
 
 def project_binding(persona: Persona, project: str) -> str:
@@ -38,11 +52,18 @@ def project_binding(persona: Persona, project: str) -> str:
 
 def worker_binding(persona: Persona, project: str, worker: str | None) -> str:
     """Return the command that lets a persona launch jobs whose workers run as *worker*, None: as the project's default account."""
-    account = worker or f"$(gcloud projects describe {project} --format='value(projectNumber)')-compute@developer.gserviceaccount.com"
-    return (
-        f"gcloud iam service-accounts add-iam-policy-binding {account} --project={project} --role={ACTOR} "
-        f"--member={shlex.quote(member_of(persona))}"
+    # An owner writes the worker's e-mail, and whoever may bind pastes it into a shell.
+    account = (
+        shlex.quote(worker)
+        if worker
+        else f"$(gcloud projects describe {project} --format='value(projectNumber)')-compute@developer.gserviceaccount.com"
     )
+    of = shlex.quote(project_of(worker) or project) if worker else project
+    return f"{_binding(account, of)} --role={ACTOR} --member={shlex.quote(member_of(persona))}"
+
+
+def _binding(account: str, project: str) -> str:
+    return f"gcloud iam service-accounts add-iam-policy-binding {account}" + (f" --project={project}" if project else "")
 
 
 def advice(persona: Persona, reason: Reason, project: str, worker: str | None = None) -> str:
@@ -71,29 +92,41 @@ def hint(kind: Advice, exchange: Exchange) -> str:
         case Advice.AUDIENCE:
             return _audience(exchange)
         case Advice.SUBJECT:
-            return (
-                "let the admin map a shorter subject and tell the operator so: "
-                f'{_provider_command(exchange)} --attribute-mapping="google.subject={Subject.UID}"'
-            )
+            return _subject(exchange)
         case Advice.CONDITION:
             return f"look at the provider's attribute condition and the organisation's policies: {_describe(exchange)}"
-        case Advice.TRUST if exchange.profile:
-            return f"look whether the provider trusts what profile {exchange.profile} brings: {_describe(exchange)}"
         case Advice.TRUST:
-            return (
-                "look whether the provider trusts this cluster's issuer and has its keys of now "
-                f"(kubectl get --raw /openid/v1/jwks): {_describe(exchange)}"
-            )
+            return f"look whether the provider trusts {_issuer(exchange)}: {_describe(exchange)}"
         case Advice.IMPERSONATE:
-            return impersonation_binding(exchange.principal, exchange.google_account or "E-MAIL")
+            return impersonation_binding(exchange.principal, exchange.google_account)
         case Advice.ENABLE:
-            return "gcloud services enable sts.googleapis.com iamcredentials.googleapis.com, in the project of the pool and of the account"
+            return _enable(exchange)
         case Advice.PROFILE:
             return f"let the admin look at the profile {exchange.profile or 'of the installation'} in the operator's --profiles file"
 
 
+def _subject(exchange: Exchange) -> str:
+    if exchange.sts_audience.startswith(_CLUSTERS_OWN):
+        return "use shorter names: what a GKE pool maps cannot be changed"
+    command = f'{_provider_command(exchange)} --attribute-mapping="google.subject={Subject.UID}"'
+    return f"let the admin map a shorter subject and tell the operator so: {command}"
+
+
+def _issuer(exchange: Exchange) -> str:
+    if exchange.profile:
+        return f"what profile {exchange.profile} brings"
+    return "this cluster's issuer and has its keys of now (kubectl get --raw /openid/v1/jwks)"
+
+
+def _enable(exchange: Exchange) -> str:
+    projects = dict.fromkeys((_pool_project(exchange), project_of(exchange.google_account)))
+    return " && ".join(
+        f"gcloud services enable sts.googleapis.com iamcredentials.googleapis.com --project={each}" for each in projects if each
+    )
+
+
 def _audience(exchange: Exchange) -> str:
-    if exchange.sts_audience.startswith("identitynamespace:"):
+    if exchange.sts_audience.startswith(_CLUSTERS_OWN):
         return (
             f"look whether the operator's pool and cluster are this cluster's: it sent {exchange.sts_audience}; "
             "gcloud container clusters list --format='value(selfLink)' names the location"
@@ -110,11 +143,18 @@ def _describe(exchange: Exchange) -> str:
     return f"gcloud iam workload-identity-pools providers describe {exchange.sts_audience.removeprefix(IAM)}"
 
 
+def _pool_project(exchange: Exchange) -> str:
+    """Return the project of the pool: its number, or for a GKE pool its id."""
+    audience = exchange.sts_audience
+    if audience.startswith(_CLUSTERS_OWN):
+        return audience.removeprefix(_CLUSTERS_OWN).partition(":https://")[0].removesuffix(".svc.id.goog")
+    return audience.split("/")[4]
+
+
 def _provider_command(exchange: Exchange) -> str:
     provider = exchange.sts_audience.removeprefix(IAM)
     pool, name = pool_of(provider), provider.rpartition("/")[2]
-    number = provider.split("/")[1] if provider.startswith("projects/") else "NUMBER"
     return (
-        f"gcloud iam workload-identity-pools providers update-oidc {name} --project={number} --location=global "
+        f"gcloud iam workload-identity-pools providers update-oidc {name} --project={_pool_project(exchange)} --location=global "
         f"--workload-identity-pool={pool.rpartition('/')[2]}"
     )

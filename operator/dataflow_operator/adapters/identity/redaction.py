@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from dataflow_operator.domain.tokens import GONE, without_tokens
+
 TEXT_LIMIT: Final = 300
 """How much is quoted of what somebody else said, in characters. Source: chosen; Google's texts have 40 to 250."""
-
-GONE: Final = "[removed]"
-"""What stands where something was taken out."""
 
 WORD_LENGTH: Final = 24
 """From so many characters on, a word of large and small letters is a secret. Source: 24 random ones are 143 bits, the least that a token has."""
@@ -17,9 +16,6 @@ WORD_LENGTH: Final = 24
 NAME_LENGTH: Final = 36
 """Longest part of a path that may be a name: a uid has 36 characters, Google's own names at most 32. Source: cloud.google.com/iam/docs."""
 
-_JWT: Final = re.compile(r"eyJ[\w-]{4,}(?:\.[\w-]*){0,2}")
-_GOOGLES: Final = re.compile(r"\bya29\.[\w.-]+")
-_BEARER: Final = re.compile(r"(?i)\b(bearer|basic|negotiate|aws4-hmac-sha256)(\s+|%20|:\s*)[^\s,;\"'<>]{6,}")
 _FIELD: Final = re.compile(
     r"(?i)([\"']?\b(?:access_?token|id_?token|refresh_?token|subject_?token|client_?secret|secret_?access_?key|session_?token|assertion|password|signature)"
     r"[\"']?\s*(?:[:=]|%3D)\s*[\"']?)[^\s,;&\"'<>}]+"
@@ -35,8 +31,7 @@ def redacted(text: str, limit: int = TEXT_LIMIT) -> str:
 
     Cut last, so that no secret is cut into something that no longer looks like one.
     """
-    text = _FIELD.sub(rf"\1{GONE}", _GOOGLES.sub(GONE, _JWT.sub(GONE, text)))
-    text = _BEARER.sub(rf"\1 {GONE}", text)
+    text = _FIELD.sub(rf"\1{GONE}", without_tokens(text))
     text = _HEXADECIMAL.sub(GONE, _WORD.sub(_word, text))
     text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -11,10 +11,12 @@ from typing import Final
 
 import aiohttp
 
+from dataflow_operator.adapters.identity.redaction import redacted
 from dataflow_operator.adapters.kubernetes.access import TokenError
 from dataflow_operator.adapters.kubernetes.answers import Code, Loss, Meaning, Row
 from dataflow_operator.adapters.kubernetes.fields import Json, count, mapping, text
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, RefusedError, StaleError, UnavailableError
+from dataflow_operator.domain.tokens import without_tokens
 
 LONGEST_PAUSE_SECONDS: Final = 300
 """The longest pause that an API server is obeyed in: an outage is to be noticed when it ends. Source: chosen."""
@@ -38,18 +40,24 @@ class Said:
 def said_by(status: int, body: bytes, retry_after: str | None) -> Said:
     """Return what an answer says that brought no object."""
     raw = object_in(body) or {}
-    message = text(raw.get("message")) or body.decode(errors="replace")[:TEXT_LIMIT] or f"HTTP {status}"
+    message = without_tokens(text(raw.get("message")) or "") or redacted(_beginning(body), TEXT_LIMIT) or f"HTTP {status}"
     details, says = mapping(raw.get("details")), text(raw.get("reason")) or ""
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return Said(code=Loss.NO_OBJECT, message=f"HTTP {status} without an object: {message}")
+        # Nothing of it is quoted: of a TokenRequest it may be a token.
+        return Said(code=Loss.NO_OBJECT, message=f"HTTP {status} without an object")
     if status == HTTPStatus.NOT_FOUND and text(details.get("name")) is None:
         says = ""  # A path that is not served has the same reason where a Status says so; only an object has a name.
     return Said(code=status, says=says, message=message, after=_pause(retry_after, count(details.get("retryAfterSeconds"))))
 
 
+def _beginning(body: bytes) -> str:
+    """Return as much of a page as is looked at: a proxy's may repeat the request, with our own token in it."""
+    return body[: 8 * TEXT_LIMIT].decode(errors="replace")
+
+
 def lost_by(error: Exception) -> Said:
     """Return what came of a request that has no answer."""
-    return Said(code=_loss_of(error), message=f"no answer from the API server: {str(error) or type(error).__name__}")
+    return Said(code=_loss_of(error), message=f"no answer from the API server: {without_tokens(str(error)) or type(error).__name__}")
 
 
 def judged(said: Said, table: Sequence[Row]) -> OutsideError | None:

@@ -11,6 +11,8 @@ from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.adoption import differences
 from dataflow_operator.domain.pipeline.model import Adoption
 from dataflow_operator.domain.pipeline.plan import CreateRun, LookAtJob
+from dataflow_operator.domain.pipeline.policies.identity import account_of, obstacle_of
+from dataflow_operator.domain.pipeline.policies.picture import held_up
 from dataflow_operator.domain.pipeline.scene import Obstacle
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number
 
@@ -21,7 +23,8 @@ def adopt_what_runs(world: World) -> Choice | None:
     if wish is None or world.status.run_number or world.ledger or world.spec.suspend:
         return None
     if not seen.list_is_fresh:
-        return Choice(world=world)
+        unproved = obstacle_of(seen, account_of(world))
+        return held_up(world, unproved) if unproved is not None else Choice(world=world)
     job_id = wish.job_id or _named(world, wish)
     if job_id is None:
         return _held_up(world, Reason.DEPENDENCY_NOT_READY, f"No active job here is called {wish.job_name}", is_final=False)
