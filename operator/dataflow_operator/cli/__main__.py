@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 from dataflow_operator.cli.arguments import parser
@@ -33,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:  # noqa: BLE001 # a defect of ours: Python's own code for it, 1, would say something else
+        import traceback  # noqa: PLC0415 # nobody waits for it but who met a defect
+
         traceback.print_exc()
         return CANNOT_SAY
     return code

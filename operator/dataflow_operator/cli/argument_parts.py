@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import re
+import textwrap
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dataflow_operator.cli.tenant import OPERATOR
 from dataflow_operator.cli.terminal import Format, Place
+
+if TYPE_CHECKING:
+    from typing_extensions import override
+else:  # importing it takes as long as all the rest of `--help`
+
+    def override(method: object) -> object:
+        """Mark nothing: only type checkers ask."""
+        return method
+
 
 Commands: TypeAlias = Callable[..., argparse.ArgumentParser]
 """Adds a command: argparse exports no name for what does."""
@@ -20,11 +31,24 @@ CHANGED: Final = (Format.TEXT, Format.JSON, Format.YAML, Format.NAME)
 """Forms in which an object that was changed can be written."""
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Breaks paragraphs where the terminal ends; lists and examples, which have columns of their own, stay as they are."""
+
+    @override
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            paragraph if _COLUMNS.search(paragraph) else textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
+            for paragraph in text.split("\n\n")
+        )
+
+
+_COLUMNS: Final = re.compile(r"^ |\S {2,}\S", re.MULTILINE)
+"""What a paragraph has that is no prose."""
+
+
 def command(commands: Commands, name: str, short: str, long: str, ends: str) -> argparse.ArgumentParser:
     """Add a command with what its help says."""
-    return commands(
-        name, help=short, description=long, epilog=ends, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    return commands(name, help=short, description=long, epilog=ends, formatter_class=Help, allow_abbrev=False)
 
 
 def add_operator(verb: argparse.ArgumentParser) -> None:
