@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.builders import BATCH, NOW, a_last_run, a_world, an_attempt, an_entry
 from tests.cli.fleet import AN_UPDATE, JOB, QUOTA, STREAM, Person, an_update, data, pictured, stored, text_of
+from typing_extensions import override
 
 from dataflow_operator.cli.family import Family, warnings_of
 from dataflow_operator.cli.glance import State, glance_of, remarks_on
@@ -169,6 +170,7 @@ def test_messages_that_a_run_keeps_of_its_job_are_drawn() -> None:
 class Terminal(io.StringIO):
     """A terminal that a person looks at."""
 
+    @override
     def isatty(self) -> bool:
         return True
 

@@ -79,10 +79,10 @@ def lines_of(found: Sequence[Json], options: Options, streams: Streams, now: dat
 def _row(raw: Json, now: datetime, *, is_wide: bool) -> tuple[Cell, ...]:
     pipeline = pipeline_of(raw)
     spec, status, glance = pipeline.spec, pipeline.status, glance_of(pipeline)
-    is_broken = isinstance(spec, Broken)
+    told = None if isinstance(spec, Broken) else spec
     cells = [
         Cell(text=pipeline.name),
-        Cell(text="?" if isinstance(spec, Broken) else spec.type),
+        Cell(text="?" if told is None else told.type),
         Cell(text=glance.state, colour=glance.colour),
         Cell(text=age(glance.since, now) if glance.since else ""),
         Cell(text=glance.reason),
@@ -92,9 +92,9 @@ def _row(raw: Json, now: datetime, *, is_wide: bool) -> tuple[Cell, ...]:
     if is_wide:
         cells += [
             Cell(text="" if status.revision is None else str(status.revision)),
-            Cell(text="?" if is_broken else spec.project),
-            Cell(text="?" if is_broken else spec.region),
-            Cell(text="" if is_broken else spec.service_account_name or ""),
+            Cell(text="?" if told is None else told.project),
+            Cell(text="?" if told is None else told.region),
+            Cell(text="" if told is None else told.service_account_name or ""),
             Cell(text=status.job_id or ""),
         ]
     born = moment(mapping(raw.get("metadata")).get("creationTimestamp"))
