@@ -283,8 +283,8 @@ _MACROS: Final[Mapping[str, Callable[[Any, Callable[[object], object]], object]]
 def _called(name: str, of: object, arguments: Sequence[object]) -> object:
     """Return what a function says. NoValueError: it cannot be asked of such a value."""
     match name, of, *arguments:
-        case ["size", str() | list() | dict() as sized]:
-            return len(cast("Sequence[object]", sized))
+        case ["size", str() | list() | dict()]:
+            return len(cast("Sequence[object]", of))
         case ["matches", str() as value, str() as pattern]:
             return _matches(value, pattern)
         case ["contains", str() as value, str() as part]:
