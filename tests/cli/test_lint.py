@@ -153,7 +153,7 @@ def test_what_is_wrong_is_told_with_its_place_and_what_was_meant() -> None:
     assert "    spec.regoin: is no field that is known; did you mean 'region'?\n" in out
     assert "    spec.region: is required\n" in out
     assert "    spec.type: 'Batsh' must be one of 'Batch', 'Streaming'; did you mean 'Batch'?\n" in out
-    assert ONLY_THE_SERVER in out
+    assert ONLY_THE_SERVER in out.replace("\n", " ")
     assert err == "skipped: Secret s (stdin): no object of dataflow-operator.io\n"
 
 

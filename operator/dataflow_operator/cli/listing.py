@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, moment
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of
@@ -13,7 +14,7 @@ from dataflow_operator.cli.objects import objects_as
 from dataflow_operator.cli.reading import pipelines
 from dataflow_operator.cli.server import connected
 from dataflow_operator.cli.spans import age
-from dataflow_operator.cli.table import Cell, table
+from dataflow_operator.cli.table import GAP, Cell, table
 from dataflow_operator.cli.terminal import WIDTH, Format, Place, Streams
 from dataflow_operator.domain.pipeline.model import Broken
 
@@ -72,8 +73,28 @@ def lines_of(found: Sequence[Json], options: Options, streams: Streams, now: dat
         head = ("NAMESPACE", *head)
         rows = [(Cell(text=pipeline_of(raw).namespace), *row) for raw, row in zip(found, rows, strict=True)]
     width = None if is_wide else streams.width or 2 * WIDTH
+    if width is not None:
+        head, rows = _fitted(head, rows, width)
     lines = list(table(head, rows, width=width, in_colour=streams.are_in_colour))
     return lines if options.has_head else lines[1:]
+
+
+DROPPED: Final = ("SINCE", "RUN", "REASON")
+"""Columns that a narrow terminal goes without, the first first: the message says most of them."""
+
+ROOM: Final = 32
+"""Columns that a message should have. Source: chosen; with less it breaks off before it says anything."""
+
+
+def _fitted(head: Sequence[str], rows: list[tuple[Cell, ...]], width: int) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
+    """Return the table without the columns that leave no room for the message."""
+    kept = list(range(len(head)))
+    for title in DROPPED:
+        taken = sum(max(len(head[at]), *(len(row[at].text) for row in rows)) + GAP for at in kept[:-1])
+        if width - taken >= ROOM:
+            break
+        kept.remove(head.index(title))
+    return tuple(head[at] for at in kept), [tuple(row[at] for at in kept) for row in rows]
 
 
 def _row(raw: Json, now: datetime, *, is_wide: bool) -> tuple[Cell, ...]:
