@@ -78,7 +78,7 @@ def test_names_are_those_of_the_cluster_and_the_namespace_that_is_typed(person: 
     assert typed("suspend", "daily", *place, "") == ["orders", ":4"]
     assert typed("rerun", *place, "") == ["orders-1", ":4"]
     assert typed("status", *place, "o") == ["orders", "orders-1", ":4"]
-    assert typed("list", *place[2:], "-n", person.door.namespace[:8]) == [person.door.namespace, ":4"]
+    assert typed("list", *place[2:], "-n", person.door.namespace[:-1]) == [person.door.namespace, ":4"]
     assert typed("list", *place[2:], "--context", "") == ["local", ":4"]
 
 
