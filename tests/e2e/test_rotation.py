@@ -141,7 +141,7 @@ def test_a_namespace_that_ends_without_any_token_left_says_so_and_can_be_let_go(
     operator.stop()
     team.kubectl("delete", "namespace", team.namespace, "--wait=false")
     eventually(lambda: "orders" not in team.kubectl("get", "serviceaccounts"), seconds=30)
-    with_tenants.start_operator()
+    with_tenants.restart_operator("--list-age-seconds=5")
     team.becomes("views", "IdentityReady", "False", "ServiceAccountNotFound")
     assert "there is no ServiceAccount bereft/orders" in team.message("views", "IdentityReady")
     assert "annotate it with dataflow-operator.io/orphan-jobs=true" in team.message("views")
@@ -153,6 +153,7 @@ def test_a_namespace_that_ends_without_any_token_left_says_so_and_can_be_let_go(
     team.kubectl("annotate", "dfp", "views", "dataflow-operator.io/orphan-jobs=true")
     eventually(lambda: is_gone(team), seconds=50)
     assert google.forms(job)[-1] == "JOB_STATE_RUNNING", "its owner was told, and let it go"
+    with_tenants.restart_operator()
 
 
 def is_gone(team: Team) -> bool:
