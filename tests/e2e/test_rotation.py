@@ -102,7 +102,7 @@ def test_rights_that_are_taken_away_and_given_back_cost_no_attempt_and_no_job(go
 
 
 def test_a_token_service_in_trouble_holds_up_those_who_need_it_and_for_no_longer_than_it_lasts(google: Google) -> None:
-    troubles = {
+    troubles: dict[str, tuple[dict[str, object], str]] = {
         "throttled": ({"code": "RESOURCE_EXHAUSTED", "retryAfterSeconds": 2}, "StsThrottled"),
         "failing": ({"code": "INTERNAL"}, "StsUnavailable"),
         "garbled": ({"spoil": "garbage"}, "StsUnavailable"),
