@@ -12,7 +12,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.request import Request, urlopen
 
 import pytest
@@ -296,8 +296,12 @@ def test_no_secret_is_in_a_file_of_the_emulator_or_in_a_log_of_the_api_server(sc
 def without_parameters(value: Any) -> Any:
     """Return an object without what an owner's parameters are: a run has to know them."""
     if isinstance(value, dict):
-        return {key: without_parameters(inner) for key, inner in value.items() if key != "parameters"}
-    return [without_parameters(inner) for inner in value] if isinstance(value, list) else value
+        known = cast("dict[str, Any]", value)
+        return {key: without_parameters(inner) for key, inner in known.items() if key != "parameters"}
+    if isinstance(value, list):
+        listed: list[Any] = value
+        return [without_parameters(inner) for inner in listed]
+    return value
 
 
 def test_what_an_owner_wrote_into_parameters_is_repeated_as_parameters_and_nowhere_else(scene: Scene) -> None:
