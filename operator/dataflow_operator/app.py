@@ -55,7 +55,7 @@ SERVED_SECONDS: Final = 2.0
 
 
 ROOMS: Final = 4
-"""The share of the workers, one in so many, that calls of one identity may hold: three that hang leave room for all others. Source: chosen."""
+"""The share of the workers, one in so many, that calls for one namespace may hold: three that hang leave room for all others. Source: chosen."""
 
 
 class EndedError(Exception):

@@ -132,7 +132,7 @@ class Settings:
     """Added to the settle time for what nobody thought of. Source: chosen."""
 
     settle_seconds: float | None = None
-    """How long a claim stays unanswered before a complete list may close it. Absent: the least that is safe, claim life + max(launch, launch credential) + list lag + margin; less is refused."""
+    """How long a claim stays unanswered before a complete list may close it. Absent: the least that is safe, claim life + launch + launch credential + list lag + margin; less is refused. An emulator's credential is there at once, so that the longer of launch and credential counts."""
 
     poll_seconds: float = 10.0
     """How often the jobs of a place are listed. 6 of the 15,000 monitoring requests a minute that Dataflow grants. Source: Dataflow's quota page."""
@@ -238,10 +238,12 @@ class Settings:
     def least_settle(self) -> timedelta:
         """The shortest settle time after which no launch can still be on its way unseen.
 
-        A launch is sent within the claim's life, with a credential that is made just then: both count from the sending on.
+        A launch is begun within the claim's life. Its credential may take all of the launch's time to be had, and lives from then on; the
+        emulator's is there at once.
         """
+        launch = timedelta(seconds=self.launch_seconds)
         lives = self.credential_life + (LAUNCH_TOKEN_SLACK if self.identity_mode in OWN_IDENTITY else timedelta(0))
-        reach = self.claim_life + max(timedelta(seconds=self.launch_seconds), lives)
+        reach = self.claim_life + (max(launch, lives) if self.identity_mode is IdentityMode.EMULATOR else launch + lives)
         return reach + timedelta(seconds=self.list_lag_seconds + self.margin_seconds)
 
     @property
@@ -272,7 +274,7 @@ class Settings:
         if self.settle < self.least_settle:
             raise SettingsError(
                 f"--settle-seconds is {self.settle.total_seconds():g}, and a launch may still be on its way for"
-                f" {self.least_settle.total_seconds():g}: --claim-life-seconds + max(--launch-seconds, --launch-credential-seconds)"
+                f" {self.least_settle.total_seconds():g}: --claim-life-seconds + --launch-seconds + --launch-credential-seconds"
                 " + --list-lag-seconds + --margin-seconds; leave it out, or lower those"
             )
         for name, value in _numbers(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from dataflow_operator.adapters.dataflow.caller import Metadata, Use
 from dataflow_operator.adapters.dataflow.calls import Calls
 from dataflow_operator.adapters.dataflow.channel import Clients, clients_on, insecure_channel
 from dataflow_operator.adapters.dataflow.circuit import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, PROBE_SECONDS, TRIP, Circuit
-from dataflow_operator.adapters.dataflow.gate import LINES_KEPT, SEAT_SECONDS, Gates, Kind, Line
+from dataflow_operator.adapters.dataflow.gate import LINES_KEPT, PATIENCE_SECONDS, SEAT_SECONDS, Gates, Kind, Line
+from dataflow_operator.adapters.dataflow.listing import Listing
 from dataflow_operator.domain.errors import OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import Persona, ServiceAccount
 from dataflow_operator.domain.job import Ownership
@@ -108,6 +110,16 @@ def test_another_identity_project_or_kind_of_call_is_not_touched(change: dict[st
     assert passes(gates, replace(LAUNCHES, **change)) is None  # type: ignore[arg-type] # one of the three fields
 
 
+def test_a_line_that_another_call_shows_to_be_well_is_open_at_once() -> None:
+    gates = some_gates(Time())
+    for _ in range(TRIP):
+        fails(gates, LAUNCHES)
+    gates.heal(replace(LAUNCHES, project="other"))
+    assert passes(gates, LAUNCHES) is not None
+    gates.heal(LAUNCHES)
+    assert passes(gates, LAUNCHES) is None
+
+
 def test_one_call_at_a_time_tries_whether_all_is_well_again() -> None:
     time = Time()
     gates = some_gates(time)
@@ -159,6 +171,13 @@ def test_a_call_that_ends_in_whatever_way_leaves_its_room() -> None:
     with suppress(asyncio.CancelledError), gates.passing(LAUNCHES, "cancelled", lambda _error: None):
         raise asyncio.CancelledError
     assert passes(gates, LAUNCHES) is None
+
+
+def test_a_namespace_has_one_room_however_many_accounts_it_has() -> None:
+    gates = some_gates(Time(), room=1)
+    with gates.passing(LAUNCHES, "orders", lambda _error: None):
+        assert passes(gates, replace(LAUNCHES, identity="team-a/second")) is not None
+        assert passes(gates, replace(LAUNCHES, identity="team-b/orders")) is None
 
 
 def test_lists_hold_no_worker_and_need_no_room() -> None:
@@ -308,3 +327,56 @@ async def test_who_is_not_asked_again_yet_is_still_told_what_would_help(estate: 
     assert "not asked again yet" in said[-1].message
     assert isinstance(said[-1], UnavailableError)
     assert said[-1].after is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging(Own):
+    """A caller whose credentials are long to come."""
+
+    come: asyncio.Event
+
+    @override
+    async def persona(self, account: ServiceAccount) -> Persona:
+        await self.come.wait()
+        return Persona(principal=account.name)
+
+
+async def test_of_many_that_wait_for_a_credential_that_hangs_as_many_go_on_waiting_as_have_room(estate: Estate) -> None:
+    account, come = ServiceAccount("team-a", "orders"), asyncio.Event()
+    gates = Gates(monotonic=time.monotonic, per_minute={}, room=4)
+    calls = Calls(clients=estate.clients, caller=Hanging("team-a", come), launch_seconds=5.0, gates=gates)
+    proofs = [asyncio.create_task(calls.prove(replace(PLACE, account=account), account)) for _ in range(10)]
+    given_up, waiting = await asyncio.wait(proofs, timeout=PATIENCE_SECONDS * 3)
+    assert (len(given_up), len(waiting)) == (6, 4)
+    with pytest.raises(UnavailableError, match="4 wait for a credential of this tenant") as late:
+        async with asyncio.timeout(PATIENCE_SECONDS / 2):
+            await calls.prove(replace(PLACE, account=account), account)
+    assert late.value.after is not None
+    assert {type(task.exception()) for task in given_up} == {UnavailableError}
+    come.set()
+    assert {persona.principal for persona in await asyncio.gather(*waiting)} == {"orders"}
+
+
+async def test_all_who_wait_for_a_credential_that_comes_have_it(estate: Estate) -> None:
+    account, come = ServiceAccount("team-a", "orders"), asyncio.Event()
+    gates = Gates(monotonic=time.monotonic, per_minute={}, room=4)
+    calls = Calls(clients=estate.clients, caller=Hanging("team-a", come), launch_seconds=5.0, gates=gates)
+    proofs = [asyncio.create_task(calls.prove(PLACE, account)) for _ in range(50)]
+    await asyncio.wait(proofs, timeout=0.05)
+    come.set()
+    assert len(await asyncio.gather(*proofs)) == 50
+
+
+async def test_a_proof_that_an_identity_works_lets_lists_be_made_at_once(estate: Estate) -> None:
+    account, caller = ServiceAccount("team-a", "orders"), Own("orders")
+    there = replace(PLACE, account=account)
+    calls = Calls(clients=estate.clients, caller=caller, launch_seconds=5.0, gates=estate.gates)
+    listing = Listing(estate.clients.jobs, caller, gates=estate.gates)
+    estate.emulator.service.faults.add(Fault(method="ListJobs", code=Code.PERMISSION_DENIED, count=TRIP))
+    for _ in range(TRIP):
+        with pytest.raises(RefusedError):
+            await listing.read(there)
+    with pytest.raises(UnavailableError, match="not asked again yet"):
+        await listing.read(there)
+    await calls.prove(there, account)
+    assert await listing.read(there) == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -340,3 +341,12 @@ async def test_a_pool_that_is_given_is_not_asked_for(metadata: tuple[str, dict[s
     assert await Detected(pool="fleet-host.svc.id.goog", environment={"GCE_METADATA_HOST": host})() == Gke(
         pool="fleet-host.svc.id.goog", cluster=CLUSTER
     )
+
+
+@pytest.mark.parametrize("worker", ["w@acme.iam.gserviceaccount.com;reboot;.x", "$(reboot)@acme.x", "w@`reboot`.x", "w\t@acme.x\nreboot"])
+def test_what_an_owner_writes_as_the_workers_account_is_one_word_to_a_shell(worker: str) -> None:
+    command = advice(Persona(google_account=E_MAIL), Reason.ACT_AS_DENIED, "acme-prod", worker).partition("account: ")[2]
+    words = list(shlex.shlex(command, posix=True, punctuation_chars=True))
+    assert not {";", "(", ")", "|", "&"} & set(words)
+    assert worker in shlex.split(command)
+    assert "`" not in command.replace(shlex.quote(worker), "").replace(shlex.quote(project_of(worker)), "")

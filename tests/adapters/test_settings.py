@@ -15,7 +15,7 @@ EMULATOR = ["--dataflow-endpoint=grpc://127.0.0.1:1", "--identity-mode=emulator"
 
 def test_the_settle_time_outlasts_launch_credential_and_list() -> None:
     settings = settings_of(["--single-tenant=true"], {})
-    assert settings.limits().settle == timedelta(seconds=5 + 3600 + 60 + 5)
+    assert settings.limits().settle == timedelta(seconds=5 + 30 + 3600 + 60 + 5)
 
 
 def test_a_credential_that_lives_as_long_as_its_launch_may_take_costs_no_wait() -> None:
@@ -46,9 +46,21 @@ def test_the_settle_time_outlasts_the_last_moment_at_which_a_launch_can_arrive_a
     assert settings.settle > sent_last + timedelta(seconds=launch + lag)
 
 
+@given(claim=seconds, launch=seconds, lag=seconds, margin=seconds)
+def test_the_settle_time_outlasts_a_credential_that_took_all_of_the_launchs_time_to_be_had(
+    claim: float, launch: float, lag: float, margin: float
+) -> None:
+    for mode in (IdentityMode.FEDERATION, IdentityMode.GKE, IdentityMode.PROFILE, IdentityMode.AMBIENT):
+        settings = Settings(
+            identity_mode=mode, claim_life_seconds=claim, launch_seconds=launch, list_lag_seconds=lag, margin_seconds=margin
+        )
+        made_last = settings.claim_life + timedelta(seconds=launch)
+        assert settings.settle > made_last + settings.credential_life + timedelta(seconds=lag)
+
+
 def test_a_shorter_settle_time_is_refused_with_the_inequality() -> None:
     with pytest.raises(
-        SettingsError, match=r"--settle-seconds is 10, and a launch may still be on its way for 3670.*--launch-credential-seconds"
+        SettingsError, match=r"--settle-seconds is 10, and a launch may still be on its way for 3700.*--launch-credential-seconds"
     ):
         settings_of(["--single-tenant=true", "--settle-seconds=10"], {})
 
@@ -60,8 +72,8 @@ FEDERATION = ["--identity-mode=federation", f"--workload-identity-provider={PROV
 def test_a_tenants_launch_token_lives_for_five_minutes_and_the_settle_time_outlasts_it() -> None:
     settings = settings_of(FEDERATION, {})
     assert settings.tenancy.each_as_itself
-    assert settings.settle == timedelta(seconds=5 + 300 + 60 + 5) + LIFE_SLACK
-    assert settings_of([*FEDERATION, "--direct-access=true"], {}).settle == timedelta(seconds=5 + 3600 + 60 + 5) + LIFE_SLACK
+    assert settings.settle == timedelta(seconds=5 + 30 + 300 + 60 + 5) + LIFE_SLACK
+    assert settings_of([*FEDERATION, "--direct-access=true"], {}).settle == timedelta(seconds=5 + 30 + 3600 + 60 + 5) + LIFE_SLACK
 
 
 def test_a_default_account_is_each_namespaces_own() -> None:

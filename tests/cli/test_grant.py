@@ -18,8 +18,9 @@ from dataflow_operator.adapters.identity.hints import impersonation_binding
 from dataflow_operator.cli.__main__ import main
 from dataflow_operator.cli.grant import Options, grant
 from dataflow_operator.cli.installation import SETTINGS
-from dataflow_operator.cli.tenant import OPERATOR, TENANT_LABEL, TOKEN_ROLE, USE_ROLE
+from dataflow_operator.cli.tenant import OPERATOR, TOKEN_ROLE, USE_ROLE
 from dataflow_operator.cli.terminal import Format, Place, Streams
+from dataflow_operator.domain.names import TENANT_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,6 +183,14 @@ def test_what_else_is_to_be_done_is_said_less_what_is_done(here: Door) -> None:
     assert "kubectl label" not in done.err
     assert "kubectl annotate" not in done.err
     assert f"add-iam-policy-binding {E_MAIL} " in done.err
+
+
+def test_an_annotation_that_is_no_e_mail_gets_into_no_command(here: Door) -> None:
+    here.kubectl("annotate", "serviceaccount", "orders", "iam.gke.io/gcp-service-account=x; reboot #\n  reboot")
+    said = granted(here, "orders")
+    assert "reboot" not in said.err
+    assert impersonation_binding("PRINCIPAL", "GOOGLE_ACCOUNT") in said.err
+    assert " --overwrite\n" in said.err
 
 
 def test_the_member_of_the_binding_is_named_where_the_operator_says_how_it_is_installed(here: Door) -> None:

@@ -318,6 +318,7 @@ class FakeLists:
     """Whether new lists show the jobs as they were."""
     followed: set[Key] = field(default_factory=set[Key])
     hurries: int = 0
+    retries: int = 0
 
     def poll(self) -> None:
         if self.failed is not None:
@@ -344,6 +345,10 @@ class FakeLists:
     def hurry(self, place: Place) -> None:
         assert isinstance(place, Place)
         self.hurries += 1
+
+    def retry(self, place: Place) -> None:
+        assert isinstance(place, Place)
+        self.retries += 1
 
 
 class Town:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,10 @@ from dataflow_operator.controller.recall import place_of
 from dataflow_operator.domain.errors import Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
 from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import Result
 from dataflow_operator.domain.pipeline.model import PipelineSpec
+from dataflow_operator.domain.pipeline.revision import resolved
+from dataflow_operator.domain.run import RunStatus
 
 OURS = a_spec(service_account_name="orders")
 DENIED = UnavailableError(Reason.IMPERSONATION_DENIED, "orders may not act as orders@acme; grant roles/iam.workloadIdentityUser")
@@ -102,6 +106,22 @@ async def test_a_broken_identity_keeps_a_launch_back_and_costs_no_attempt(town: 
     await town.until(lambda: len(town.dataflow.orders) == 1)
 
 
+async def test_lists_are_tried_again_at_once_when_an_identity_heals_and_not_at_each_look_that_is_well(town: Town) -> None:
+    await running(town)
+    assert town.lists.retries == 0
+    town.dataflow.identity_problem, town.lists.failed = DENIED, DENIED.message
+    await town.after(300)
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+    assert town.lists.retries == 0
+    town.dataflow.identity_problem, town.lists.failed = None, "the list is too long"
+    await town.after(300)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    before = town.dataflow.calls["prove"]
+    await town.after(300)
+    assert town.dataflow.calls["prove"] > before
+    assert town.lists.retries == 1
+
+
 async def test_a_service_that_does_not_answer_is_no_proof_that_an_identity_is_wrong(town: Town) -> None:
     town.dataflow.identity_problem = AWAY
     town.lists.failed = AWAY.message
@@ -126,6 +146,28 @@ async def test_a_right_that_is_revoked_while_a_stream_runs_is_told_and_nothing_i
     assert town.condition("IdentityReady") == ("True", "Ready")
     assert town.condition("Ready") == ("True", "JobRunning")
     assert len(town.dataflow.orders) == 1
+
+
+async def test_whoever_is_told_when_to_come_again_looks_again_then(town: Town) -> None:
+    crowd = UnavailableError(Reason.UNAVAILABLE, "2 calls with this identity are under way", timedelta(seconds=1))
+    town.dataflow.identity_problem = crowd
+    town.store.apply(OURS)
+    await town.settle()
+    assert town.condition("IdentityReady") == ("Unknown", "Unavailable")
+    town.dataflow.identity_problem, town.dataflow.problem = None, crowd
+    await comes_again(town)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    town.dataflow.problem = None
+    await comes_again(town)
+    assert len(town.dataflow.orders) == 1
+
+
+async def comes_again(town: Town) -> None:
+    """Let the time pass that the pipeline waits for: a second or two, and not the minute after which what may heal is looked at."""
+    assert town.due is not None
+    assert town.due <= timedelta(seconds=2)
+    await town.after(town.due.total_seconds())
+    await town.after(1)
 
 
 async def test_an_identity_that_still_worked_when_lists_began_to_fail_is_looked_at_again(town: Town) -> None:
@@ -236,3 +278,66 @@ async def test_a_deletion_that_a_broken_identity_holds_up_says_so_and_names_the_
     message = next(c.message for c in town.pipeline.status.conditions if c.type == "Ready")
     assert DENIED.message in message
     assert "spec.deletionPolicy to Orphan" in message
+
+
+BILLS = a_batch("B", service_account_name="bills")
+
+
+async def test_a_retry_of_a_run_with_another_account_than_the_spec_has_now_is_proved_once_and_launched(town: Town) -> None:
+    town.dataflow.accounts.add("bills")
+    town.store.apply(a_batch(service_account_name="orders"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.FAILED)
+    town.store.apply(replace(BILLS, suspend=True))
+    before = town.dataflow.calls["prove"]
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert [order.spec.service_account_name for order in town.dataflow.orders] == ["orders", "orders"]
+    assert town.dataflow.calls["prove"] - before <= 3
+
+
+async def test_a_run_that_is_repeated_as_another_account_than_the_spec_has_now_is_proved_and_launched(town: Town) -> None:
+    town.dataflow.accounts.add("bills")
+    for job, spec in (("job-1", a_batch(service_account_name="orders")), ("job-2", BILLS)):
+        town.store.apply(spec)
+        await town.settle()
+        await town.job_becomes(job, JobState.RUNNING)
+        await town.job_becomes(job, JobState.DONE)
+    town.store.ask_for_a_run("again", rerun_of="orders-1")
+    before = town.dataflow.calls["prove"]
+    await town.settle()
+    assert [order.spec.service_account_name for order in town.dataflow.orders] == ["orders", "bills", "orders"]
+    assert town.dataflow.calls["prove"] - before <= 3
+    assert town.condition("IdentityReady") == ("True", "Ready")
+
+
+async def test_what_is_wrong_with_another_account_than_the_specs_own_is_looked_at_now_and_then(town: Town) -> None:
+    town.store.apply(a_batch(service_account_name="orders"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.job_becomes("job-1", JobState.DONE)
+    town.dataflow.accounts = {"bills"}
+    town.store.apply(BILLS)
+    await town.settle()
+    town.store.ask_for_a_run("again", rerun_of="orders-1")
+    before = town.dataflow.calls["prove"]
+    for _ in range(20):
+        await town.after(10)
+    assert town.dataflow.calls["prove"] - before <= 20
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    town.dataflow.accounts.add("orders")
+    await town.until(lambda: len(town.dataflow.orders) == 3)
+
+
+@pytest.mark.parametrize(("pipeline", "project"), [("bills", "acme"), ("orders", "another")])
+async def test_a_run_of_another_pipeline_or_place_is_not_repeated(town: Town, pipeline: str, project: str) -> None:
+    town.dataflow.accounts.add("bills")
+    town.store.apply(a_batch(service_account_name="orders"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.job_becomes("job-1", JobState.DONE)
+    theirs = RunStatus(resolved_spec=replace(resolved(BILLS, {}), project=project))
+    town.store.ask_for_a_run("bills-3", pipeline=pipeline, status=replace(theirs, result=Result.SUCCEEDED))
+    town.store.ask_for_a_run("again", rerun_of="bills-3")
+    await town.settle()
+    assert town.results()["again"] == "Refused"
+    assert len(town.dataflow.orders) == 1

@@ -91,7 +91,7 @@ def test_a_pipeline_that_ran_before_adopts_nothing() -> None:
 @pytest.mark.parametrize("spec", [BY_ID, BY_NAME])
 def test_who_may_not_list_the_jobs_is_told_so_rather_than_that_all_is_being_prepared(spec: PipelineSpec) -> None:
     denied = IdentityLook(account="orders", problem=Reason.PERMISSION_DENIED, message="needs roles/dataflow.developer", at=999.0)
-    blind = a_world(replace(spec, service_account_name="orders"), jobs=None, memory=Memory(identity=denied))
+    blind = a_world(replace(spec, service_account_name="orders"), jobs=None, memory=Memory(identities={"orders": denied}))
     plan = decide(replace(blind, tenancy=Tenancy(each_as_itself=True)))
     told = condition_of(plan.status.conditions, "Ready")
     assert told is not None

@@ -16,8 +16,21 @@ from typing_extensions import override
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.job import JobId, JobState, PipelineType
-from dataflow_operator.domain.ledger import Attempt, Cause, End, Entry, Knowledge, Result, StopMode, Strategy, entry_of, failures_in_a_row
+from dataflow_operator.domain.ledger import (
+    Attempt,
+    Cause,
+    End,
+    Entry,
+    Knowledge,
+    Result,
+    StopMode,
+    Strategy,
+    effective_in,
+    entry_of,
+    failures_in_a_row,
+)
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec
+from dataflow_operator.domain.pipeline.revision import is_wanted
 from dataflow_operator.domain.run import Run
 
 
@@ -204,6 +217,7 @@ class Referee:
             self.find(Harm.DUPLICATE, "G8", "run or revision numbers fell")
         self._tell_write(after)
         self._rests_truly(after)
+        self._judges_the_spec(after)
         for entry in old.ledger:
             kept = entry_of(new.ledger, entry.number)
             if kept is None:
@@ -220,6 +234,20 @@ class Referee:
         told = condition_of(after.status.conditions, "Suspended")
         if told is not None and told.status is Truth.TRUE and not spec_of(after).is_batch:
             self._find_active(after.uid, Harm.UNTRUE, "G7", "the pipeline is said to be suspended")
+
+    def _judges_the_spec(self, after: Pipeline) -> None:
+        """What is said to be well, or to have failed for good, is what the spec says, and not what ran before it was changed."""
+        spec, status = spec_of(after), after.status
+        is_about_it = status.observed_generation == after.generation and not (after.is_deleting or spec.suspend)
+        if not is_about_it or is_wanted(status.started_digest, spec) or (spec.is_batch and status.ledger):
+            return
+        ready, last = condition_of(status.conditions, "Ready"), status.last_run
+        if ready is None or any(is_wanted(entry.digest, spec) for entry in effective_in(status.ledger)):
+            return
+        if ready.status is Truth.TRUE:
+            self.find(Harm.UNTRUE, "G7", f"a change is said to be well that no run was started for: {ready.message}")
+        if last is not None and ready.message.startswith(f"Run {last.name} ended"):
+            self.find(Harm.UNTRUE, "G7", f"a change is said to have failed that no run was started for: {ready.message}")
 
     def _find_active(self, uid: str, harm: Harm, promise: str, text: str) -> None:
         """Take note of *text* if jobs of a pipeline are active that nobody orphaned."""

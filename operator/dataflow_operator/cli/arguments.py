@@ -50,7 +50,7 @@ examples:
   kubectl dataflow grant orders -n team-a --author system:serviceaccount:argocd:argocd-application-controller | kubectl apply -f -"""
 
 DOCTOR: Final = """\
-Walk the way by which the operator comes to act as a ServiceAccount, step by step, and say what mends the first step that fails.
+Walk the way by which the operator comes to act as a ServiceAccount, step by step, and say what mends each step that fails.
 
 Everything is asked as you: what you may not ask is marked ?, and what hangs on it is not walked. With the right to create tokens of the
 ServiceAccount the exchange with Google and one list of jobs are walked, too. A token that is made on the way is never shown, and kept nowhere."""

@@ -18,7 +18,6 @@ from dataflow_operator.cli.installation import installation_of
 from dataflow_operator.cli.tenant import (
     OPERATOR,
     RBAC,
-    TENANT_LABEL,
     TOKEN_ROLE,
     USE_ROLE,
     Granted,
@@ -34,6 +33,7 @@ from dataflow_operator.cli.tenant import (
 from dataflow_operator.cli.terminal import CANNOT_SAY, Format, Place, Streams
 from dataflow_operator.cli.whom import UnsaidError, principal_of
 from dataflow_operator.domain.errors import OutsideError
+from dataflow_operator.domain.names import TENANT_LABEL
 
 if TYPE_CHECKING:
     from dataflow_operator.cli.server import Server
@@ -196,7 +196,8 @@ def _to_do(options: Options, found: Found) -> Iterator[str]:
     for name in options.accounts:
         account = found.accounts.get(name, {})
         annotated = texts(mapping(mapping(account).get("metadata")).get("annotations")).get(GOOGLE_ACCOUNT)
-        google = options.google_account or annotated or "GOOGLE_ACCOUNT"
+        # A tenant writes the annotation, and an admin pastes these lines into a shell.
+        google = options.google_account or (annotated if annotated and is_e_mail(annotated) else "GOOGLE_ACCOUNT")
         if account is None:
             yield f"  kubectl create serviceaccount {name} -n {namespace}"
         if annotated != google:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,7 +12,6 @@ from dataflow_operator.cli.server import Server, ServerError
 from dataflow_operator.cli.tenancy import Tenant
 from dataflow_operator.cli.tenant import (
     RBAC,
-    TENANT_LABEL,
     TOKEN_ROLE,
     author_subject,
     granted_by,
@@ -20,6 +20,7 @@ from dataflow_operator.cli.tenant import (
     subject_text,
 )
 from dataflow_operator.cli.whom import Question
+from dataflow_operator.domain.names import TENANT_LABEL
 
 REVIEWS: Final = "/apis/authorization.k8s.io/v1"
 """Where the API server answers who may do what."""
@@ -96,7 +97,7 @@ def _author_right(question: Question, tenant: Tenant, server: Server) -> Step:
         return step(name, title, Verdict.WELL, f"{asker} may name {tenant.account.name} in pipelines")
     seen = f'{asker} may not "use" ServiceAccount {tenant.account.name}: no pipeline that names it can be created or changed so'
     other = () if question.author else ("# somebody else applies the pipelines? Ask for them: --author USER",)
-    grant = f"kubectl dataflow grant {tenant.command_tail} --author {asker} | kubectl apply -f -"
+    grant = f"kubectl dataflow grant {tenant.command_tail} --author {shlex.quote(asker)} | kubectl apply -f -"
     return step(name, title, Verdict.WRONG, seen, grant, *other)
 
 

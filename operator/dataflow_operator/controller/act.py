@@ -157,7 +157,12 @@ class Actor:
                 version = await self._refresh_pipeline(key, pipeline)
                 recall.pipeline = PipelineLook(resource_version=version, run_version=run_version, at=at) if version is not None else None
             case LookAtIdentity(account=account):
-                recall.identity = await self._prove(pipeline, account)
+                found = await self._prove(pipeline, account)
+                before = recall.identities.pop(account, None)
+                recall.identities[account] = found
+                if before is not None and before.problem is not None and found.problem is None:
+                    # Once for each time that it heals: lists that fail for another reason keep their pauses.
+                    self._lists.retry(self._place(pipeline))
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)
@@ -229,7 +234,7 @@ class Actor:
         except RefusedError as error:
             return Validation(problem=error.reason, message=error.message, is_final=error.reason not in _MAY_HEAL, at=at)
         except (UnavailableError, AmbiguousError) as error:
-            return Validation(problem=error.reason, message=error.message, is_final=False, at=at)
+            return Validation(problem=error.reason, message=error.message, is_final=False, at=at, after=_wish_of(error))
         return Validation(problem=None, at=at)
 
     async def _stop(self, pipeline: Pipeline, effect: StopJob) -> StopCall:
@@ -274,7 +279,7 @@ class Actor:
         try:
             persona = await self._dataflow.prove(self._place(pipeline), ServiceAccount(pipeline.namespace, account))
         except OutsideError as error:
-            return IdentityLook(account=account, problem=error.reason, message=error.message, at=at, request=request)
+            return IdentityLook(account=account, problem=error.reason, message=error.message, at=at, request=request, after=_wish_of(error))
         return IdentityLook(account=account, problem=None, persona=persona, at=at, request=request)
 
     def _place(self, pipeline: Pipeline) -> Place:
@@ -284,8 +289,14 @@ class Actor:
 
     def _hindrance(self, error: UnavailableError) -> Hindrance:
         at = self._clock.monotonic()
-        pause = min(max(error.after or timedelta(0), SHORTEST_HINDRANCE), LONGEST_HINDRANCE)
+        pause = _wish_of(error) or SHORTEST_HINDRANCE
         return Hindrance(reason=error.reason, message=error.message, at=at, until=at + pause.total_seconds())
+
+
+def _wish_of(error: OutsideError) -> timedelta | None:
+    """Return after how long the answer wants to be asked again, bounded; None: it does not say."""
+    after = error.after if isinstance(error, UnavailableError) else None
+    return None if after is None else min(max(after, SHORTEST_HINDRANCE), LONGEST_HINDRANCE)
 
 
 def _longer(after: timedelta | None, usual: timedelta) -> float:

@@ -52,7 +52,7 @@ class Recall:
     options: dict[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
     progress: dict[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     pipeline: PipelineLook | None = None
-    identity: IdentityLook | None = None
+    identities: dict[str, IdentityLook] = field(default_factory=dict[str, IdentityLook])
     hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()
     shown: Memory | None = None
@@ -75,11 +75,12 @@ class Recall:
         _keep(self.options, ids)
         _keep(self.progress, ids)
         _newest(self.jobs, len(ids) + KEPT_LOOKS)
-        if max(len(self.runs), len(self.validations)) > KEPT_LOOKS:
+        if max(len(self.runs), len(self.validations), len(self.identities)) > KEPT_LOOKS:
             waiting = [run for run in runs if not run.is_over]
             needed = {name for run in waiting for name in (run.name, run.rerun_of) if name} | {entry.run for entry in ledger}
             _newest(self.runs, KEPT_LOOKS + len(needed))
             _newest(self.validations, KEPT_LOOKS + len(waiting))
+            _newest(self.identities, KEPT_LOOKS + len(needed))
 
     def answered(self, nonce: str, answer: Answer) -> None:
         """Note a launch's answer, and the pause that it asks for."""
@@ -108,7 +109,7 @@ class Recall:
                 options=self.options,
                 progress=self.progress,
                 pipeline=self.pipeline,
-                identity=self.identity,
+                identities=self.identities,
                 hindrance=self.hindrance,
                 foreign_runs=self.foreign_runs,
             )
@@ -116,8 +117,8 @@ class Recall:
 
     def _is_news_to(self, shown: Memory) -> bool:
         """Whether something was put in the place of what was shown."""
-        there = (self.pipeline, self.identity, self.hindrance, self.foreign_runs)
-        return there != (shown.pipeline, shown.identity, shown.hindrance, shown.foreign_runs)
+        there = (self.pipeline, self.hindrance, self.foreign_runs)
+        return there != (shown.pipeline, shown.hindrance, shown.foreign_runs)
 
 
 def interest_of(pipeline: Pipeline, tenancy: Tenancy) -> Interest | None:

@@ -94,7 +94,8 @@ class Calls:
 
     async def prove(self, place: Place, account: ServiceAccount) -> Persona:
         """Prove that calls can be made as a ServiceAccount, by a list of one job where calls are, and return whom it is to Google."""
-        persona = await self._caller.persona(account)
+        async with self._gates.waiting(self._caller.name_of(account)):
+            persona = await self._caller.persona(account)
         if place.account is None:
             return persona
         there = replace(place, account=account)
@@ -116,6 +117,8 @@ class Calls:
             raise self._advised(said, there) from error
         except UnavailableError as error:  # the gate's, which says again what was answered before
             raise self._advised(error, there) from error
+        # It was a list, of one job: the poller's circuit would keep the jobs out of sight for another minute.
+        self._gates.heal(self._line(Kind.LIST, there))
         self._proofs[there] = now
         while len(self._proofs) > LINES_KEPT:
             del self._proofs[next(iter(self._proofs))]

@@ -1,11 +1,12 @@
-"""The gate that every call to Dataflow passes before anything is sent: its turn, its identity's circuit, and room for one more."""
+"""The gate that every call to Dataflow passes before anything is sent: its turn, its identity's circuit, and its tenant's room."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections import Counter
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -19,7 +20,10 @@ SEAT_SECONDS: Final = 10.0
 """How long a launch may keep its seat before it is made: the write of its claim may take five seconds, and the claim's life is five more."""
 
 ROOM_PAUSE: Final = timedelta(seconds=1)
-"""When to come again if an identity has as many calls under way as it may. Source: chosen; most calls take less."""
+"""When to come again if a tenant has as many calls under way as it may. Source: chosen; most calls take less."""
+
+PATIENCE_SECONDS: Final = 1.0
+"""How long those beyond the room of a tenant wait for its credential. Source: chosen; an exchange takes a third of that, or hangs."""
 
 LINES_KEPT: Final = 10_000
 """Lines that are remembered at most, the last used. Source: chosen; a few for each tenant's project."""
@@ -49,6 +53,16 @@ class Line:
     project: str
     kind: Kind
 
+    @property
+    def tenant(self) -> str:
+        """Who has one room."""
+        return tenant_of(self.identity)
+
+
+def tenant_of(identity: str) -> str:
+    """Return who has one room: a namespace, as its people can make identities without number."""
+    return identity.partition("/")[0]
+
 
 @dataclass(slots=True)
 class _State:
@@ -71,7 +85,9 @@ class Gates:
         self._room = room
         self._lines: dict[Line, _State] = {}
         self._under_way: Counter[str] = Counter()
-        """By identity: calls that hold a worker, and seats for such."""
+        """By tenant: calls that hold a worker, and seats for such."""
+        self._waits: defaultdict[str, list[float]] = defaultdict(list)
+        """By tenant: since when each waits for a credential outside of a call, the longest first."""
         self._seats: dict[tuple[Line, str], float] = {}
         """Who may make a call without asking again, and until when; the earliest first."""
 
@@ -83,6 +99,32 @@ class Gates:
             return
         self._admit(line, self._state(line), who, now)
         self._seats[line, who] = now + SEAT_SECONDS
+
+    @asynccontextmanager
+    async def waiting(self, identity: str) -> AsyncGenerator[None]:
+        """Hold while a credential is waited for. As many as have room wait for as long as it takes; more give up soon, and come again.
+
+        UnavailableError: a credential that hangs is waited for by others already, and one more would hold up other identities.
+        """
+        tenant = tenant_of(identity)
+        now, waits = self._monotonic(), self._waits[tenant]
+        patience = None if len(waits) < self._room else waits[0] + PATIENCE_SECONDS - now
+        waits.append(now)
+        try:
+            async with asyncio.timeout(None if patience is None else max(patience, 0.0)):
+                yield
+        except TimeoutError:
+            said = f"{self._room} wait for a credential of this tenant, and more would hold up others"
+            raise UnavailableError(Reason.UNAVAILABLE, said, ROOM_PAUSE) from None
+        finally:
+            waits.remove(now)
+            if not waits:
+                del self._waits[tenant]
+
+    def heal(self, line: Line) -> None:
+        """Take note that a call of another kind has shown the same: what the last ones of this line failed of is gone."""
+        if (state := self._lines.get(line)) is not None:
+            state.circuit.went_well()
 
     @contextmanager
     def passing(self, line: Line, who: str, blames: Blames) -> Generator[None]:
@@ -109,20 +151,20 @@ class Gates:
         if (pause := state.circuit.wait(now)) and (last := state.circuit.last) is not None:
             text = f"not asked again yet, as the last calls of this kind to project {line.project} failed; the last: {last.message}"
             raise UnavailableError(last.reason, text, timedelta(seconds=pause))
-        if line.kind is not Kind.LIST and self._under_way[line.identity] >= self._room:
+        if line.kind is not Kind.LIST and self._under_way[line.tenant] >= self._room:
             raise UnavailableError(
-                Reason.UNAVAILABLE, f"{self._room} calls with this identity are under way, and more would hold up others", ROOM_PAUSE
+                Reason.UNAVAILABLE, f"{self._room} calls of this tenant are under way, and more would hold up others", ROOM_PAUSE
             )
         if state.turns is not None and (wait := state.turns.take(who, now)):
             text = f"calls of this kind to project {line.project} are made at {state.turns.per_minute:g} a minute, as its quota allows"
             raise UnavailableError(Reason.QUOTA_EXCEEDED, text, timedelta(seconds=wait))
         state.circuit.begin(now)
-        self._under_way[line.identity] += line.kind is not Kind.LIST
+        self._under_way[line.tenant] += line.kind is not Kind.LIST
 
     def _leave(self, line: Line) -> None:
-        self._under_way[line.identity] -= line.kind is not Kind.LIST
-        if not self._under_way[line.identity]:
-            del self._under_way[line.identity]
+        self._under_way[line.tenant] -= line.kind is not Kind.LIST
+        if not self._under_way[line.tenant]:
+            del self._under_way[line.tenant]
 
     def _clear_seats(self, now: float) -> None:
         """Let go of seats that nobody took."""

@@ -52,9 +52,14 @@ def project_binding(persona: Persona, project: str) -> str:
 
 def worker_binding(persona: Persona, project: str, worker: str | None) -> str:
     """Return the command that lets a persona launch jobs whose workers run as *worker*, None: as the project's default account."""
-    account = worker or f"$(gcloud projects describe {project} --format='value(projectNumber)')-compute@developer.gserviceaccount.com"
-    of = project_of(worker) if worker else project
-    return f"{_binding(account, of or project)} --role={ACTOR} --member={shlex.quote(member_of(persona))}"
+    # An owner writes the worker's e-mail, and whoever may bind pastes it into a shell.
+    account = (
+        shlex.quote(worker)
+        if worker
+        else f"$(gcloud projects describe {project} --format='value(projectNumber)')-compute@developer.gserviceaccount.com"
+    )
+    of = shlex.quote(project_of(worker) or project) if worker else project
+    return f"{_binding(account, of)} --role={ACTOR} --member={shlex.quote(member_of(persona))}"
 
 
 def _binding(account: str, project: str) -> str:

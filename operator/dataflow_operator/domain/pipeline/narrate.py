@@ -16,6 +16,7 @@ from dataflow_operator.domain.pipeline.policies.identity import NO_ACCOUNT
 from dataflow_operator.domain.pipeline.scene import Scene
 from dataflow_operator.domain.pipeline.summary import with_summary
 from dataflow_operator.domain.pipeline.verdict import reason_of, verdict_of
+from dataflow_operator.domain.pipeline.world import SUSPENDED
 
 
 def status_of(scene: Scene) -> PipelineStatus:
@@ -63,7 +64,7 @@ def _details(scene: Scene) -> list[Condition]:
             else Condition(type="Available", status=Truth.FALSE, reason=Reason.NO_JOB, message="No job of this pipeline is running")
         )
     if scene.is_at_rest and scene.spec.suspend:
-        found.append(Condition(type="Suspended", status=Truth.TRUE, reason=Reason.SUSPENDED, message="No job runs, as spec.suspend asks"))
+        found.append(Condition(type=SUSPENDED, status=Truth.TRUE, reason=Reason.SUSPENDED, message="No job runs, as spec.suspend asks"))
     return found
 
 
@@ -118,14 +119,14 @@ def _kept(scene: Scene) -> Iterable[Condition]:
 
 def _identity(scene: Scene) -> Condition | None:
     """Return whether calls can be made as the pipeline's ServiceAccount, as the last look found it, else as it was said before; None: it has none."""
-    seen, spec, look = scene.seen, scene.spec, scene.seen.memory.identity
+    seen, spec = scene.seen, scene.spec
     account = seen.tenancy.account_of(spec.service_account_name) if spec is not None else None
     if account is None:
         is_missed = spec is not None and seen.tenancy.each_as_itself
         return (
             Condition(type=IDENTITY_READY, status=Truth.FALSE, reason=NO_ACCOUNT.reason, message=NO_ACCOUNT.message) if is_missed else None
         )
-    if look is None or look.account != account:
+    if (look := seen.memory.identities.get(account)) is None:
         return condition_of(seen.pipeline.status.conditions, IDENTITY_READY)
     if look.problem is None:
         return Condition(type=IDENTITY_READY, status=Truth.TRUE, reason=Reason.READY, message=_said_of(look))

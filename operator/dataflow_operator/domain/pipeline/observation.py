@@ -121,6 +121,8 @@ class Validation:
     is_final: bool = True
     """False: it may heal by itself, look again later."""
     at: float
+    after: timedelta | None = None
+    """How much later, where the answer said so: whoever was given a turn must come to it. None: after the usual pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +186,8 @@ class IdentityLook:
     at: float
     request: str | None = None
     """The pipeline's request for a fresh look at that time: a later one asks for another."""
+    after: timedelta | None = None
+    """How much later to look again, where the answer said so; None: after the usual pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +208,8 @@ class Memory:
     options: Mapping[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
     progress: Mapping[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     pipeline: PipelineLook | None = None
-    identity: IdentityLook | None = None
+    identities: Mapping[str, IdentityLook] = field(default_factory=dict[str, IdentityLook])
+    """By name of the ServiceAccount: a run that is retried or repeated may have another than the spec has now."""
     hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()
     """Names that runs of others have, so that ours cannot."""

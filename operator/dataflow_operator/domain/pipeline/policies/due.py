@@ -126,11 +126,11 @@ def _rechecks(world: World) -> Iterator[timedelta]:
     """When something that stands in the way may have healed."""
     seen, recheck = world.seen, world.seen.limits.recheck
     yield from (
-        _left(seen, told.at, recheck) for told in seen.memory.validations.values() if told.problem is not None and not told.is_final
+        _left(seen, told.at, told.after or recheck)
+        for told in seen.memory.validations.values()
+        if told.problem is not None and not told.is_final
     )
-    look = seen.memory.identity
-    if look is not None and is_doubted(seen, look):
-        yield _left(seen, look.at, pause_of_look(seen, look))
+    yield from (_left(seen, look.at, pause_of_look(seen, look)) for look in seen.memory.identities.values() if is_doubted(world, look))
     if seen.memory.hindrance is not None and world.ledger:
         yield timedelta(seconds=seen.memory.hindrance.until - seen.monotonic)
     if world.spec.adopt is not None and not world.status.run_number:

@@ -26,12 +26,12 @@ def prove_identity(world: World) -> Choice | None:
     seen, account = world.seen, account_of(world)
     if not seen.tenancy.each_as_itself or account is None:
         return None
-    look = seen.memory.identity
-    if look is None or not _is_asked_for(seen, look, account):
+    look = seen.memory.identities.get(account)
+    if look is None or not _is_asked_for(seen, look):
         return _look(world, account)
     if look.problem is None and not _lists_failed_since(seen, look.at):
         return None if not _lists_fail(seen) or seen.is_fresh(look.at, seen.limits.recheck) else _look(world, account)
-    return None if look.problem is not None and still_says(seen, look, account) else _look(world, account)
+    return None if look.problem is not None and still_says(world, look) else _look(world, account)
 
 
 def identified(world: World, named: str | None, within: timedelta) -> Choice | Obstacle | None:
@@ -42,8 +42,8 @@ def identified(world: World, named: str | None, within: timedelta) -> Choice | O
     seen, account = world.seen, world.seen.tenancy.account_of(named)
     if account is None:
         return NO_ACCOUNT if seen.tenancy.each_as_itself else None
-    look = seen.memory.identity
-    if look is None or not still_says(seen, look, account) or (look.problem is None and not seen.is_fresh(look.at, within)):
+    look = seen.memory.identities.get(account)
+    if look is None or not still_says(world, look) or (look.problem is None and not seen.is_fresh(look.at, within)):
         return _look(world, account)
     return obstacle_of(seen, account)
 
@@ -52,8 +52,8 @@ def obstacle_of(seen: Observation, account: str | None) -> Obstacle | None:
     """Return what is known to stand in the way of calls as this account."""
     if account is None:
         return NO_ACCOUNT if seen.tenancy.each_as_itself else None
-    look = seen.memory.identity
-    if look is None or look.account != account or look.problem is None:
+    look = seen.memory.identities.get(account)
+    if look is None or look.problem is None:
         return None
     return Obstacle(reason=look.problem, message=look.message, is_final=False)
 
@@ -63,27 +63,35 @@ def account_of(world: World) -> str | None:
     return world.seen.tenancy.account_of(world.spec.service_account_name)
 
 
-def still_says(seen: Observation, look: IdentityLook, account: str) -> bool:
-    """Whether a look is about this account, young enough, not older than the owner's last request, and not proved wrong by a list since."""
-    if not _is_asked_for(seen, look, account):
+def still_says(world: World, look: IdentityLook) -> bool:
+    """Whether a look is young enough, not older than the owner's last request, and not proved wrong by a list since: one as this very account."""
+    seen = world.seen
+    if not _is_asked_for(seen, look):
         return False
-    is_healed = look.problem is not None and seen.tenancy.each_as_itself and _listed_since(seen, look.at)
+    is_healed = look.problem is not None and _lists_are_made_as(world, look.account) and _listed_since(seen, look.at)
     return not is_healed and seen.is_fresh(look.at, pause_of(seen, look))
 
 
-def is_doubted(seen: Observation, look: IdentityLook) -> bool:
+def is_doubted(world: World, look: IdentityLook) -> bool:
     """Whether a look is made again by itself, after a pause: it found a problem, or lists fail, which it may be too old to know the cause of."""
-    return look.problem is not None or (seen.tenancy.each_as_itself and _lists_fail(seen))
+    return look.problem is not None or (_lists_are_made_as(world, look.account) and _lists_fail(world.seen))
 
 
 def pause_of(seen: Observation, look: IdentityLook) -> timedelta:
-    """Return after how long a look is made again: sooner while an account is missing, for somebody may be about to make it."""
+    """Return after how long a look is made again: when the answer said, or sooner while an account is missing, for somebody may make it."""
+    if look.after is not None:
+        return look.after
     return seen.limits.look_again if look.problem is Reason.SERVICE_ACCOUNT_NOT_FOUND else seen.limits.recheck
 
 
-def _is_asked_for(seen: Observation, look: IdentityLook, account: str) -> bool:
-    """Whether a look is about this account, and not older than the owner's last request."""
-    return (look.account, look.request) == (account, seen.pipeline.reconcile_requested_at)
+def _is_asked_for(seen: Observation, look: IdentityLook) -> bool:
+    """Whether a look is not older than the owner's last request."""
+    return look.request == seen.pipeline.reconcile_requested_at
+
+
+def _lists_are_made_as(world: World, account: str) -> bool:
+    """Whether the lists that the pipeline sees are made as this account, so that they tell of it."""
+    return world.seen.tenancy.each_as_itself and account == account_of(world)
 
 
 def _lists_fail(seen: Observation) -> bool:

@@ -116,7 +116,15 @@ def _rerun_missing(world: World, run: Run, name: str) -> Choice | None:
     look = seen.memory.runs.get(name)
     if look is None or not seen.is_fresh(look.at, seen.limits.recheck):
         return Choice(world=world, effect=LookAtRun(name=name), unreported=True)
-    if look.run is not None and look.run.status.resolved_spec is not None:
+    spec = look.run.status.resolved_spec if look.run is not None else None
+    if look.run is not None and look.run.pipeline != world.pipeline.name:
+        text = f"spec.rerunOf names {name}, which is a run of pipeline {look.run.pipeline}: ask for it there"
+        return _refuse(world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, text)
+    if spec is not None and (spec.project, spec.region) != (world.spec.project, world.spec.region):
+        # Of an earlier pipeline of the name: nobody here would see its job.
+        text = f"spec.rerunOf names {name}, which ran in project {spec.project}, region {spec.region}, and this pipeline runs elsewhere"
+        return _refuse(world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, text)
+    if spec is not None:
         return None
     if run.created is not None and seen.now - run.created > (world.spec.timeouts.start or seen.limits.start):
         text = f"spec.rerunOf names {name}, and no such run was ever resolved here"

@@ -18,17 +18,16 @@ from dataflow_operator.domain.pipeline.policies.supersede import superseded
 from dataflow_operator.domain.pipeline.policies.validate import validated
 from dataflow_operator.domain.pipeline.revision import resolved
 from dataflow_operator.domain.pipeline.scene import Obstacle
-from dataflow_operator.domain.pipeline.world import Choice, World, next_number, nothing_runs
+from dataflow_operator.domain.pipeline.world import Choice, World, next_number
 
 
 def rest_while_suspended(world: World) -> Choice | None:
     """A suspended stream rests when nothing of it runs; a suspended batch pipeline starts no new run."""
     if not world.spec.suspend:
         return None
-    at_rest = not world.ledger and (world.spec.is_batch or world.status.run_number == 0 or nothing_runs(world))
     if world.ledger and world.spec.is_batch:
         return None
-    return redraw_runs(world) or prune_history(world) or Choice(world=world, is_at_rest=at_rest)
+    return redraw_runs(world) or prune_history(world) or Choice(world=world)
 
 
 def start_what_is_wanted(world: World) -> Choice | None:
@@ -107,14 +106,29 @@ def _runs_already(world: World) -> bool:
 
 def _despite(world: World, problem: Obstacle) -> Choice:
     """Report what stands in the way of the wish, and go on with what does not depend on it: reruns, retries of what runs."""
-    serving = None if world.spec.is_batch else serving_in(world.ledger)
-    until = "until the spec is corrected" if problem.is_final else "until then"
-    meanwhile = f", and run {serving.run} runs on" if serving is not None else ""
-    problem = replace(problem, message=f"{problem.message}; nothing new is launched {until}{meanwhile}")
+    problem = _explained(world, problem)
     going = launch(world)
     if going is not None and isinstance(going.effect, Launch):
         return replace(going, obstacle=problem)
     return held_up(world, problem)
+
+
+def known_obstacle(world: World) -> Obstacle | None:
+    """Return what is known to stand in the way of a change of the spec, so that a pass about something else says it, too."""
+    told = world.seen.memory.validations.get(world.pipeline.dry_run)
+    if told is None or told.problem is None or world.pipeline.is_deleting or world.spec.suspend:
+        return None
+    if _cause_to_start(world) is not Cause.CHANGE:
+        return None
+    return _explained(world, Obstacle(reason=told.problem, message=told.message, is_final=told.is_final))
+
+
+def _explained(world: World, problem: Obstacle) -> Obstacle:
+    """Return *problem* with what it means for the wish, and for what runs."""
+    serving = None if world.spec.is_batch else serving_in(world.ledger)
+    until = "until the spec is corrected" if problem.is_final else "until then"
+    meanwhile = f", and run {serving.run} runs on" if serving is not None else ""
+    return replace(problem, message=f"{problem.message}; nothing new is launched {until}{meanwhile}")
 
 
 def _gone_back(world: World, live: list[Entry]) -> Choice | None:

@@ -15,7 +15,7 @@ def validated(world: World, spec: ResolvedSpec, *, key: str, job_name: str) -> C
     if (unproved := identified(world, spec.service_account_name, seen.limits.recheck)) is not None:
         return unproved
     told = seen.memory.validations.get(key)
-    if told is None or (not told.is_final and not seen.is_fresh(told.at, seen.limits.recheck)):
+    if told is None or (not told.is_final and not seen.is_fresh(told.at, told.after or seen.limits.recheck)):
         return Choice(world=world, effect=Validate(key=key, job_name=job_name, spec=spec), unreported=True)
     if told.problem is None:
         return None
