@@ -11,6 +11,7 @@ from dataflow_operator.domain.ledger import Entry, Strategy
 from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time, run_deadline, start_deadline
 from dataflow_operator.domain.pipeline.model import Timeouts
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.policies.identity import lists_fail
 from dataflow_operator.domain.pipeline.policies.identity import pause_of as pause_of_look
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.policies.stop import pause_after
@@ -128,7 +129,8 @@ def _rechecks(world: World) -> Iterator[timedelta]:
         _left(seen, told.at, recheck) for told in seen.memory.validations.values() if told.problem is not None and not told.is_final
     )
     look = seen.memory.identity
-    if look is not None and look.problem is not None:
+    # While lists fail for longer than a look that was well nobody wakes it, and the identity may be why meanwhile.
+    if look is not None and (look.problem is not None or (seen.tenancy.each_as_itself and lists_fail(seen))):
         yield _left(seen, look.at, pause_of_look(seen, look))
     if seen.memory.hindrance is not None and world.ledger:
         yield timedelta(seconds=seen.memory.hindrance.until - seen.monotonic)

@@ -30,7 +30,7 @@ def prove_identity(world: World) -> Choice | None:
     if look is None or not _is_asked_for(seen, look, account):
         return _look(world, account)
     if look.problem is None and not _lists_failed_since(seen, look.at):
-        return None if not _lists_fail(seen) or seen.is_fresh(look.at, seen.limits.recheck) else _look(world, account)
+        return None if not lists_fail(seen) or seen.is_fresh(look.at, seen.limits.recheck) else _look(world, account)
     return None if look.problem is not None and still_says(seen, look, account) else _look(world, account)
 
 
@@ -81,7 +81,8 @@ def _is_asked_for(seen: Observation, look: IdentityLook, account: str) -> bool:
     return (look.account, look.request) == (account, seen.pipeline.reconcile_requested_at)
 
 
-def _lists_fail(seen: Observation) -> bool:
+def lists_fail(seen: Observation) -> bool:
+    """Whether the last list failed."""
     return seen.jobs is not None and seen.jobs.failed is not None
 
 
