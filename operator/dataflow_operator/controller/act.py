@@ -58,8 +58,10 @@ SHORTEST_HINDRANCE: Final = timedelta(seconds=1)
 LONGEST_HINDRANCE: Final = timedelta(minutes=20)
 """How long one answer can keep a pipeline from launching or asking again. Source: chosen; a thousand launches wait as long for their turns at 60 a minute."""
 
-_MAY_HEAL: Final = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED, Reason.ACT_AS_DENIED})
-"""Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""
+_MAY_HEAL: Final = frozenset(
+    {Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED, Reason.ACT_AS_DENIED, Reason.API_DISABLED}
+)
+"""Refusals that somebody else's change (a binding, a policy, an API that is switched on) can lift, so that they are tried again now and then."""
 
 
 class Actor:
