@@ -16,11 +16,14 @@ from tests.e2e.conftest import Owner
 from tests.tools.answers import SUMMARY, answers_of
 from tests.tools.argocd import Health
 from tests.tools.flux import broken_rules
+from tests.tools.kstatus import conditions_of
 from tests.tools.rows import row_of
 from tests.tools.states import EXPECTED, Row
 
 from dataflow_local.install import kubectl
 from dataflow_local.kubectl import KubectlError
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.meanings import Kind, appears_on
 
 KINDS = ("dataflowpipelines", "dataflowruns")
 STOP_SECONDS = 20
@@ -82,6 +85,10 @@ class Onlooker:
                 yield f"{told}: {answers_of(each)}"
             if row not in {Row.NOT_SEEN, Row.RUN_NOT_SEEN, Row.CHANGED}:
                 yield from (f"{told}: {broken}" for broken in broken_rules(each))
+            kind = Kind(each["kind"])
+            for condition in conditions_of(each):
+                if not appears_on(kind, condition["type"], Reason(condition["reason"])):
+                    yield f"{told}: {condition['type']} has the reason {condition['reason']}, which is not documented there"
             if row in {Row.STREAMING, Row.DONE, Row.IN_FLIGHT}:
                 run = runs[each["status"]["currentRun"]]
                 if run["status"]["resolvedSpec"]["parameters"] != each["spec"]["parameters"]:
