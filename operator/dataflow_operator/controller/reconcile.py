@@ -66,6 +66,7 @@ class Reconciler:
         tenancy: Tenancy | None = None,
         count: Counted = lambda _effect, _outcome: None,
         corrected: Callable[[str], None] = lambda _field: None,
+        moved: Callable[[PipelineStatus, PipelineStatus], None] = lambda _before, _after: None,
         nonce: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._cache = cache
@@ -86,6 +87,7 @@ class Reconciler:
         )
         self._count = count
         self._corrected = corrected
+        self._moved = moved
         self._nonce = nonce
         self._recalls: dict[Key, Recall] = {}
 
@@ -174,6 +176,7 @@ class Reconciler:
     async def _tell(self, pipeline: Pipeline, plan: Plan) -> None:
         if plan.status is pipeline.status:
             return
+        self._moved(pipeline.status, plan.status)
         if not isinstance(pipeline.spec, Broken) and pipeline.spec.drift_policy is DriftPolicy.CORRECT:
             for drift in corrections_between(pipeline.status, plan.status):
                 self._corrected(drift.field)
