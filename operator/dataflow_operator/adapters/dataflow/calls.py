@@ -33,6 +33,7 @@ from dataflow_operator.adapters.dataflow.listing import READ_SECONDS
 from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.adapters.dataflow.options import update_of
 from dataflow_operator.adapters.dataflow.progress import progress_of
+from dataflow_operator.adapters.dataflow.reading import reading_of, workers_of
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, UnavailableError
@@ -44,6 +45,7 @@ from dataflow_operator.domain.names import labels_of
 from dataflow_operator.domain.pipeline.model import ClassicTemplate, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.plan import Launch
+from dataflow_operator.domain.reading import Reading
 
 STOP_SECONDS: Final = 30.0
 """The longest that a call to stop or to change a job may take. Source: chosen, as for a launch."""
@@ -211,20 +213,44 @@ class Calls:
 
     async def read_progress(self, place: Place, job_id: JobId, since: datetime) -> Progress:
         """Read a running job's error messages from *since* on, and its metrics; of a job that is not known, nothing is told."""
-        request = messages.GetJobMetricsRequest(project_id=place.project, location=place.region, job_id=job_id)
         try:
             with self._passing(Kind.LOOK, place, job_id, LOOKS):
                 errors = await self._errors(place, job_id, since)
-                read = self._clients.metrics.get_job_metrics
-                found = await self._made(
-                    place, Use.WATCH, "GetJobMetrics", lambda said: read(request, retry=None, timeout=READ_SECONDS, metadata=said)
-                )
+                metrics = await self._job_metrics(place, job_id)
         except GoogleAPICallError as error:
             if (said := look_error(error)) is not None:
                 raise said from error
             return Progress()
+        return progress_of(errors, metrics)
+
+    async def read_metrics(self, place: Place, job_id: JobId, since: datetime | None) -> Reading:
+        """Read a running job's metrics, and how many workers it has if that changed since a time; of a job that is not known, nothing is told."""
+        said = messages.ListJobMessagesRequest(
+            project_id=place.project, location=place.region, job_id=job_id, minimum_importance=_LEAST, start_time=since
+        )
+        try:
+            with self._passing(Kind.METER, place, job_id, LOOKS):
+                metrics = await self._job_metrics(place, job_id)
+                read = self._clients.messages.list_job_messages
+                pager = await self._made(
+                    place, Use.WATCH, "ListJobMessages", lambda carried: read(said, retry=None, timeout=READ_SECONDS, metadata=carried)
+                )
+        except GoogleAPICallError as error:
+            if (wrong := look_error(error)) is not None:
+                raise wrong from error
+            return Reading()
+        return replace(reading_of(metrics), workers=workers_of(messages.AutoscalingEvent.pb(event) for event in pager.autoscaling_events))
+
+    async def _job_metrics(self, place: Place, job_id: JobId) -> Sequence[Any]:
+        """Return a job's metrics, as plain protobuf."""
+        request = messages.GetJobMetricsRequest(project_id=place.project, location=place.region, job_id=job_id)
+        read = self._clients.metrics.get_job_metrics
+        found = await self._made(
+            place, Use.WATCH, "GetJobMetrics", lambda said: read(request, retry=None, timeout=READ_SECONDS, metadata=said)
+        )
         plain: Any = messages.JobMetrics.pb(found)
-        return progress_of(errors, plain.metrics)
+        metrics: Sequence[Any] = plain.metrics
+        return metrics
 
     async def _errors(self, place: Place, job_id: JobId, since: datetime | None = None) -> list[str]:
         """Return the texts of a job's error messages, oldest first; what is more than so many pages is left."""
@@ -309,3 +335,6 @@ def _left_until(deadline: float) -> float:
 
 _ERROR: Final = messages.JobMessageImportance.JOB_MESSAGE_ERROR.value
 """Importances are not ordered by number, so that only equality may be asked."""
+
+_LEAST: Final = messages.JobMessageImportance.JOB_MESSAGE_ERROR
+"""As few messages as can be asked for, where only the autoscaling events that come with them are of interest."""
