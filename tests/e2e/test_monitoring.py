@@ -1,0 +1,71 @@
+"""A real Prometheus that scrapes the operator: the dashboards' queries have data, the rules are evaluated, and pictures are drawn of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
+from tests.waiting import eventually
+
+from dataflow_emulator.journal import Call, Journal
+from dataflow_local.monitoring.alerts import rules
+from dataflow_local.monitoring.dashboards import DASHBOARDS
+from dataflow_local.monitoring.picture import filled, picture
+from dataflow_local.platform import Platform
+from dataflow_local.prometheus import Prometheus
+
+SECONDS = 20.0
+"""How much history the pictures show."""
+
+UNTOLD = ("dataflow_job_data_watermark_age_seconds", "dataflow_job_shuffle_bytes_total", 'code!~"OK|2.."')
+"""What simulated jobs do not tell, and what does not happen here."""
+
+
+def test_dashboards_show_data_of_a_real_prometheus(owner: Owner, simulated: Platform, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(json.dumps(rules()))
+    with Prometheus(tmp_path / "prometheus", [simulated.http], rules=[file]) as prometheus:
+        began = time.monotonic()
+        owner.apply(
+            a_pipeline("words", parameters=RUN | {"simulate.runSeconds": "3"}),
+            a_pipeline("broken", parameters=RUN | {"simulate.fail": "run"}, retryPolicy={"maximumAttempts": 1}),
+            *(a_stream(f"s{number}") for number in range(3)),
+        )
+        owner.becomes("words", "Ready", "True", "Succeeded")
+        owner.becomes("broken", "Stalled", "True")
+        eventually(lambda: len(prometheus.query(f'dataflow_job_workers{{namespace="{owner.namespace}"}}')) == 3, seconds=120)
+        eventually(lambda: time.monotonic() - began > SECONDS, seconds=120)
+        for dashboard in DASHBOARDS:
+            for panel in dashboard.panels:
+                for query in panel.queries:
+                    found = prometheus.query(filled(query.expr, rate="30s", namespace=owner.namespace))
+                    assert found or any(word in query.expr for word in UNTOLD), f"{panel.title}: {query.expr}"
+        told = {rule["name"]: rule["health"] for group in prometheus.ask("rules")["groups"] for rule in group["rules"]}
+        assert set(told.values()) == {"ok"}, told
+        firing = {alert["labels"]["alertname"] for alert in prometheus.ask("alerts")["alerts"]}
+        assert {"DataflowPipelineStalled", "DataflowRunFailed"} <= firing
+        folder = Path(os.environ.get("PICTURES") or tmp_path)
+        for dashboard in DASHBOARDS:
+            drawn = picture(
+                dashboard,
+                lambda expr: prometheus.history(expr, time.monotonic() - began),
+                **({"namespace": owner.namespace} | ({"pipeline": "s0|words"} if dashboard.uid == "dataflow-pipeline" else {})),
+            )
+            (folder / f"{dashboard.uid}.svg").write_text(drawn.replace(owner.namespace, "demo"))
+            assert drawn.count("no data") <= 2
+
+
+def test_a_scrape_asks_nobody(simulated: Platform) -> None:
+    def calls() -> int:
+        return sum(isinstance(record, Call) and record.method != "ListJobs" for record in Journal.read(simulated.journal))
+
+    before = (calls(), sum(record.user.endswith("dataflow-operator") and record.verb != "watch" for record in simulated.api.audit()))
+    for _ in range(20):
+        with urllib.request.urlopen(f"http://{simulated.http}/metrics", timeout=5) as answer:
+            assert answer.read()
+    after = (calls(), sum(record.user.endswith("dataflow-operator") and record.verb != "watch" for record in simulated.api.audit()))
+    assert after == before
