@@ -153,6 +153,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         count=metrics.acted,
         corrected=metrics.corrected,
         moved=metrics.moved,
+        said=calls.said.of,
     )
     meter = meter_of(settings, cache, calls, clock, turn)
     loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=settings.workers, gauge=metrics, turn=turn)

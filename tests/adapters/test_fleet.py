@@ -100,7 +100,7 @@ class World:
 
 def samples_in(text: str) -> dict[str, list[tuple[Mapping[str, str], float]]]:
     found = dict[str, list[tuple[Mapping[str, str], float]]]()
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call] # the library does not annotate it
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
@@ -123,7 +123,8 @@ def test_every_metric_is_defined_and_shown_with_the_labels_of_its_definition() -
 
 def test_openmetrics_and_the_older_format_say_the_same() -> None:
     fleet = World().fleet()
-    families = list(openmetrics.text_string_to_metric_families(fleet.written(open_metrics=True) + "# EOF\n"))
+    text = fleet.written(open_metrics=True) + "# EOF\n"
+    families = list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call] # the library does not annotate it
     told = {sample.name for family in families for sample in family.samples}
     assert told == set(samples_in(fleet.written()))
     assert {family.type for family in families} == {"gauge", "counter"}

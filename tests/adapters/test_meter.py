@@ -21,6 +21,7 @@ from dataflow_operator.adapters.dataflow.reading import reading_of, workers_of
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import Reason, UnavailableError
 from dataflow_operator.domain.job import JobId
+from dataflow_operator.domain.message import Importance
 from dataflow_operator.domain.reading import GIB, Reading
 
 PERIOD = 60.0
@@ -200,6 +201,21 @@ async def test_a_running_streams_metrics_and_workers_are_read(dataflow: Dataflow
     reading = await dataflow.calls.read_metrics(PLACE, job_id, None)
     assert (reading.system_lag_seconds, reading.backlog_bytes, reading.vcpus, reading.workers) == (12.0, 0.0, 2.0, 1)
     assert (await dataflow.calls.read_metrics(PLACE, job_id, datetime.now(UTC) + timedelta(hours=1))).workers is None
+
+
+async def test_what_a_job_said_last_is_at_hand_after_any_read_of_its_messages(dataflow: Dataflow) -> None:
+    directed = replace(STREAM, parameters={**STREAM.parameters, "simulate.fail": "run", "simulate.runSeconds": "0.1"})
+    job_id = await dataflow.calls.launch(PLACE, an_order(directed))
+
+    async def failed() -> bool:
+        return await dataflow.calls.read_failure(PLACE, job_id) is not None
+
+    await eventually_async(failed, seconds=10)
+    said = dataflow.calls.said.of(job_id)
+    assert {message.importance for message in said} == {Importance.ERROR, Importance.AUTOSCALING}
+    assert "because its script says so" in said[-1].text
+    await dataflow.calls.read_failure(PLACE, job_id)
+    assert dataflow.calls.said.of(job_id) == said
 
 
 async def test_of_a_job_that_is_not_known_nothing_is_told(dataflow: Dataflow) -> None:

@@ -15,11 +15,14 @@ from dataflow_emulator.journal import Call, Journal
 from dataflow_local.monitoring.alerts import rules
 from dataflow_local.monitoring.dashboards import DASHBOARDS
 from dataflow_local.monitoring.picture import filled, picture
-from dataflow_local.platform import Platform
+from dataflow_local.platform import POLL_SECONDS, Platform
 from dataflow_local.prometheus import Prometheus
 
 SECONDS = 20.0
 """How much history the pictures show."""
+
+SLACK_SECONDS = 10.0
+"""For a busy machine."""
 
 UNTOLD = ("dataflow_job_data_watermark_age_seconds", "dataflow_job_shuffle_bytes_total", 'code!~"OK|2.."')
 """What simulated jobs do not tell, and what does not happen here."""
@@ -57,6 +60,24 @@ def test_dashboards_show_data_of_a_real_prometheus(owner: Owner, simulated: Plat
             )
             (folder / f"{dashboard.uid}.svg").write_text(drawn.replace(owner.namespace, "demo"))
             assert drawn.count("no data") <= 2
+
+
+def test_a_failed_jobs_own_error_is_described_and_told_within_a_poll_and_the_time_dataflow_takes(owner: Owner) -> None:
+    text = "Workflow failed. Causes: the harbour is closed"
+    failing = {"simulate.fail": "run", "simulate.runSeconds": "1", "simulate.message": text}
+    owner.apply(a_pipeline("sunk", parameters=RUN | failing, retryPolicy={"maximumAttempts": 1}))
+
+    def shown() -> bool:
+        run = owner.runs().get("sunk-1", {}).get("status", {})
+        return any("harbour is closed" in message["text"] for message in run.get("messages", []))
+
+    eventually(lambda: owner.runs().get("sunk-1", {}).get("status", {}).get("jobState") == "JOB_STATE_FAILED", seconds=60)
+    failed = time.monotonic()
+    eventually(shown, seconds=POLL_SECONDS + SLACK_SECONDS)
+    eventually(lambda: "harbour is closed" in owner.kubectl("describe", "dfp", "sunk"), seconds=SLACK_SECONDS)
+    described = owner.kubectl("describe", "dfp", "sunk")
+    assert "harbour is closed" in described.partition("Events:")[2], described
+    assert time.monotonic() - failed < POLL_SECONDS + 2 * SLACK_SECONDS
 
 
 def test_a_scrape_asks_nobody(simulated: Platform) -> None:

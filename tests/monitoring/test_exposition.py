@@ -36,7 +36,7 @@ async def test_promtool_finds_nothing_wrong_with_the_exposition() -> None:
 async def test_the_whole_page_is_openmetrics_when_that_is_asked_for() -> None:
     text = await page("application/openmetrics-text; version=1.0.0")
     assert text.endswith("# EOF\n")
-    names = {sample.name for family in openmetrics.text_string_to_metric_families(text) for sample in family.samples}
+    names = {sample.name for family in openmetrics.text_string_to_metric_families(text) for sample in family.samples}  # type: ignore[no-untyped-call] # the library does not annotate it
     assert {"dataflow_pipeline_info", "controller_runtime_reconcile_total", "dataflow_job_vcpu_seconds_total"} <= names
 
 

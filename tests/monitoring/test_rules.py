@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dataflow_local.cache import ROOT
-from dataflow_local.monitoring.alerts import ALERTS, Alert, annotations, rules
+from dataflow_local.monitoring.alerts import ALERTS, Alert, rules, told_by
 from dataflow_local.monitoring.generate import files
 from dataflow_local.monitoring.pages import ALL
 from dataflow_local.prometheus import promtool
@@ -44,7 +44,7 @@ def _said(alert: Alert) -> dict[str, Any]:
     """Return the alert as Prometheus tells it of the example."""
     filled = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: alert.labels[found[1]], alert.summary)
     labels = {**alert.labels, "severity": alert.severity.value}
-    return {"exp_labels": labels, "exp_annotations": {**annotations(alert), "summary": filled}}
+    return {"exp_labels": labels, "exp_annotations": {**told_by(alert), "summary": filled}}
 
 
 def _asked(alert: Alert, series: dict[str, str], expected: list[dict[str, Any]]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def test_every_alert_has_a_section_of_the_runbook_and_every_section_an_alert() -
 
 def test_rules_ask_for_series_that_there_are() -> None:
     known = {one.name for one in ALL} | CLIENT
-    told = " ".join(str(rule) for group in rules()["groups"] for rule in group["rules"])  # type: ignore[index,attr-defined] # plain JSON
+    told = " ".join(str(rule) for group in rules()["groups"] for rule in group["rules"])  # type: ignore[attr-defined] # plain JSON
     asked = set(re.findall(r"\b(?:dataflow|controller_runtime|workqueue|leader_election)_[a-z_]+", told))
     assert asked
     assert {name for name in asked if name not in known} == set()

@@ -343,7 +343,7 @@ def rules() -> dict[str, object]:
     return {"groups": [*groups, records]}
 
 
-def annotations(alert: Alert) -> dict[str, str]:
+def told_by(alert: Alert) -> dict[str, str]:
     """Return what an alert says to people."""
     return {"summary": alert.summary, "description": alert.description, "runbook_url": alert.runbook}
 
@@ -354,5 +354,5 @@ def _rule(alert: Alert) -> dict[str, object]:
         "expr": alert.expr,
         "for": alert.lasts,
         "labels": {"severity": alert.severity.value},
-        "annotations": annotations(alert),
+        "annotations": told_by(alert),
     }

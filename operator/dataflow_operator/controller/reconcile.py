@@ -17,6 +17,7 @@ from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason
 from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import job_ids_of
+from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.narrate import IDENTITY_READY
@@ -67,6 +68,7 @@ class Reconciler:
         count: Counted = lambda _effect, _outcome: None,
         corrected: Callable[[str], None] = lambda _field: None,
         moved: Callable[[PipelineStatus, PipelineStatus], None] = lambda _before, _after: None,
+        said: Callable[[JobId], tuple[JobMessage, ...]] = lambda _job_id: (),
         nonce: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._cache = cache
@@ -88,6 +90,7 @@ class Reconciler:
         self._count = count
         self._corrected = corrected
         self._moved = moved
+        self._said = said
         self._nonce = nonce
         self._recalls: dict[Key, Recall] = {}
 
@@ -146,6 +149,7 @@ class Reconciler:
             runs=self._cache.runs_of(key),
             jobs=jobs,
             memory=recall.memory(),
+            messages={job_id: told for job_id in job_ids_of(pipeline.status.ledger) if (told := self._said(job_id))},
             rival=rival_of(pipeline, jobs, self._cache.pipelines(), self._tenancy),
             limits=self._limits,
             tenancy=self._tenancy,

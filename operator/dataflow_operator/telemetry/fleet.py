@@ -223,16 +223,16 @@ def _tell_status(page: Page, pipeline: Pipeline, here: str) -> None:
     if (ready := condition_of(status.conditions, "Ready")) is not None:
         page.put("dataflow_pipeline_ready_reason", f"{here},{labels_of(reason=ready.reason)}", 1)
     if status.job_state is not None:
-        for state, word in _STATES.items():
-            page.put("dataflow_pipeline_job_state", f'{here},state="{word}"', int(state == status.job_state))
+        for state, name in _STATES.items():
+            page.put("dataflow_pipeline_job_state", f'{here},state="{name}"', int(state == status.job_state))
     if status.revision is not None:
         page.put("dataflow_pipeline_revision", here, status.revision)
     page.put("dataflow_pipeline_run_number", here, status.run_number)
     page.put("dataflow_pipeline_drift_fields", here, len(status.drift))
     last = status.last_run
-    for name, at in (("start", last.start_time), ("completion", last.completion_time)) if last is not None else ():
+    for what, at in (("start", last.start_time), ("completion", last.completion_time)) if last is not None else ():
         if at is not None:
-            page.put(f"dataflow_pipeline_last_run_{name}_timestamp_seconds", here, at.timestamp())
+            page.put(f"dataflow_pipeline_last_run_{what}_timestamp_seconds", here, at.timestamp())
 
 
 def _tell_run(page: Page, run: Run, succeeded: dict[tuple[str, str, str], float]) -> None:

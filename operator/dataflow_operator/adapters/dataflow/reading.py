@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from dataflow_operator.adapters.dataflow.progress import MICROSECONDS, TENTATIVE, WATERMARKS
@@ -51,7 +52,8 @@ def reading_of(metrics: Iterable[Any]) -> Reading:
         elif name.endswith(WATERMARKS) and value >= 0:
             watermarks.append(value / MICROSECONDS)
         other = other or (name in OTHER_UNITS and value > 0)
-    return Reading(system_lag_seconds=max(lags, default=None), watermark=min(watermarks, default=None), is_billed_otherwise=other, **sums)
+    told = Reading(system_lag_seconds=max(lags, default=None), watermark=min(watermarks, default=None), is_billed_otherwise=other)
+    return replace(told, **dict[str, Any](sums))
 
 
 def workers_of(events: Iterable[Any]) -> int | None:
