@@ -100,7 +100,7 @@ class World:
 
 def samples_in(text: str) -> dict[str, list[tuple[Mapping[str, str], float]]]:
     found = dict[str, list[tuple[Mapping[str, str], float]]]()
-    for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call] # the library does not annotate it
+    for family in text_string_to_metric_families(text):
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found

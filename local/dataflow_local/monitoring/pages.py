@@ -33,8 +33,9 @@ controller-runtime, so that its dashboards work; `process_*` are the client libr
 ![the dashboard Fleet](dashboards/dataflow-fleet.svg)
 
 The pictures of the dashboards ([Fleet](dashboards/dataflow-fleet.svg), [Pipeline](dashboards/dataflow-pipeline.svg),
-[Operator](dashboards/dataflow-operator.svg)) are drawn from what a real Prometheus scraped of the local platform in half a minute, by
-`PICTURES=docs/dashboards python -m pytest tests/e2e/test_monitoring.py`; Grafana draws the same data in its own way.
+[Operator](dashboards/dataflow-operator.svg)) are drawn from what a real Prometheus scraped of a local platform that really runs Beam, by
+`PICTURES=docs/dashboards PICTURES_SECONDS=90 python -m pytest tests/e2e/test_monitoring.py -k watermark`; Grafana draws the same data in its
+own way.
 
 Set up with [manifests/monitoring](../manifests/monitoring/kustomization.yaml); what is told when is in [alerts.md](alerts.md).
 """

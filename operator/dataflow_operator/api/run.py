@@ -9,7 +9,7 @@ from .ledger import Attempts
 from .pipeline import SERVICE_ACCOUNT, Parameters
 from .policies import DeletionPolicy
 from .rules import NotYet
-from .wire import Count, Message, Reason, Rule, Time, Wire, Word, ruled, same
+from .wire import ATOMIC, Count, Message, Reason, Rule, Time, Wire, Word, ruled, same
 
 Name = Annotated[
     str,
@@ -130,7 +130,7 @@ class RunStatus(Wire):
     start_time: Time | None = Field(None, description="When the run began.")
     completion_time: Time | None = Field(None, description="When the run was over.")
     result: Word | None = Field(None, description="How the run ended: Succeeded, Failed, Stopped, Replaced or Refused.")
-    messages: Annotated[list[JobMessage], Field(max_length=MESSAGES_LIMIT)] | None = Field(
+    messages: Annotated[list[JobMessage], Field(max_length=MESSAGES_LIMIT, json_schema_extra=ATOMIC)] | None = Field(
         None,
         description=(
             "What Dataflow said of the run's jobs last: errors, warnings and autoscaling, oldest first, as known when the status was last "
