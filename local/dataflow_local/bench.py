@@ -22,6 +22,9 @@ PIPELINES: Final = 200
 MANY: Final = 1000
 """Pipelines whose metrics are scraped at the end; those beyond the first ones rest."""
 
+PORTION: Final = 50
+"""Objects that are applied at once: kubectl takes some milliseconds for each, and on a busy machine a second."""
+
 BOUND_SECONDS: Final = 300.0
 """How long any step may take."""
 
@@ -87,7 +90,9 @@ def _pipeline(name: str, kind: str, number: int, **changes: object) -> dict[str,
 
 
 def _apply(platform: Platform, objects: list[dict[str, object]]) -> None:
-    platform.kubectl("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    for first in range(0, len(objects), PORTION):
+        items = objects[first : first + PORTION]
+        platform.kubectl("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
 
 def _ready(platform: Platform, reason: str) -> int:
