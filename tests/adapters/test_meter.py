@@ -16,7 +16,8 @@ from tests.adapters.test_calls import PLACE, STREAM, an_order
 from tests.adapters.virtual import LoopClock, in_virtual_time
 from tests.waiting import eventually_async
 
-from dataflow_operator.adapters.dataflow.meter import AT_ONCE, KEPT_PERIODS, PER_SECOND, Meter, Subject
+from dataflow_operator.adapters.dataflow.gate import Gates, Kind, Line
+from dataflow_operator.adapters.dataflow.meter import AT_ONCE, KEPT_ROUNDS, PER_SECOND, Meter, Subject
 from dataflow_operator.adapters.dataflow.reading import reading_of, workers_of
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import Reason, UnavailableError
@@ -25,6 +26,7 @@ from dataflow_operator.domain.message import Importance
 from dataflow_operator.domain.reading import GIB, Reading
 
 PERIOD = 60.0
+LINE = Line(identity="pod", project="acme", kind=Kind.METER)
 THERE = Place(project="acme", region="europe-west1")
 
 
@@ -36,12 +38,20 @@ class Service:
     since: list[datetime | None] = field(default_factory=list[datetime | None])
     seconds: float = 0.1
     failing: bool = False
+    surprises: bool = False
+    gates: Gates | None = None
+    """Lets reads pass at a rate."""
     workers: int | None = 3
     under_way: int = 0
     most_under_way: int = 0
 
     async def read(self, place: Place, job_id: JobId, since: datetime | None) -> Reading:
         assert place == THERE
+        if self.surprises:
+            raise ValueError("something that nobody thought of")
+        if self.gates is not None:
+            with self.gates.passing(LINE, job_id, lambda _error: None):
+                pass
         self.reads[job_id] += 1
         self.since.append(since)
         self.under_way += 1
@@ -114,7 +124,7 @@ def test_a_reading_that_cannot_be_renewed_is_shown_for_a_while_and_said_once(cap
     async def story(world: World) -> None:
         await asyncio.sleep(PERIOD)
         world.service.failing = True
-        await asyncio.sleep((KEPT_PERIODS - 1) * PERIOD)
+        await asyncio.sleep((KEPT_ROUNDS - 1) * PERIOD)
         assert len(world.meter.known()) == 3
         await asyncio.sleep(3 * PERIOD)
         assert world.meter.known() == {}
@@ -134,6 +144,31 @@ def test_a_number_of_workers_stands_until_it_changes() -> None:
         assert all(since is not None for since in world.service.since[1:])
 
     live(story, jobs=1)
+
+
+def test_a_surprise_ends_nothing_but_its_own_reading(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(world: World) -> None:
+        world.service.surprises = True
+        await asyncio.sleep(2 * PERIOD)
+        assert world.meter.known() == {}
+        world.service.surprises = False
+        await asyncio.sleep(2 * PERIOD)
+        assert len(world.meter.known()) == 2
+        assert {record.message for record in caplog.records} == {"job metrics failed by surprise"}
+
+    live(story, jobs=2)
+
+
+def test_every_job_has_its_turn_where_the_quota_is_small() -> None:
+    async def story(world: World) -> None:
+        world.service.gates = Gates(monotonic=LoopClock().monotonic, per_minute={Kind.METER: 15.0}, room=1)
+        await asyncio.sleep(60 * PERIOD)
+        assert len(world.service.reads) == 50
+        assert world.service.reads.total() == pytest.approx(15 * 60, rel=0.3)
+        assert max(world.service.reads.values()) - min(world.service.reads.values()) <= 1
+        assert len(world.meter.known()) == 50
+
+    live(story, jobs=50)
 
 
 def test_with_no_job_that_runs_nobody_is_asked() -> None:
