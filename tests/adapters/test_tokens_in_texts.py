@@ -18,7 +18,7 @@ from dataflow_operator.adapters.dataflow.channel import LOG_SCOPE, clients_on
 from dataflow_operator.adapters.dataflow.errors import judged
 from dataflow_operator.adapters.kubernetes.errors import said_by
 from dataflow_operator.domain.tokens import without_tokens
-from dataflow_operator.telemetry import LOUD, JsonLines, TextLines, start_logging
+from dataflow_operator.telemetry.logs import LOUD, JsonLines, TextLines, start_logging
 
 
 def a_jwt() -> str:
