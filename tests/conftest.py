@@ -22,6 +22,11 @@ if os.environ.get("CI"):
     settings.load_profile("ci")  # a run that judges a change is the same twice; on a laptop each run looks elsewhere
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what judges all that the others did run last."""
+    items.sort(key=lambda item: item.path.name == "test_rights_used.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
     """What keeps this process and all that it starts on this machine."""

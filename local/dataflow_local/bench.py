@@ -1,4 +1,7 @@
-"""`make bench`: what the operator costs, with none and with two hundred pipelines. Counts are exact; memory and time are this machine's."""
+"""`make bench`: what the operator costs, with none and with two hundred pipelines, and with a hundred tenants.
+
+Counts are exact; memory and time are this machine's.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,17 @@ from pathlib import Path
 from typing import Final
 
 from dataflow_local.audit import Stage
+from dataflow_local.hundred import measure
 from dataflow_local.platform import Engine, Platform
 from dataflow_local.users import OPERATOR_NAMESPACE
 
 PIPELINES: Final = 200
+
+MANY: Final = 1000
+"""Pipelines whose metrics are scraped at the end; those beyond the first ones rest."""
+
+PORTION: Final = 50
+"""Objects that are applied at once: kubectl takes some milliseconds for each, and on a busy machine a second."""
 
 BOUND_SECONDS: Final = 300.0
 """How long any step may take."""
@@ -28,6 +38,15 @@ EVENT_COUNTS: Final = {"flex": {"containerSpecPath": "gs://dataflow-templates/la
 
 def main() -> int:
     """Measure and print."""
+    _measure_pipelines()
+    with tempfile.TemporaryDirectory(prefix="dataflow-bench-") as folder:
+        print()
+        with Platform(Path(folder), engine=Engine.SIMULATED, has_tenants=True) as platform:
+            print("\n" + "\n".join(measure(platform).lines()))
+    return 0
+
+
+def _measure_pipelines() -> None:
     with tempfile.TemporaryDirectory(prefix="dataflow-bench-") as folder, Platform(Path(folder), engine=Engine.SIMULATED) as platform:
         platform.api.kubectl("create", "namespace", "demo")
         print(f"\noperator, 0 pipelines:          {_resident(platform):4.0f} MB resident")
@@ -48,10 +67,28 @@ def main() -> int:
         cpu, at = _cpu(platform), time.monotonic()
         _until(lambda: time.monotonic() - at > 20)  # noqa: PLR2004 - seconds enough for ten polls
         print(f"idle, {PIPELINES} pipelines:            {100 * (_cpu(platform) - cpu) / (time.monotonic() - at):.1f} % of a core")
-    return 0
+        print(f"scrape, {PIPELINES} pipelines:          {_scrape(platform)}")
+        more = MANY - PIPELINES
+        _apply(platform, [_pipeline(f"r{number}", "Streaming", number, suspend=True) for number in range(more)])
+        _until(lambda: _ready(platform, "Suspended") == more)
+        print(f"scrape, {MANY} pipelines:         {_scrape(platform)}")
+        print(f"operator, {MANY} pipelines:       {_resident(platform):4.0f} MB resident")
 
 
-def _pipeline(name: str, kind: str, number: int) -> dict[str, object]:
+def _scrape(platform: Platform) -> str:
+    """Return the quickest of five scrapes, and how much it brought."""
+    took = list[float]()
+    size = lines = 0
+    for _ in range(5):
+        began = time.monotonic()
+        with urllib.request.urlopen(f"http://{platform.http}/metrics", timeout=10) as answer:
+            page = answer.read()
+        took.append(time.monotonic() - began)
+        size, lines = len(page), page.count(b"\n")
+    return f"{min(took) * 1000:.0f} ms, {lines} lines, {size / 1e6:.1f} MB"
+
+
+def _pipeline(name: str, kind: str, number: int, **changes: object) -> dict[str, object]:
     stream = kind == "Streaming"
     output = f"gs://acme-results/{name}-{number}"
     spec = {
@@ -61,11 +98,13 @@ def _pipeline(name: str, kind: str, number: int) -> dict[str, object]:
         "template": EVENT_COUNTS if stream else WORD_COUNT,
         "parameters": {"output": output} if stream else {"output": output, "inputFile": "gs://acme-data/any.txt"},
     }
-    return {"apiVersion": "dataflow-operator.io/v1beta1", "kind": "DataflowPipeline", "metadata": {"name": name}, "spec": spec}
+    return {"apiVersion": "dataflow-operator.io/v1beta1", "kind": "DataflowPipeline", "metadata": {"name": name}, "spec": spec | changes}
 
 
 def _apply(platform: Platform, objects: list[dict[str, object]]) -> None:
-    platform.kubectl("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    for first in range(0, len(objects), PORTION):
+        items = objects[first : first + PORTION]
+        platform.kubectl("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
 
 def _ready(platform: Platform, reason: str) -> int:

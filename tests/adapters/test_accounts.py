@@ -337,6 +337,30 @@ async def test_an_answer_without_a_token_that_can_be_read_is_none(found: dict[st
         assert caught.value.reason is Reason.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("objection", "mends"),
+    [
+        ('namespace "n" is not labelled dataflow-operator.io/tenant=true', "kubectl label namespace n dataflow-operator.io/tenant=true"),
+        (
+            f'a token of the operator has exactly one audience, and that is ""; asked for: "{PROVIDER}"',
+            "The cluster's admin applies the operator's overlay again",
+        ),
+    ],
+)
+async def test_where_a_policy_refuses_the_message_says_what_that_asks_for_and_nothing_of_a_role(objection: str, mends: str) -> None:
+    # The API server asks policies only where the rights suffice.
+    policy = "'dataflow-token-requests'"
+    text = f'serviceaccounts "orders" is forbidden: ValidatingAdmissionPolicy {policy} with binding {policy} denied request: {objection}'
+    async with a_stub() as (stub, api):
+        stub.answers = [Answer(code=403, says="Forbidden", text=text)]
+        with pytest.raises(UnavailableError) as caught:
+            await Accounts(api).request_token(Account(namespace="n", name="orders", uid="u"), PROVIDER)
+    assert caught.value.reason is Reason.TOKEN_REQUEST_DENIED
+    assert objection in caught.value.message
+    assert mends in caught.value.message
+    assert "Role" not in caught.value.message
+
+
 async def test_an_operator_that_may_not_read_service_accounts_says_so() -> None:
     async with a_stub() as (stub, api):
         stub.answers = [Answer(code=403, says="Forbidden")]

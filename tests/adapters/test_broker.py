@@ -366,6 +366,30 @@ async def test_a_look_waits_for_the_pause_too_and_heals_all_after_it(world: Worl
     assert await world.bearer()
 
 
+async def test_a_look_after_a_long_trouble_asks_google_and_not_more_than_each_five_seconds(world: World) -> None:
+    world.emulator.identify({**identity(world.cluster.key), "serviceAccounts": {}})
+    for _ in range(300):
+        await world.error()
+        world.clocks.forward(1)
+    before = world.exchanges
+    for _ in range(20):
+        with pytest.raises(UnavailableError, match="getAccessToken"):
+            await world.broker.persona(ORDERS_A)
+        world.clocks.forward(1)
+    assert world.exchanges - before == 4
+    world.emulator.identify(identity(world.cluster.key))
+    assert (await world.broker.persona(ORDERS_A)).google_account == email(A)
+
+
+async def test_a_look_too_heeds_a_service_that_says_when_to_come_again(world: World) -> None:
+    world.emulator.service.faults.add(Fault(method="ExchangeToken", code=Code.RESOURCE_EXHAUSTED, retry_after_seconds=40.0))
+    assert await world.reason() is Reason.STS_THROTTLED
+    world.clocks.forward(39)
+    with pytest.raises(UnavailableError) as caught:
+        await world.broker.persona(ORDERS_A)
+    assert caught.value.reason is Reason.STS_THROTTLED
+
+
 async def test_a_right_that_is_revoked_is_gone_after_half_an_hour_and_back_one_pause_after_it_is_given_again(world: World) -> None:
     await world.bearer()
     world.emulator.identify({**identity(world.cluster.key), "serviceAccounts": {}})
@@ -387,7 +411,7 @@ async def test_a_denied_launch_is_told_by_the_next_look_though_reads_go_on_with_
             await world.broker.persona(ORDERS_A)
     world.emulator.identify(identity(world.cluster.key))
     world.clocks.forward(61)
-    assert await world.broker.persona(ORDERS_A)
+    assert (await world.broker.persona(ORDERS_A)).google_account == email(A)
     assert await world.bearer(use=Use.LAUNCH)
 
 

@@ -25,6 +25,7 @@ from dataflow_operator.adapters.dataflow.calls import Calls
 from dataflow_operator.adapters.dataflow.channel import Clients, clients_on, insecure_channel
 from dataflow_operator.adapters.dataflow.circuit import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, PROBE_SECONDS, TRIP, Circuit
 from dataflow_operator.adapters.dataflow.gate import LINES_KEPT, PATIENCE_SECONDS, SEAT_SECONDS, Gates, Kind, Line
+from dataflow_operator.adapters.dataflow.listing import Listing
 from dataflow_operator.domain.errors import OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import Persona, ServiceAccount
 from dataflow_operator.domain.job import Ownership
@@ -109,6 +110,16 @@ def test_another_identity_project_or_kind_of_call_is_not_touched(change: dict[st
     assert passes(gates, replace(LAUNCHES, **change)) is None  # type: ignore[arg-type] # one of the three fields
 
 
+def test_a_line_that_another_call_shows_to_be_well_is_open_at_once() -> None:
+    gates = some_gates(Time())
+    for _ in range(TRIP):
+        fails(gates, LAUNCHES)
+    gates.heal(replace(LAUNCHES, project="other"))
+    assert passes(gates, LAUNCHES) is not None
+    gates.heal(LAUNCHES)
+    assert passes(gates, LAUNCHES) is None
+
+
 def test_one_call_at_a_time_tries_whether_all_is_well_again() -> None:
     time = Time()
     gates = some_gates(time)
@@ -169,10 +180,11 @@ def test_a_namespace_has_one_room_however_many_accounts_it_has() -> None:
         assert passes(gates, replace(LAUNCHES, identity="team-b/orders")) is None
 
 
-def test_lists_hold_no_worker_and_need_no_room() -> None:
+def test_what_pollers_ask_holds_no_worker_and_needs_no_room() -> None:
     gates = some_gates(Time(), room=1)
     with gates.passing(LAUNCHES, "orders", lambda _error: None):
         assert passes(gates, replace(LAUNCHES, kind=Kind.LIST)) is None
+        assert passes(gates, replace(LAUNCHES, kind=Kind.METER)) is None
         assert passes(gates, replace(LAUNCHES, kind=Kind.STOP)) is not None
 
 
@@ -354,3 +366,18 @@ async def test_all_who_wait_for_a_credential_that_comes_have_it(estate: Estate) 
     await asyncio.wait(proofs, timeout=0.05)
     come.set()
     assert len(await asyncio.gather(*proofs)) == 50
+
+
+async def test_a_proof_that_an_identity_works_lets_lists_be_made_at_once(estate: Estate) -> None:
+    account, caller = ServiceAccount("team-a", "orders"), Own("orders")
+    there = replace(PLACE, account=account)
+    calls = Calls(clients=estate.clients, caller=caller, launch_seconds=5.0, gates=estate.gates)
+    listing = Listing(estate.clients.jobs, caller, gates=estate.gates)
+    estate.emulator.service.faults.add(Fault(method="ListJobs", code=Code.PERMISSION_DENIED, count=TRIP))
+    for _ in range(TRIP):
+        with pytest.raises(RefusedError):
+            await listing.read(there)
+    with pytest.raises(UnavailableError, match="not asked again yet"):
+        await listing.read(there)
+    await calls.prove(there, account)
+    assert await listing.read(there) == ()

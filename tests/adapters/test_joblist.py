@@ -213,6 +213,41 @@ def test_failures_are_further_and_further_apart_up_to_a_minute() -> None:
     live(story)
 
 
+def test_a_list_that_failed_is_tried_again_at_once_when_what_stood_in_its_way_is_gone() -> None:
+    async def story(world: World) -> None:
+        world.service.failing = "denied"
+        world.lists.follow(ORDERS, about("a"))
+        await asyncio.sleep(600)
+        count = len(world.service.polls)
+        world.lists.retry(HERE)
+        world.lists.retry(THERE)
+        await asyncio.sleep(1)
+        assert len(world.service.polls) == count + 1, "it fails again, and is not tried for ever"
+        world.service.failing = None
+        world.lists.retry(HERE)
+        await asyncio.sleep(1)
+        view = world.lists.view(about("a"))
+        assert view is not None
+        assert view.failed is None
+        world.lists.retry(HERE)
+        await asyncio.sleep(1)
+        assert len(world.service.polls) == count + 2, "lists that succeed keep their pace"
+
+    live(story)
+
+
+def test_a_list_that_fails_while_it_is_known_to_be_able_again_is_repeated_without_a_pause() -> None:
+    async def story(world: World) -> None:
+        world.service.failing = "denied"
+        world.lists.follow(ORDERS, about("a"))
+        await asyncio.sleep(0.05)
+        world.lists.retry(HERE)
+        await asyncio.sleep(0.2)
+        assert len(world.service.polls) == 2
+
+    live(story)
+
+
 def test_being_hurried_makes_polls_quick_for_a_while_and_then_calm_again() -> None:
     async def story(world: World) -> None:
         world.lists.follow(ORDERS, about("a"))

@@ -8,7 +8,9 @@ import sys
 import aiohttp
 import pytest
 
-from dataflow_operator.telemetry import STUCK_SECONDS, JsonLines, Metrics, TextLines, Vitals, Window
+from dataflow_operator.telemetry.logs import JsonLines, TextLines
+from dataflow_operator.telemetry.operator import STUCK_SECONDS, Metrics, Vitals
+from dataflow_operator.telemetry.window import Window
 
 
 def some_vitals(*, due: float = 0.0, since_pass: float = 0.0, since_relist: float = 0.0, ready: bool = True) -> Vitals:

@@ -13,7 +13,8 @@ from dataflow_local.install import kubectl
 from dataflow_operator.adapters.identity.account import GOOGLE_ACCOUNT
 from dataflow_operator.cli.__main__ import main
 from dataflow_operator.cli.installation import SETTINGS
-from dataflow_operator.cli.tenant import TENANT_LABEL, TOKEN_ROLE, Right, operator_subject
+from dataflow_operator.cli.tenant import TOKEN_ROLE, Right, operator_subject
+from dataflow_operator.domain.names import TENANT_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path

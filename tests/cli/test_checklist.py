@@ -26,11 +26,12 @@ def test_what_is_wrong_weighs_more_than_what_is_unknown(steps: list[Step], code:
     assert exit_code_of(steps) == code
 
 
-def test_only_the_first_that_fails_is_mended() -> None:
+def test_all_that_is_wrong_is_mended_and_after_it_nothing_that_may_hang_on_it() -> None:
     shown = [
-        wants_mending(each, [WELL, UNKNOWN, WRONG, WRONG, SAID][:index]) for index, each in enumerate([WELL, UNKNOWN, WRONG, WRONG, SAID])
+        wants_mending(each, [WELL, UNKNOWN, WRONG, WRONG, SAID, UNKNOWN][:index])
+        for index, each in enumerate([WELL, UNKNOWN, WRONG, WRONG, SAID, UNKNOWN])
     ]
-    assert shown == [False, True, True, False, False]
+    assert shown == [False, True, True, True, False, False]
 
 
 def test_a_step_is_a_mark_a_title_and_what_was_seen() -> None:

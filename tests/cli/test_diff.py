@@ -19,7 +19,7 @@ from tests.waiting import eventually
 from dataflow_local.users import User
 from dataflow_operator.adapters.kubernetes.spec import spec_of
 from dataflow_operator.adapters.kubernetes.status import pipeline_status_json
-from dataflow_operator.cli.diff import OUR_WARNING
+from dataflow_operator.cli.outlook import OUR_WARNING
 from dataflow_operator.cli.terminal import Format
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.pipeline.model import Broken, PipelineStatus

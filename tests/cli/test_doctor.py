@@ -13,7 +13,7 @@ from dataflow_local.apiserver import ApiServer
 from dataflow_operator.adapters.identity.modes import Subject
 from dataflow_operator.adapters.identity.transport import QUIET
 from dataflow_operator.cli.__main__ import main
-from dataflow_operator.cli.tenant import TENANT_LABEL
+from dataflow_operator.domain.names import TENANT_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def test_when_all_is_well_it_says_so_and_whom_the_account_is(tenant: Tenant) -> 
     assert "--role=roles/iam.serviceAccountUser" in said.steps["act-as"]["mend"][0]
 
 
-def test_a_person_reads_one_line_for_each_step_and_what_mends_the_first_that_fails(tenant: Tenant) -> None:
+def test_a_person_reads_one_line_for_each_step_and_what_mends_each_that_fails(tenant: Tenant) -> None:
     tenant.pipeline()
     tenant.label(None)
     tenant.google(impersonators=[])
@@ -60,7 +60,9 @@ def test_a_person_reads_one_line_for_each_step_and_what_mends_the_first_that_fai
     assert "✓ definitions       dataflow-operator.io/v1beta1 is served" in lines
     assert [line.split()[1] for line in lines if line.startswith("✗")] == ["namespace", "impersonation"]
     mends = [line.strip() for line in lines if "→" in line]
-    assert mends == [f"→ kubectl label namespace {tenant.namespace} {TENANT_LABEL}=true"]
+    assert mends[0] == f"→ kubectl label namespace {tenant.namespace} {TENANT_LABEL}=true"
+    assert mends[1].startswith(f"→ gcloud iam service-accounts add-iam-policy-binding {E_MAIL} ")
+    assert len(mends) == 2, "of the workers, which hang on what is wrong, only what is to be known is said"
     assert lines[-1] == "wrong: namespace, impersonation"
     assert "\x1b" not in said.out, "no colours but on a terminal"
 

@@ -18,8 +18,9 @@ from dataflow_operator.adapters.identity.hints import impersonation_binding
 from dataflow_operator.cli.__main__ import main
 from dataflow_operator.cli.grant import Options, grant
 from dataflow_operator.cli.installation import SETTINGS
-from dataflow_operator.cli.tenant import OPERATOR, TENANT_LABEL, TOKEN_ROLE, USE_ROLE
+from dataflow_operator.cli.tenant import OPERATOR, TOKEN_ROLE, USE_ROLE
 from dataflow_operator.cli.terminal import Format, Place, Streams
+from dataflow_operator.domain.names import TENANT_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -106,6 +106,37 @@ async def test_a_broken_identity_keeps_a_launch_back_and_costs_no_attempt(town: 
     await town.until(lambda: len(town.dataflow.orders) == 1)
 
 
+async def test_lists_that_fail_have_the_identity_looked_at_again_though_the_first_look_was_well(town: Town) -> None:
+    await running(town)
+    await town.after(600)
+    town.lists.failed = DENIED.message
+    await town.after(5)
+    town.dataflow.identity_problem = DENIED
+    await town.after(40)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    assert town.condition("Ready") == ("Unknown", "Observing")
+    for _ in range(3):
+        assert town.due is not None, "nothing else would wake it: the list fails as before"
+        await town.after(town.due.total_seconds())
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+
+
+async def test_lists_are_tried_again_at_once_when_an_identity_heals_and_not_at_each_look_that_is_well(town: Town) -> None:
+    await running(town)
+    assert town.lists.retries == 0
+    town.dataflow.identity_problem, town.lists.failed = DENIED, DENIED.message
+    await town.after(300)
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+    assert town.lists.retries == 0
+    town.dataflow.identity_problem, town.lists.failed = None, "the list is too long"
+    await town.after(300)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    before = town.dataflow.calls["prove"]
+    await town.after(300)
+    assert town.dataflow.calls["prove"] > before
+    assert town.lists.retries == 1
+
+
 async def test_a_service_that_does_not_answer_is_no_proof_that_an_identity_is_wrong(town: Town) -> None:
     town.dataflow.identity_problem = AWAY
     town.lists.failed = AWAY.message

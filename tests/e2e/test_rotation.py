@@ -101,6 +101,26 @@ def test_rights_that_are_taken_away_and_given_back_cost_no_attempt_and_no_job(go
     assert team.pipelines()["views"]["status"]["runNumber"] == 1
 
 
+def test_an_impersonation_that_is_taken_away_while_reads_go_on_costs_one_attempt_at_most_and_no_run(
+    with_tenants: WithTenants, google: Google
+) -> None:
+    team = a_team(google, "bound", User.ADMIN)
+    with_tenants.restart_operator("--launch-credential-seconds=121", "--recheck-seconds=5")  # each launch has a token of its own
+    again = {"initialIntervalSeconds": 2, "backoffCoefficient": 1, "maximumAttempts": 4}
+    team.apply(team.batch("nightly", parameters=RUN | {"simulate.fail": "run", "simulate.runSeconds": "1"}, retryPolicy=again))
+    is_launched(team, "nightly")
+    said = google.known()
+    del said["serviceAccounts"][google_account(team.namespace, "orders")]
+    google.hear(said)
+    team.becomes("nightly", "IdentityReady", "False", "ImpersonationDenied")
+    launched = len(team.launches("nightly"))
+    google.hear()
+    is_launched(team, "nightly", launched + 1)
+    ends = [one.get("reason") for one in team.runs()["nightly-1"]["status"]["attempts"]]
+    assert ends.count("ImpersonationDenied") <= 1
+    with_tenants.restart_operator()
+
+
 def test_a_token_service_in_trouble_holds_up_those_who_need_it_and_for_no_longer_than_it_lasts(google: Google) -> None:
     troubles: dict[str, tuple[dict[str, object], str]] = {
         "throttled": ({"code": "RESOURCE_EXHAUSTED", "retryAfterSeconds": 2}, "StsThrottled"),

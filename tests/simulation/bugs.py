@@ -24,7 +24,7 @@ from dataflow_operator.domain.pipeline import sweep as sweeping
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.over import Over
 from dataflow_operator.domain.pipeline.plan import SOON, Launch, RemoveFinalizer, StopJob
-from dataflow_operator.domain.pipeline.policies import finish, keep, start, supersede
+from dataflow_operator.domain.pipeline.policies import finish, keep, supersede
 from dataflow_operator.domain.pipeline.policies import launch as launching
 from dataflow_operator.domain.pipeline.proof import Proof
 from dataflow_operator.domain.pipeline.world import Choice, World
@@ -275,13 +275,7 @@ class _Hopeful(_Around):
 
 def early_rest(patch: Patch) -> None:
     """A suspended pipeline says that nothing runs as soon as it was told to."""
-    rest: Any = start.rest_while_suspended
-
-    def hasty(world: World) -> Choice | None:
-        choice: Choice | None = rest(world)
-        return replace(choice, is_at_rest=True) if choice is not None and not world.spec.is_batch else choice
-
-    patch.setattr(decisions, "POLICIES", tuple(hasty if policy is rest else policy for policy in decisions.POLICIES))
+    patch.setattr(decisions, "rests", lambda world: world.spec.suspend)
 
 
 def any_attempt_is_ours(patch: Patch) -> None:

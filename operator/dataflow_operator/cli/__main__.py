@@ -2,91 +2,48 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
-import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from dataflow_operator.cli.arguments import parser, place_of
-from dataflow_operator.cli.installation import SettingError
-from dataflow_operator.cli.terminal import CANNOT_SAY, Streams
-
-if TYPE_CHECKING:
-    from dataflow_operator.cli.whom import Question
+from dataflow_operator.cli.arguments import parser
+from dataflow_operator.cli.completion import COMPLETE, candidates
+from dataflow_operator.cli.terminal import CANNOT_SAY, INTERRUPTED, Streams, UndoneError
+from dataflow_operator.cli.verbs import VERBS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; return the exit code."""
-    said = parser().parse_args(arguments)
-    streams = Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == [COMPLETE]:
+        return complete(given[1:])
+    said = parser().parse_args(given)
+    streams, verb = Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr), VERBS[said.command]
     try:
-        return _done(said, streams)
-    except SettingError as error:
-        streams.err.write(f"error: {error}\n")
-        return CANNOT_SAY
-    except Exception:  # noqa: BLE001 # a defect of ours: Python's own code for it, 1, would say that something happens
+        code = verb.done(said, streams)
+        sys.stdout.flush()
+    except UndoneError as error:
+        streams.tell(error)
+        return verb.failure
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who reads has had enough, such as `head`; what Python would still write goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001 # a defect of ours: Python's own code for it, 1, would say something else
+        import traceback  # noqa: PLC0415 # nobody waits for it but who met a defect
+
         traceback.print_exc()
         return CANNOT_SAY
+    return code
 
 
-def _done(said: argparse.Namespace, streams: Streams) -> int:
-    # Each command imports what it needs: the others start without it.
-    match said.command:
-        case "grant":
-            return _grant(said, streams)
-        case "doctor":
-            return _doctor(said, streams)
-        case "whoami":
-            return _whoami(said, streams)
-        case _:
-            return _diff(said, streams)
-
-
-def _diff(said: argparse.Namespace, streams: Streams) -> int:
-    from dataflow_operator.cli.diff import Options, diff  # noqa: PLC0415
-
-    return diff(Options(filenames=tuple(said.filename), place=place_of(said), output=said.output), streams)
-
-
-def _grant(said: argparse.Namespace, streams: Streams) -> int:
-    from dataflow_operator.cli.grant import Options, grant  # noqa: PLC0415
-
-    options = Options(
-        accounts=tuple(dict.fromkeys(said.account)),
-        authors=tuple(dict.fromkeys(said.author)),
-        google_account=said.google_account,
-        place=place_of(said),
-        operator_namespace=said.operator_namespace,
-        output=said.output,
-    )
-    return grant(options, streams)
-
-
-def _doctor(said: argparse.Namespace, streams: Streams) -> int:
-    from dataflow_operator.cli.doctor import doctor  # noqa: PLC0415
-
-    return doctor(_question(said), place_of(said), said.output, streams)
-
-
-def _whoami(said: argparse.Namespace, streams: Streams) -> int:
-    from dataflow_operator.cli.whoami import whoami  # noqa: PLC0415
-
-    return whoami(_question(said), place_of(said), said.output, streams)
-
-
-def _question(said: argparse.Namespace) -> Question:
-    from dataflow_operator.cli.whom import Question  # noqa: PLC0415
-
-    return Question(
-        pipeline=said.pipeline,
-        account=said.service_account,
-        operator_namespace=said.operator_namespace,
-        overrides=tuple(said.setting),
-        author=getattr(said, "author", None),
-        project=getattr(said, "project", None),
-        region=getattr(said, "region", None),
-    )
+def complete(arguments: Sequence[str] | None = None) -> int:
+    """Write what the last argument may become, as kubectl and the shells' scripts read it; return the exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    sys.stdout.writelines(f"{line}\n" for line in candidates(parser(), given))
+    return 0
 
 
 if __name__ == "__main__":

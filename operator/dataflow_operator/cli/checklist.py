@@ -81,10 +81,10 @@ def _lines(step: Step, *, mends: bool, in_colour: bool) -> Iterator[str]:
 
 
 def wants_mending(step: Step, before: Sequence[Step]) -> bool:
-    """Whether *step* is the one whose mending is shown: the first that is wrong, and each unknown one before that which has advice."""
-    if any(each.verdict is Verdict.WRONG for each in before):
-        return False
-    return step.verdict in {Verdict.WRONG, Verdict.UNKNOWN, Verdict.SAID} and bool(step.mend)
+    """Whether the mending of *step* is shown: of all that is wrong, and of what is unknown or only said until something is wrong."""
+    if step.verdict is Verdict.WRONG:
+        return bool(step.mend)
+    return step.verdict is not Verdict.WELL and bool(step.mend) and all(each.verdict is not Verdict.WRONG for each in before)
 
 
 def json_of(subject: str, steps: Sequence[Step]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from dataflow_operator.adapters.kubernetes.spec import spec_of
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of
 from dataflow_operator.cli.manifests import InputError, Manifest, manifests_of
-from dataflow_operator.cli.outlook import outlook_of
+from dataflow_operator.cli.outlook import OUR_WARNING, outlook_of
 from dataflow_operator.cli.show import Report, json_of, text_of
 from dataflow_operator.cli.terminal import CANNOT_SAY, Format, Place, Streams
 from dataflow_operator.domain.errors import OutsideError
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 NOTHING_HAPPENS: Final = 0
 SOMETHING_HAPPENS: Final = 1
 """Exit codes, as those of `kubectl diff`."""
-
-OUR_WARNING: Final = "ValidatingAdmissionPolicy 'dataflow-change-reaches'"
-"""What begins the warning that manifests/policies gives: it is said here in full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

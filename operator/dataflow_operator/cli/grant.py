@@ -18,7 +18,6 @@ from dataflow_operator.cli.installation import installation_of
 from dataflow_operator.cli.tenant import (
     OPERATOR,
     RBAC,
-    TENANT_LABEL,
     TOKEN_ROLE,
     USE_ROLE,
     Granted,
@@ -34,6 +33,7 @@ from dataflow_operator.cli.tenant import (
 from dataflow_operator.cli.terminal import CANNOT_SAY, Format, Place, Streams
 from dataflow_operator.cli.whom import UnsaidError, principal_of
 from dataflow_operator.domain.errors import OutsideError
+from dataflow_operator.domain.names import TENANT_LABEL
 
 if TYPE_CHECKING:
     from dataflow_operator.cli.server import Server

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dataflow_operator.adapters.kubernetes.fields import mapping, texts
 from dataflow_operator.cli.tenant import OPERATOR
+from dataflow_operator.cli.terminal import UndoneError
 
 if TYPE_CHECKING:
     from dataflow_operator.cli.server import Server
@@ -22,7 +23,7 @@ AMBIENT: Final = "ambient"
 """The mode of an operator that is not told another: its own pod's identity for all."""
 
 
-class SettingError(Exception):
+class SettingError(UndoneError):
     """A setting is given in another form than KEY=VALUE."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Entry, Strategy
@@ -11,6 +12,9 @@ from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.reach import Change, Reach
 from dataflow_operator.domain.pipeline.revision import is_wanted
+
+OUR_WARNING: Final = "ValidatingAdmissionPolicy 'dataflow-change-reaches'"
+"""What begins the warning that manifests/policies gives: what is said here is in full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

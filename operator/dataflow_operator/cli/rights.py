@@ -12,7 +12,6 @@ from dataflow_operator.cli.server import Server, ServerError
 from dataflow_operator.cli.tenancy import Tenant
 from dataflow_operator.cli.tenant import (
     RBAC,
-    TENANT_LABEL,
     TOKEN_ROLE,
     author_subject,
     granted_by,
@@ -21,6 +20,7 @@ from dataflow_operator.cli.tenant import (
     subject_text,
 )
 from dataflow_operator.cli.whom import Question
+from dataflow_operator.domain.names import TENANT_LABEL
 
 REVIEWS: Final = "/apis/authorization.k8s.io/v1"
 """Where the API server answers who may do what."""

@@ -18,9 +18,6 @@ TOKEN_ROLE: Final = "dataflow-operator-token"  # noqa: S105 # a name, not a secr
 USE_ROLE: Final = "dataflow-use-accounts"
 """Name of the Role, and of its RoleBinding, by which authors may name ServiceAccounts in pipelines. Source: manifests/tenant."""
 
-TENANT_LABEL: Final = "dataflow-operator.io/tenant"
-"""Label of a namespace, `"true"`, without which a policy refuses the operator's requests for tokens there. Source: manifests/policies."""
-
 RBAC: Final = "rbac.authorization.k8s.io"
 
 _GROUP: Final = "group:"

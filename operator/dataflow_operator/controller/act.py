@@ -58,8 +58,10 @@ SHORTEST_HINDRANCE: Final = timedelta(seconds=1)
 LONGEST_HINDRANCE: Final = timedelta(minutes=20)
 """How long one answer can keep a pipeline from launching or asking again. Source: chosen; a thousand launches wait as long for their turns at 60 a minute."""
 
-_MAY_HEAL: Final = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED, Reason.ACT_AS_DENIED})
-"""Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""
+_MAY_HEAL: Final = frozenset(
+    {Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED, Reason.ACT_AS_DENIED, Reason.API_DISABLED}
+)
+"""Refusals that somebody else's change (a binding, a policy, an API that is switched on) can lift, so that they are tried again now and then."""
 
 
 class Actor:
@@ -158,8 +160,11 @@ class Actor:
                 recall.pipeline = PipelineLook(resource_version=version, run_version=run_version, at=at) if version is not None else None
             case LookAtIdentity(account=account):
                 found = await self._prove(pipeline, account)
-                recall.identities.pop(account, None)
+                before = recall.identities.pop(account, None)
                 recall.identities[account] = found
+                if before is not None and before.problem is not None and found.problem is None:
+                    # Once for each time that it heals: lists that fail for another reason keep their pauses.
+                    self._lists.retry(self._place(pipeline))
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)

@@ -167,3 +167,7 @@ class JobLists(Protocol):
     def hurry(self, place: Place) -> None:
         """Poll soon: something there was just changed."""
         ...
+
+    def retry(self, place: Place) -> None:
+        """End the pause after a list that failed: what stood in its way is gone."""
+        ...

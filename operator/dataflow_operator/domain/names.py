@@ -20,6 +20,9 @@ RECONCILE_REQUEST: Final = "dataflow-operator.io/reconcile-requested-at"
 ORPHAN_JOBS: Final = "dataflow-operator.io/orphan-jobs"
 """Annotation with which a person lets go of all jobs of a pipeline: `"true"`, and nothing else."""
 
+TENANT_LABEL: Final = "dataflow-operator.io/tenant"
+"""Label of a namespace, `"true"`, without which a policy refuses the operator's requests for tokens there. Source: manifests/policies."""
+
 NAME_LIMIT: Final = 63
 """Longest job name that is made here, in characters. Dataflow allows 1,024, but worker names and labels derive from it."""
 

@@ -53,6 +53,8 @@ class _Board:
     """What is known of one place, and who follows it."""
 
     bell: asyncio.Event = field(default_factory=asyncio.Event)
+    again: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: a list that failed may be tried again without a pause."""
     hurried: int = 0
     taken: _Taken | None = None
     failed: str | None = None
@@ -128,6 +130,11 @@ class SharedJobLists:
         now = self._clock.monotonic()
         return {place: None if board.taken is None else now - board.taken.sent_at for place, board in self._boards.items()}
 
+    def retry(self, place: Place) -> None:
+        """End the pause after a list that failed: what stood in its way is gone."""
+        if (board := self._boards.get(place)) is not None:
+            board.again.set()
+
     # polling
 
     async def run(self) -> None:
@@ -151,18 +158,27 @@ class SharedJobLists:
         failures = 0
         while True:
             await self._turn.mine()
+            board.again.clear()
             sent_at = self._clock.monotonic()
             try:
                 jobs = await self._list_jobs(place)
             except OutsideError as error:
                 failures += 1
                 self._failed(place, board, error.message)
-                await asyncio.sleep(self._backoff(failures, error))
+                await self._pause(board, self._backoff(failures, error))
                 continue
             failures = 0
             board.hurried = max(board.hurried - 1, 0)
-            self._took(board, jobs, sent_at)
+            self._took(place, board, jobs, sent_at)
             await self._rest(board, sent_at)
+
+    async def _pause(self, board: _Board, seconds: float) -> None:
+        """Wait before the next try, or until somebody knows better."""
+        alarm = asyncio.get_running_loop().call_later(seconds, board.again.set)
+        try:
+            await board.again.wait()
+        finally:
+            alarm.cancel()
 
     def _backoff(self, failures: int, error: OutsideError) -> float:
         """Return the pause after so many failures in a row: doubled each time, bounded, spread by half."""
@@ -193,10 +209,10 @@ class SharedJobLists:
             logger.warning("job list failed", extra={"project": place.project, "region": place.region, "error": message})
             self._wake_all(board.followers)
 
-    def _took(self, board: _Board, jobs: tuple[Job, ...], sent_at: float) -> None:
+    def _took(self, place: Place, board: _Board, jobs: tuple[Job, ...], sent_at: float) -> None:
         before, recovered = board.taken, board.failed is not None
         if recovered:
-            logger.info("job list is back")
+            logger.info("job list is back", extra={"project": place.project, "region": place.region})
         if before is not None and jobs == before.jobs:
             board.taken = replace(before, sent_at=sent_at)
         else:

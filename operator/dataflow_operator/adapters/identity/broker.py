@@ -156,9 +156,9 @@ class TokenBroker:
         self._refuse_reserved(account)
         found = await self._sight.fresh(account)
         wanted = (await self._mode()).exchange_for(found)
-        await self._fresh(account, is_for_launches=False)
+        await self._fresh(account, is_for_launches=False, is_look=True)
         if self._troubles.get(_key(found, wanted, is_for_launches=True)) is not None:
-            await self._fresh(account, is_for_launches=True)
+            await self._fresh(account, is_for_launches=True, is_look=True)
         return wanted.persona
 
     def advice(self, account: ServiceAccount | None, error: OutsideError, project: str, worker: str | None) -> str:
@@ -183,13 +183,13 @@ class TokenBroker:
                 "move the pipeline to a namespace of its team",
             )
 
-    async def _fresh(self, account: ServiceAccount, *, is_for_launches: bool) -> Metadata:
+    async def _fresh(self, account: ServiceAccount, *, is_for_launches: bool, is_look: bool = False) -> Metadata:
         """Return the bearer of a token that is young, for the ServiceAccount as it is when the token has come."""
         for _ in range(ROUNDS):
             found = await self._sight.young(account)
             wanted = (await self._mode()).exchange_for(found)
             key = _key(found, wanted, is_for_launches=is_for_launches)
-            kept = await self._token(key, found)
+            kept = await self._token(key, found, is_look=is_look)
             if not self._sight.has_changed(found):
                 return kept.metadata
         raise UnavailableError(Reason.SERVICE_ACCOUNT_INVALID, f"ServiceAccount {self.name_of(account)} changes all the time")
@@ -206,12 +206,12 @@ class TokenBroker:
                 self._troubles.drop(key)
                 self._forget_key(key)
 
-    async def _token(self, key: Key, account: Account) -> Kept:
-        """Return a young token of *key*: one that is kept, or the one that all who ask now wait for."""
+    async def _token(self, key: Key, account: Account, *, is_look: bool) -> Kept:
+        """Return a young token of *key*: one that is kept, or the one that all who ask now wait for. A look puts up with a short pause only."""
         now = self._now()
         if (kept := self._kept.get(key)) is not None and kept.is_young(now):
             return kept
-        if (trouble := self._troubles.get(key)) is not None and trouble.speaks(now):
+        if (trouble := self._troubles.get(key)) is not None and (trouble.speaks_to_a_look(now) if is_look else trouble.speaks(now)):
             raise trouble.said(now)
         return await self._exchanges.join(key, lambda: self._exchanged(key, account))
 

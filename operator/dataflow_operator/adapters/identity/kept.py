@@ -96,6 +96,10 @@ class Trouble:
         """Whether nobody is asked."""
         return not now.has_passed(self.since, self.wait)
 
+    def speaks_to_a_look(self, now: Now) -> bool:
+        """Whether one that was asked for is not made: a person who has just mended it waits, and looks are rare by themselves."""
+        return not now.has_passed(self.since, max(FIRST_PAUSE, self.error.after or FIRST_PAUSE))
+
     def said(self, now: Now) -> UnavailableError:
         """Return the error again, with what is left of the wait."""
         left = max(self.wait.total_seconds() - now.age_seconds(self.since), 0.0)

@@ -13,6 +13,7 @@ from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.fields import Json, items, mapping, text
 from dataflow_operator.domain.errors import OutsideError, Reason, UnavailableError
 from dataflow_operator.domain.identity import ServiceAccount
+from dataflow_operator.domain.names import TENANT_LABEL
 
 TOKEN_SECONDS: Final = 600
 """Life of a Kubernetes token: the shortest that the API server gives. Source: k8s.io/kubernetes, TokenRequest's validation."""
@@ -22,6 +23,10 @@ AUDIENCES: Final = re.compile(
     r"|(?:[a-z0-9.-]{1,100}:)?[a-z0-9-]{1,63}\.svc\.id\.goog"
 )
 """The audiences that are ever asked for: a provider, or a GKE pool. An API server takes neither for its own, whatever its own is called."""
+
+
+_POLICY: Final = "ValidatingAdmissionPolicy"
+"""How the API server says that a policy refused, which it asks after the rights only. Source: measured."""
 
 
 class AudienceError(ValueError):
@@ -60,7 +65,7 @@ class Accounts:
             answer = await self._api.request_token(f"{_path(account.reference)}/token", body)
         except UnavailableError as error:
             if error.reason is Reason.TOKEN_REQUEST_DENIED:
-                raise UnavailableError(error.reason, f"{error.message}. {right_to_mint(account.reference)}", error.after) from error
+                raise UnavailableError(error.reason, f"{error.message}. {_mends(error.message, account.reference)}", error.after) from error
             raise
         token = text(mapping((answer or {}).get("status")).get("token"))
         if token is None:
@@ -68,6 +73,15 @@ class Accounts:
         if (objection := _objection(_claims_of(token), account, audience)) is not None:
             raise UnavailableError(*objection)
         return token
+
+
+def _mends(refusal: str, account: ServiceAccount) -> str:
+    """Return what mends a refused TokenRequest: of a policy's refusal, what that policy asks for, since the Role is there then."""
+    if _POLICY not in refusal:
+        return right_to_mint(account)
+    if TENANT_LABEL in refusal:
+        return f"The cluster's admin makes the namespace a tenant's: kubectl label namespace {account.namespace} {TENANT_LABEL}=true"
+    return "The cluster's admin applies the operator's overlay again, so that its settings and this policy say the same"
 
 
 def right_to_mint(account: ServiceAccount) -> str:

@@ -26,10 +26,15 @@ from dataflow_operator.domain.pipeline.policies.look import look_at_progress, lo
 from dataflow_operator.domain.pipeline.policies.people import heed_people
 from dataflow_operator.domain.pipeline.policies.picture import draw_new_runs, keep_runs_drawn, prune_history
 from dataflow_operator.domain.pipeline.policies.rollback import bring_back
-from dataflow_operator.domain.pipeline.policies.start import rest_while_suspended, start_what_is_wanted, with_wish_remembered
+from dataflow_operator.domain.pipeline.policies.start import (
+    known_obstacle,
+    rest_while_suspended,
+    start_what_is_wanted,
+    with_wish_remembered,
+)
 from dataflow_operator.domain.pipeline.policies.stop import stop_what_is_marked
 from dataflow_operator.domain.pipeline.scene import Obstacle, Scene
-from dataflow_operator.domain.pipeline.world import Choice, Policy, World
+from dataflow_operator.domain.pipeline.world import Choice, Policy, World, rests
 
 AGAIN: Final = timedelta(seconds=1)
 """When to look again after a ledger was written that no effect follows from: our own write is no news to the watch. Source: chosen."""
@@ -63,7 +68,9 @@ def _plan(choice: Choice) -> Plan:
     world = choice.world
     if choice.unreported:
         return Plan(status=world.pipeline.status, effect=choice.effect, requeue_after=_next(choice))
-    scene = Scene(seen=world.seen, spec=world.spec, status=world.status, obstacle=choice.obstacle, is_at_rest=choice.is_at_rest)
+    scene = Scene(
+        seen=world.seen, spec=world.spec, status=world.status, obstacle=choice.obstacle or known_obstacle(world), is_at_rest=rests(world)
+    )
     return Plan(status=status_of(scene), effect=choice.effect, requeue_after=_next(choice))
 
 

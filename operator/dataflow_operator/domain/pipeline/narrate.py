@@ -16,6 +16,7 @@ from dataflow_operator.domain.pipeline.policies.identity import NO_ACCOUNT
 from dataflow_operator.domain.pipeline.scene import Scene
 from dataflow_operator.domain.pipeline.summary import with_summary
 from dataflow_operator.domain.pipeline.verdict import reason_of, verdict_of
+from dataflow_operator.domain.pipeline.world import SUSPENDED
 
 
 def status_of(scene: Scene) -> PipelineStatus:
@@ -63,7 +64,7 @@ def _details(scene: Scene) -> list[Condition]:
             else Condition(type="Available", status=Truth.FALSE, reason=Reason.NO_JOB, message="No job of this pipeline is running")
         )
     if scene.is_at_rest and scene.spec.suspend:
-        found.append(Condition(type="Suspended", status=Truth.TRUE, reason=Reason.SUSPENDED, message="No job runs, as spec.suspend asks"))
+        found.append(Condition(type=SUSPENDED, status=Truth.TRUE, reason=Reason.SUSPENDED, message="No job runs, as spec.suspend asks"))
     return found
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from dataflow_operator.domain.conditions import Truth
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import JobState
-from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, Strategy, failures_in_a_row, serving_in
+from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, Strategy, effective_in, failures_in_a_row, serving_in
 from dataflow_operator.domain.names import ORPHAN_JOBS
 from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
 from dataflow_operator.domain.pipeline.model import LastRun
@@ -95,6 +95,8 @@ def _stream(scene: Scene) -> Verdict:
         if serving is not None and newest.is_running and not newest.is_late:
             return _on_trial(scene, newest, f"run {serving.run} serves until then")
         return _under_way(scene, newest, Reason.UPDATING if serving is not None else Reason.LAUNCHING)
+    if _is_to_start(scene):
+        return _about_to_start(scene, Reason.UPDATING if serving is not None else Reason.LAUNCHING)
     last = _failed_last(scene)
     if serving is not None:
         return _served(scene, serving, last)
@@ -103,7 +105,21 @@ def _stream(scene: Scene) -> Verdict:
     stopping = [entry for entry in scene.status.ledger if entry.is_open]
     if stopping:
         return _under_way(scene, stopping[-1], Reason.DRAINING if stopping[-1].stop is StopMode.DRAIN else Reason.CANCELLING)
-    return Verdict(ready=Truth.UNKNOWN, reason=Reason.LAUNCHING, message="Preparing the first run", is_working=True)
+    return _about_to_start(scene, Reason.LAUNCHING)
+
+
+def _is_to_start(scene: Scene) -> bool:
+    """Whether no run was started yet for what the spec says: what ran before proves nothing of it, neither that it works nor that it fails."""
+    spec, ledger = scene.spec, scene.status.ledger
+    if spec is None or spec.suspend or is_wanted(scene.status.started_digest, spec):
+        return False
+    return not any(is_wanted(entry.digest, spec) for entry in effective_in(ledger))
+
+
+def _about_to_start(scene: Scene, reason: Reason) -> Verdict:
+    is_first = scene.status.run_number == 0
+    text = "Preparing the first run" if is_first else "Preparing a run of what the spec says now"
+    return Verdict(ready=Truth.UNKNOWN, reason=reason, message=text, is_working=True)
 
 
 def _failed_last(scene: Scene) -> LastRun | None:
@@ -164,8 +180,8 @@ def _batch(scene: Scene) -> Verdict:
             return Verdict(ready=Truth.TRUE, reason=Reason.RUN_IN_FLIGHT, message=f"Run {newest.run} is in flight{_next_waits(scene)}")
         return _under_way(scene, newest, Reason.LAUNCHING)
     last = scene.status.last_run
-    if last is None:
-        return Verdict(ready=Truth.UNKNOWN, reason=Reason.LAUNCHING, message="Preparing the first run", is_working=True)
+    if last is None or _is_to_start(scene):
+        return _about_to_start(scene, Reason.LAUNCHING)
     match last.result:
         case Result.SUCCEEDED:
             return Verdict(ready=Truth.TRUE, reason=Reason.SUCCEEDED, message=f"Run {last.name} succeeded")
@@ -232,7 +248,8 @@ def _retrying(scene: Scene, entry: Entry, attempt: Attempt) -> Verdict:
     pause = policy.interval_after(count) if policy else timedelta(0)
     failure = attempt.failure
     said = failure.message if failure else ""
-    follows = f"the next follows after {_span(pause)}{_meanwhile(scene, entry)}"
+    is_spent = 0 < most <= count
+    follows = "that was the last one" if is_spent else f"the next follows after {_span(pause)}{_meanwhile(scene, entry)}"
     text = f"Attempt {attempt.number} of run {entry.run} failed ({count}{limit} in a row), {follows}: {said}"
     return Verdict(ready=Truth.FALSE, reason=failure.reason if failure else Reason.JOB_FAILED, message=text, is_working=True)
 

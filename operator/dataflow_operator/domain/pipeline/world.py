@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
+from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Strategy
 from dataflow_operator.domain.names import batch_job_name, run_name, stream_job_name
@@ -15,6 +17,9 @@ from dataflow_operator.domain.pipeline.revision import digest_of, is_wanted, ove
 from dataflow_operator.domain.pipeline.scene import Obstacle
 from dataflow_operator.domain.pipeline.sights import job_of
 from dataflow_operator.domain.run import Run
+
+SUSPENDED: Final = "Suspended"
+"""The condition that is there while a suspended pipeline rests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +62,6 @@ class Choice:
     world: World
     effect: Effect | None = None
     obstacle: Obstacle | None = None
-    is_at_rest: bool = False
-    """True: a complete, fresh list says that no job of ours is active."""
     unreported: bool = False
     """True: the effect says it all, and the next pass reports: saves a write."""
     is_last: bool = False
@@ -79,6 +82,16 @@ def nothing_runs(world: World) -> bool:
         and ((job.ownership and job.ownership.pipeline_uid == seen.pipeline.uid) or (job.is_unlabelled and job.name in names))
         for job in seen.jobs.jobs
     )
+
+
+def rests(world: World) -> bool:
+    """Whether a suspended pipeline rests: a complete list says that nothing of it runs, or said so before and no list is fresh."""
+    if not world.spec.suspend or world.ledger:
+        return False
+    if world.spec.is_batch or world.status.run_number == 0 or nothing_runs(world):
+        return True
+    # Without this a restart, whose first pass has no list yet, would call a pipeline at work that has rested for months.
+    return not world.seen.list_is_fresh and condition_of(world.pipeline.status.conditions, SUSPENDED) is not None
 
 
 def _may_run(seen: Observation, job: Job) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import TROUBLES
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, effective_in, serving_in, with_entry
@@ -18,17 +19,17 @@ from dataflow_operator.domain.pipeline.policies.supersede import superseded
 from dataflow_operator.domain.pipeline.policies.validate import validated
 from dataflow_operator.domain.pipeline.revision import resolved
 from dataflow_operator.domain.pipeline.scene import Obstacle
-from dataflow_operator.domain.pipeline.world import Choice, World, next_number, nothing_runs
+from dataflow_operator.domain.pipeline.verdict import reason_of
+from dataflow_operator.domain.pipeline.world import Choice, World, next_number
 
 
 def rest_while_suspended(world: World) -> Choice | None:
     """A suspended stream rests when nothing of it runs; a suspended batch pipeline starts no new run."""
     if not world.spec.suspend:
         return None
-    at_rest = not world.ledger and (world.spec.is_batch or world.status.run_number == 0 or nothing_runs(world))
     if world.ledger and world.spec.is_batch:
         return None
-    return redraw_runs(world) or prune_history(world) or Choice(world=world, is_at_rest=at_rest)
+    return redraw_runs(world) or prune_history(world) or Choice(world=world)
 
 
 def start_what_is_wanted(world: World) -> Choice | None:
@@ -107,14 +108,39 @@ def _runs_already(world: World) -> bool:
 
 def _despite(world: World, problem: Obstacle) -> Choice:
     """Report what stands in the way of the wish, and go on with what does not depend on it: reruns, retries of what runs."""
-    serving = None if world.spec.is_batch else serving_in(world.ledger)
-    until = "until the spec is corrected" if problem.is_final else "until then"
-    meanwhile = f", and run {serving.run} runs on" if serving is not None else ""
-    problem = replace(problem, message=f"{problem.message}; nothing new is launched {until}{meanwhile}")
+    problem = _explained(world, problem)
     going = launch(world)
     if going is not None and isinstance(going.effect, Launch):
         return replace(going, obstacle=problem)
     return held_up(world, problem)
+
+
+def known_obstacle(world: World) -> Obstacle | None:
+    """Return what is known to stand in the way of a change of the spec, so that a pass about something else says it, too."""
+    if world.pipeline.is_deleting or world.spec.suspend:
+        return None
+    known = _told(world)
+    return known if known is not None and _cause_to_start(world) is Cause.CHANGE else None
+
+
+def _told(world: World) -> Obstacle | None:
+    """Return what the service said of this spec, or, where this process has not asked yet, what the status says of it."""
+    pipeline = world.pipeline
+    told = world.seen.memory.validations.get(pipeline.dry_run)
+    if told is not None:
+        known = Obstacle(reason=told.problem, message=told.message, is_final=told.is_final) if told.problem is not None else None
+        return _explained(world, known) if known is not None else None
+    said = condition_of(pipeline.status.conditions, "Stalled")
+    reason = reason_of(said.reason) if said is not None and said.observed_generation == pipeline.generation else None
+    return Obstacle(reason=reason, message=said.message, is_final=True) if said is not None and reason is not None else None
+
+
+def _explained(world: World, problem: Obstacle) -> Obstacle:
+    """Return *problem* with what it means for the wish, and for what runs."""
+    serving = None if world.spec.is_batch else serving_in(world.ledger)
+    until = "until the spec is corrected" if problem.is_final else "until then"
+    meanwhile = f", and run {serving.run} runs on" if serving is not None else ""
+    return replace(problem, message=f"{problem.message}; nothing new is launched {until}{meanwhile}")
 
 
 def _gone_back(world: World, live: list[Entry]) -> Choice | None:

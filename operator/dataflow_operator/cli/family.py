@@ -1,0 +1,264 @@
+"""A pipeline with its runs, their attempts and jobs, as the tree that `status` draws.
+
+The ledger says what is under way; a run's object tells the rest, and what is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
+from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
+from dataflow_operator.cli.glance import Glance, State, attempt_glance_of, glance_of, is_observed, job_word, remarks_on, run_glance_of
+from dataflow_operator.cli.reading import seen_at, times_of
+from dataflow_operator.cli.spans import age
+from dataflow_operator.cli.table import Cell
+from dataflow_operator.cli.terminal import BOLD, FAINT, RED, YELLOW
+from dataflow_operator.cli.tree import Node
+from dataflow_operator.domain.errors import IDENTITY
+from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline
+from dataflow_operator.domain.run import Run
+
+RUNS_SHOWN: Final = 5
+"""Runs that are drawn unless all are asked for. Source: chosen; the history keeps eight."""
+
+ATTEMPTS_SHOWN: Final = 3
+"""Attempts of a run that are drawn unless all are asked for. Source: chosen."""
+
+WARNINGS_SHOWN: Final = 3
+"""Warnings that are told beside the tree. Source: chosen."""
+
+MESSAGES_SHOWN: Final = 3
+"""Messages of a job that are drawn. Source: what a status keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """A pipeline, its runs and its events, as they were read."""
+
+    raw: Json
+    runs: tuple[Json, ...] = ()
+    events: tuple[Json, ...] = ()
+    whole: bool = False
+    """True: every run and attempt is drawn."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline as a row."""
+        return pipeline_of(self.raw)
+
+
+def tree_of(family: Family, now: datetime) -> Node:
+    """Return the tree."""
+    pipeline = family.pipeline
+    glance = glance_of(pipeline)
+    views = sorted(_views(family), key=lambda view: (view.number is not None, -(view.number or 0)))
+    shown = views if family.whole else views[:RUNS_SHOWN]
+    nodes = [_run_node(view, pipeline, now, whole=family.whole) for view in shown]
+    if left := len(views) - len(shown):
+        nodes.append(Node(head=(Cell(text=f"… {left} older {'run' if left == 1 else 'runs'} (--all)", colour=FAINT),)))
+    return Node(
+        head=(Cell(text=f"{glance.mark} {pipeline.namespace}/{pipeline.name}", colour=BOLD), Cell(text=_about(pipeline), colour=FAINT)),
+        notes=tuple(_notes(pipeline, glance, now)),
+        children=tuple(nodes),
+    )
+
+
+def warnings_of(family: Family, now: datetime) -> Iterator[tuple[Cell, ...]]:
+    """Yield the newest warnings that the tree does not tell, newest first: when, how often, why, and what was said."""
+    told = glance_of(family.pipeline).message
+    warnings = [each for each in family.events if each.get("type") == "Warning" and text(each.get("note")) != told]
+    for each in reversed(warnings[-WARNINGS_SHOWN:]):
+        times = times_of(each)
+        said = " ".join((text(each.get("note")) or "").split())
+        often = f" x{times}" if times > 1 else ""
+        yield (
+            Cell(text=f"{age(seen_at(each), now)}{often}", colour=FAINT),
+            Cell(text=text(each.get("reason")) or "", colour=YELLOW),
+            Cell(text=said),
+        )
+
+
+def advice_on(family: Family) -> str | None:
+    """Return the command that helps on, or None where nothing is to be done."""
+    pipeline, glance = family.pipeline, glance_of(family.pipeline)
+    tail = f"{pipeline.name} -n {pipeline.namespace}"
+    if glance.reason in IDENTITY:
+        return f"kubectl dataflow doctor {tail}"
+    match glance.state:
+        case State.STALLED:
+            return f"mend the spec and apply it, or try the same again: kubectl dataflow run {tail}"
+        case State.WAITING:
+            return f"kubectl dataflow logs {tail}"
+        case State.SUSPENDED:
+            return f"kubectl dataflow resume {tail}"
+        case State.UNSEEN:
+            return "kubectl dataflow version"
+        case _:
+            return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """A run as it is drawn: by its entry while there is one, else by its object."""
+
+    name: str
+    number: int | None
+    glance: Glance
+    facts: tuple[str, ...]
+    attempts: tuple[Attempt, ...]
+    messages: tuple[str, ...]
+
+
+def _views(family: Family) -> Iterator[_View]:
+    by_name: Mapping[str, Json] = {run_of(raw).name: raw for raw in family.runs}
+    entries = {entry.run: entry for entry in family.pipeline.status.ledger}
+    for name in dict.fromkeys((*entries, *by_name)):
+        raw, entry = by_name.get(name), entries.get(name)
+        run = run_of(raw) if raw is not None else None
+        if run is not None and (entry is None or run.is_over):
+            yield _View(
+                name=name,
+                number=run.status.number,
+                glance=run_glance_of(run),
+                facts=tuple(_facts_of_run(run)),
+                attempts=run.status.attempts,
+                messages=_messages_of(raw or {}),
+            )
+        elif entry is not None:
+            yield _View(
+                name=name,
+                number=entry.number,
+                glance=_entry_glance_of(entry),
+                facts=tuple(_facts_of_entry(entry)),
+                attempts=entry.attempts,
+                messages=_messages_of(raw or {}),
+            )
+
+
+def _entry_glance_of(entry: Entry) -> Glance:
+    if entry.stop is not None:
+        how = {StopMode.DRAIN: "Draining", StopMode.CANCEL: "Cancelling", StopMode.ORPHAN: "LettingGo"}[entry.stop]
+        return Glance(state=State.WORKING, reason=how, message=entry.stop_reason or "", since=entry.stop_time)
+    last = entry.last_attempt
+    if last is None:
+        return Glance(state=State.WORKING, reason="Launching", message="about to launch")
+    glance = attempt_glance_of(last)
+    if glance.state is State.FAILED and entry.may_launch and last.failure is not None and last.failure.retryable:
+        return Glance(state=State.WAITING, reason="WaitingForRetry", since=glance.since)
+    return glance
+
+
+def _facts_of_entry(entry: Entry) -> Iterator[str]:
+    if entry.revision:
+        yield f"revision {entry.revision}"
+    yield "asked for by a person" if entry.asked else entry.cause
+    if entry.strategy is not None and entry.number > 1:
+        yield f"by {entry.strategy}"
+    if entry.repeats:
+        yield f"runs {entry.repeats} again"
+    if entry.has_overrides:
+        yield "with parameters of its own"
+
+
+def _facts_of_run(run: Run) -> Iterator[str]:
+    status = run.status
+    if status.revision:
+        yield f"revision {status.revision}"
+    if run.owner_uid is None:
+        yield "asked for by a person"
+    elif status.cause:
+        yield status.cause
+    if status.replaces:
+        yield f"took over from {status.replaces}"
+    if run.rerun_of:
+        yield f"runs {run.rerun_of} again"
+    if run.parameters:
+        yield "with parameters of its own"
+
+
+def _messages_of(raw: Json) -> tuple[str, ...]:
+    """Return the job's messages that a run's status keeps, newest last."""
+    kept = objects(mapping(raw.get("status")).get("messages"))
+    return tuple(said for each in kept[-MESSAGES_SHOWN:] if (said := text(each.get("text")) or text(each.get("message"))))
+
+
+def _run_node(view: _View, pipeline: Pipeline, now: datetime, *, whole: bool) -> Node:
+    status = pipeline.status
+    roles = [
+        word
+        for name, word in (
+            (status.update_run, "takes over"),
+            (status.current_run, "current"),
+            (status.stable_run, "comes back if a new one fails"),
+        )
+        if name == view.name
+    ]
+    glance = view.glance
+    shown = view.attempts if whole else view.attempts[-ATTEMPTS_SHOWN:]
+    children = [_attempt_node(attempt, now) for attempt in shown]
+    if left := len(view.attempts) - len(shown):
+        children.insert(0, Node(head=(Cell(text=f"… {left} older {'attempt' if left == 1 else 'attempts'} (--all)", colour=FAINT),)))
+    told = {attempt.failure.message for attempt in view.attempts if attempt.failure is not None}
+    notes = [Cell(text=glance.message)] if glance.message and glance.message not in told else []
+    notes += [Cell(text=said, colour=YELLOW) for said in view.messages if said not in told]
+    head = (
+        Cell(text=f"{glance.mark} {view.name}", colour=glance.colour),
+        Cell(text=_how(glance, now), colour=glance.colour),
+        Cell(text=" · ".join((*roles[:1], *view.facts)), colour=FAINT),
+    )
+    return Node(head=head, notes=tuple(notes), children=tuple(children))
+
+
+_OVER: Final = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED})
+
+
+def _how(glance: Glance, now: datetime) -> str:
+    """Return the state with its reason and its time, e.g. `Failed 3h ago: UserCodeFailed`."""
+    word = glance.reason if glance.state in {State.WORKING, State.STOPPED} and glance.reason else str(glance.state)
+    since = ""
+    if glance.since is not None:
+        since = f" {age(glance.since, now)} ago" if glance.state in _OVER else f" for {age(glance.since, now)}"
+    why = f": {glance.reason}" if glance.reason and glance.state in {State.FAILED, State.WAITING, State.STALLED} else ""
+    return f"{word}{since}{why}"
+
+
+def _attempt_node(attempt: Attempt, now: datetime) -> Node:
+    glance = attempt_glance_of(attempt)
+    notes = list[Cell]()
+    if attempt.failure is not None:
+        follows = "" if attempt.failure.retryable else ", and trying again cannot help"
+        notes.append(Cell(text=f"{attempt.failure.kind}{follows}: {attempt.failure.message}", colour=RED))
+    name = f"job {attempt.job_id}" if attempt.job_id else f"job name {attempt.job_name}"
+    state = job_word(attempt.job_state)
+    job = name if not state or state == glance.reason else f"{name} {state}"
+    return Node(
+        head=(
+            Cell(text=f"{glance.mark} attempt {attempt.number}", colour=glance.colour),
+            Cell(text=_how(glance, now), colour=glance.colour),
+            Cell(text=job),
+        ),
+        notes=tuple(notes),
+    )
+
+
+def _about(pipeline: Pipeline) -> str:
+    spec = pipeline.spec
+    if isinstance(spec, Broken):
+        return "(its spec cannot be read)"
+    account = f", as ServiceAccount {spec.service_account_name}" if spec.service_account_name else ""
+    return f"{spec.type} in {spec.project}, {spec.region}{account}"
+
+
+def _notes(pipeline: Pipeline, glance: Glance, now: datetime) -> Iterator[Cell]:
+    yield Cell(text=f"{_how(glance, now)}: {glance.message}" if glance.message else _how(glance, now), colour=glance.colour)
+    remarks = list(remarks_on(pipeline)) if is_observed(pipeline) else []
+    yield from (Cell(text=f"! {each.text}", colour=YELLOW) for each in remarks if not each.is_well)
+    if well := ", ".join(each.text for each in remarks if each.is_well):
+        yield Cell(text=well, colour=FAINT)
+    if pipeline.status.console_url:
+        yield Cell(text=pipeline.status.console_url, colour=FAINT)

@@ -1,0 +1,101 @@
+"""`kubectl dataflow list`: all pipelines of a namespace, or of all, one a line with what matters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dataflow_operator.adapters.kubernetes.fields import Json, mapping, moment
+from dataflow_operator.adapters.kubernetes.wire import pipeline_of
+from dataflow_operator.cli.glance import glance_of, job_word
+from dataflow_operator.cli.objects import objects_as
+from dataflow_operator.cli.reading import pipelines
+from dataflow_operator.cli.server import connected
+from dataflow_operator.cli.spans import age
+from dataflow_operator.cli.table import Cell, table
+from dataflow_operator.cli.terminal import WIDTH, Format, Place, Streams
+from dataflow_operator.domain.pipeline.model import Broken
+
+HEAD = ("NAME", "TYPE", "STATE", "SINCE", "REASON", "RUN", "JOB STATE", "AGE", "MESSAGE")
+WIDE = (
+    "NAME",
+    "TYPE",
+    "STATE",
+    "SINCE",
+    "REASON",
+    "RUN",
+    "JOB STATE",
+    "REVISION",
+    "PROJECT",
+    "REGION",
+    "ACCOUNT",
+    "JOB ID",
+    "AGE",
+    "MESSAGE",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person asks for."""
+
+    place: Place = field(default_factory=Place)
+    everywhere: bool = False
+    selector: str | None = None
+    output: Format = Format.TEXT
+    has_head: bool = True
+
+
+def listing(options: Options, streams: Streams, now: datetime) -> int:
+    """Write the list; return the exit code. UndoneError: it cannot be had."""
+    server = connected(options.place)
+    found = pipelines(server, everywhere=options.everywhere, selector=options.selector)
+    if options.output.is_data or options.output is Format.NAME:
+        streams.out.write(objects_as(found, options.output, is_list=True))
+        return 0
+    if not found:
+        where = "" if options.everywhere else f" in {server.namespace} namespace"
+        streams.err.write(f"No pipelines found{where}.\n")
+        return 0
+    for line in lines_of(found, options, streams, now):
+        streams.out.write(f"{line}\n")
+    return 0
+
+
+def lines_of(found: Sequence[Json], options: Options, streams: Streams, now: datetime) -> list[str]:
+    """Return the table. A message is cut where the terminal ends, and whole in the wide form."""
+    is_wide = options.output is Format.WIDE
+    head = WIDE if is_wide else HEAD
+    rows = [_row(raw, now, is_wide=is_wide) for raw in found]
+    if options.everywhere:
+        head = ("NAMESPACE", *head)
+        rows = [(Cell(text=pipeline_of(raw).namespace), *row) for raw, row in zip(found, rows, strict=True)]
+    width = None if is_wide else streams.width or 2 * WIDTH
+    lines = list(table(head, rows, width=width, in_colour=streams.are_in_colour))
+    return lines if options.has_head else lines[1:]
+
+
+def _row(raw: Json, now: datetime, *, is_wide: bool) -> tuple[Cell, ...]:
+    pipeline = pipeline_of(raw)
+    spec, status, glance = pipeline.spec, pipeline.status, glance_of(pipeline)
+    is_broken = isinstance(spec, Broken)
+    cells = [
+        Cell(text=pipeline.name),
+        Cell(text="?" if isinstance(spec, Broken) else spec.type),
+        Cell(text=glance.state, colour=glance.colour),
+        Cell(text=age(glance.since, now) if glance.since else ""),
+        Cell(text=glance.reason),
+        Cell(text=status.update_run or status.current_run or ""),
+        Cell(text=job_word(status.job_state)),
+    ]
+    if is_wide:
+        cells += [
+            Cell(text="" if status.revision is None else str(status.revision)),
+            Cell(text="?" if is_broken else spec.project),
+            Cell(text="?" if is_broken else spec.region),
+            Cell(text="" if is_broken else spec.service_account_name or ""),
+            Cell(text=status.job_id or ""),
+        ]
+    born = moment(mapping(raw.get("metadata")).get("creationTimestamp"))
+    return (*cells, Cell(text=age(born, now)), Cell(text=glance.message))

@@ -1,0 +1,54 @@
+"""A tree of things with notes below them, drawn with lines and broken where the terminal ends."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from dataflow_operator.cli.table import Cell
+from dataflow_operator.cli.terminal import painted
+
+LINES: Final = 5
+"""Lines of one note at most: Dataflow's errors may have 2,000 characters, most of them a stack. Source: chosen."""
+
+NARROWEST: Final = 30
+"""Columns that a note has on the narrowest terminal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One thing: what it is on one line, notes on it, and what belongs to it."""
+
+    head: tuple[Cell, ...]
+    notes: tuple[Cell, ...] = ()
+    children: tuple[Node, ...] = ()
+
+
+def drawn(node: Node, *, width: int, in_colour: bool) -> Iterator[str]:
+    """Yield the lines of the tree below and with *node*."""
+    yield _painted(node.head, in_colour=in_colour)
+    yield from _below(node, "", width, in_colour=in_colour)
+
+
+def _below(node: Node, edge: str, width: int, *, in_colour: bool) -> Iterator[str]:
+    stem = "│ " if node.children else "  "
+    for note in node.notes:
+        for line in broken(note.text, width - len(edge) - len(stem)):
+            yield f"{edge}{stem}{painted(line, note.colour, in_colour=in_colour)}".rstrip()
+    for child in node.children:
+        is_last = child is node.children[-1]
+        yield f"{edge}{'└─ ' if is_last else '├─ '}{_painted(child.head, in_colour=in_colour)}"
+        yield from _below(child, edge + ("   " if is_last else "│  "), width, in_colour=in_colour)
+
+
+def broken(text: str, width: int) -> list[str]:
+    """Return *text* in lines of *width* columns, LINES at most; never within a word, for what is copied must stay whole."""
+    return textwrap.wrap(
+        text, max(width, NARROWEST), max_lines=LINES, placeholder=" …", break_long_words=False, break_on_hyphens=False
+    ) or [""]
+
+
+def _painted(cells: tuple[Cell, ...], *, in_colour: bool) -> str:
+    return "  ".join(painted(cell.text, cell.colour, in_colour=in_colour) for cell in cells if cell.text)
