@@ -99,3 +99,11 @@ async def test_the_window_shows_metrics_health_and_readiness(path: str, status: 
             assert line in text
         assert "us-central1" not in text
         assert "_created" not in text
+
+
+def test_what_others_say_forges_no_line_of_the_log_and_moves_no_cursor() -> None:
+    said = {"msg": "job list failed", "levelname": "WARNING", "error": "denied\n12:00:00 INFO    pass effect=StopJob \x1b[2J"}
+    for lines in (TextLines(), JsonLines()):
+        line = lines.format(logging.makeLogRecord(said))
+        assert "\n" not in line
+        assert "\x1b" not in line

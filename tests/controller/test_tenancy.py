@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.builders import a_batch, a_spec
+from tests.builders import LIMITS, a_batch, a_spec
 from tests.controller.fakes import KEY, Town
 
+from dataflow_operator.controller.ports import Place
 from dataflow_operator.controller.recall import place_of
 from dataflow_operator.domain.errors import Reason, RefusedError, UnavailableError
-from dataflow_operator.domain.identity import ServiceAccount, Tenancy
+from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Result
 from dataflow_operator.domain.pipeline.model import PipelineSpec
@@ -356,3 +357,18 @@ async def test_a_run_of_another_pipeline_or_place_is_not_repeated(town: Town, pi
     await town.settle()
     assert town.results()["again"] == "Refused"
     assert len(town.dataflow.orders) == 1
+
+
+async def test_a_proof_that_takes_longer_than_it_is_good_for_is_launched_by(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    prove = town.dataflow.prove
+
+    async def slowly(place: Place, account: ServiceAccount) -> Persona:
+        town.clock.seconds += LIMITS.look_again.total_seconds() + 1
+        town.lists.poll()
+        return await prove(place, account)
+
+    monkeypatch.setattr(town.dataflow, "prove", slowly)
+    town.store.apply(a_batch(service_account_name="orders"))
+    await town.settle()
+    assert len(town.dataflow.orders) == 1
+    assert town.dataflow.calls["prove"] <= 2

@@ -282,7 +282,8 @@ class Actor:
             persona = await self._dataflow.prove(self._place(pipeline), ServiceAccount(pipeline.namespace, account))
         except OutsideError as error:
             return IdentityLook(account=account, problem=error.reason, message=error.message, at=at, request=request, after=_wish_of(error))
-        return IdentityLook(account=account, problem=None, persona=persona, at=at, request=request)
+        # Its last call was answered just now. Counted from its beginning, a slow proof would be too old to launch by, and be made for ever.
+        return IdentityLook(account=account, problem=None, persona=persona, at=self._clock.monotonic(), request=request)
 
     def _place(self, pipeline: Pipeline) -> Place:
         if isinstance(pipeline.spec, Broken):

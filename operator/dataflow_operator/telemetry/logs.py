@@ -47,10 +47,15 @@ class TextLines(logging.Formatter):
         """Return the line, and a traceback below it if there is one."""
         at = datetime.fromtimestamp(record.created, UTC)
         rest = "".join(f" {name}={value}" for name, value in _extras(record).items())
-        text = f"{at:%H:%M:%S} {record.levelname:<7} {record.getMessage()}{rest}"
+        text = f"{at:%H:%M:%S} {record.levelname:<7} {_on_one_line(record.getMessage() + rest)}"
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         return without_tokens(text)
+
+
+def _on_one_line(text: str) -> str:
+    """Return *text* without what would begin another line or move a terminal's cursor: some of it is quoted from others, and tenants among them."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _extras(record: logging.LogRecord) -> Mapping[str, object]:
