@@ -24,8 +24,7 @@ crash: env      ## KILLS deaths of real operators by SIGKILL, with a second repl
 	@$(PY) -m tests.crash KILLS=$(KILLS) SEED=$(SEED)
 bench: env      ## what the operator costs, with none and with 200 pipelines, and with 100 tenants
 	@$(PY) -m dataflow_local.bench
-generate: env   ## write crds/, the kit of monitoring, generated pages and the warnings of changes anew
-generate: env   ## write crds/, docs/{changes,conditions,errors,failures,gitops}.md, Argo CD's test data and the warnings of changes anew
+generate: env   ## write all that is made from code anew: crds/, pages, policies, Argo CD's test data, the kit of monitoring
 	@$(PY) -m dataflow_operator.api.generate
 	@$(PY) -m tests.tidy.errors_page
 	@$(PY) -m tests.tidy.failures_page
