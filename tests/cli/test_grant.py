@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +184,17 @@ def test_what_else_is_to_be_done_is_said_less_what_is_done(here: Door) -> None:
     assert "kubectl label" not in done.err
     assert "kubectl annotate" not in done.err
     assert f"add-iam-policy-binding {E_MAIL} " in done.err
+
+
+def test_authors_are_told_of_the_role_that_writes_pipelines_which_naming_an_account_is_not(here: Door) -> None:
+    said = granted(here, "orders", authors=("alice", "group:team a", "system:serviceaccount:argocd:applier"))
+    command = next(line.strip() for line in said.err.splitlines() if "create rolebinding" in line)
+    assert "--user=alice" in command
+    assert "'--group=team a'" in command
+    assert "--serviceaccount=argocd:applier" in command
+    made = here.kubectl(*shlex.split(command.removeprefix("kubectl ")), "--dry-run=server")
+    assert made.returncode == 0, made.stderr
+    assert "create rolebinding" not in granted(here, "orders").err
 
 
 def test_the_member_of_the_binding_is_named_where_the_operator_says_how_it_is_installed(here: Door) -> None:
