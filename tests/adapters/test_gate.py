@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.adapters.test_calls import BATCH, PLACE, an_order
+from typing_extensions import override
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.faults import Fault
@@ -219,10 +220,12 @@ class Tenant:
 class EachAsItself(Tenant):
     """Calls as the account that a place names."""
 
+    @override
     async def metadata(self, account: ServiceAccount | None, use: Use) -> Metadata:
         assert use
         return (("authorization", f"Bearer emulator-as-{self.name_of(account)}"),)
 
+    @override
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
         assert account is not None
         assert carried
