@@ -287,10 +287,10 @@ class Calls:
         worker = str(spec.environment.get("serviceAccountEmail") or "") if spec is not None else ""
         if isinstance(error, AmbiguousError) or not (advice := self._caller.advice(place.account, error, place.project, worker or None)):
             return error
-        text = f"{error.message}; {advice}"
+        text = f"{error.message.removesuffix('.')}; {advice}"
         if isinstance(error, UnavailableError):
             return UnavailableError(error.reason, text, error.after)
-        return RefusedError(error.reason, text) if isinstance(error, RefusedError) else UnavailableError(error.reason, text)
+        return RefusedError(error.reason, text)
 
     async def _send(self, place: Place, sending: Sending, who: str) -> str:
         """Send a launch and return the new job's id, empty for a dry run. All of it, the credential too, has one deadline."""
