@@ -55,7 +55,7 @@ def test_dashboards_show_data_of_a_real_prometheus(owner: Owner, simulated: Plat
 
 
 def _drawn(prometheus: Prometheus, owner: Owner, seconds: float, folder: Path, **variables: str) -> None:
-    """Draw all dashboards from what Prometheus has of the last so many seconds; hardly a panel is without data."""
+    """Draw all dashboards from what Prometheus has of the last so many seconds; hardly a panel (the backlog, what goes through the service) is without data."""
     for dashboard in DASHBOARDS:
         drawn = picture(dashboard, lambda expr: prometheus.history(expr, seconds), namespace=owner.namespace, **variables)
         (folder / f"{dashboard.uid}.svg").write_text(drawn.replace(owner.namespace, "demo"))
@@ -71,6 +71,7 @@ def test_a_stream_that_really_runs_tells_its_watermark_its_use_and_its_cost(beam
         owner.example("fruit-counts.yaml")
         owner.example("word-count.yaml")
         owner.becomes("fruit-counts", "Ready", "True", "JobRunning", seconds=120)
+        owner.becomes("word-count", "Ready", "True", "Succeeded", seconds=120)
 
         def told(name: str) -> float:
             found = prometheus.query(f'{name}{{namespace="{namespace}",pipeline="fruit-counts"}}')
@@ -82,7 +83,7 @@ def test_a_stream_that_really_runs_tells_its_watermark_its_use_and_its_cost(beam
         eventually(lambda: told("dataflow_job_vcpu_seconds_total") > used, seconds=60)
         eventually(lambda: time.monotonic() - began > float(os.environ.get("PICTURES_SECONDS", "0")), seconds=600)
         folder = Path(os.environ.get("PICTURES") or tmp_path)
-        _drawn(prometheus, owner, time.monotonic() - began, folder, pipeline="fruit-counts")
+        _drawn(prometheus, owner, time.monotonic() - began, folder, pipeline="fruit-counts|word-count")
         owner.kubectl("delete", "dfp", "--all", "--wait=false")
 
 
