@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from google.cloud.dataflow_v1beta3 import types
 from tests.adapters.conftest import Dataflow
 from tests.adapters.test_calls import PLACE, STREAM, an_order
 from tests.adapters.virtual import LoopClock, in_virtual_time
 from tests.waiting import eventually_async
 
 from dataflow_operator.adapters.dataflow.gate import Gates, Kind, Line
+from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.adapters.dataflow.meter import AT_ONCE, KEPT_ROUNDS, PER_SECOND, Meter, Subject
 from dataflow_operator.adapters.dataflow.reading import reading_of, workers_of
 from dataflow_operator.controller.ports import Place
@@ -180,8 +180,8 @@ def test_with_no_job_that_runs_nobody_is_asked() -> None:
 
 
 def a_metric(name: str, value: float, **context: str) -> Any:
-    metric = types.MetricUpdate(name=types.MetricStructuredName(origin="dataflow/v1b3", name=name, context=context))
-    plain = types.MetricUpdate.pb(metric)
+    metric = messages.MetricUpdate(name=messages.MetricStructuredName(origin="dataflow/v1b3", name=name, context=context))
+    plain = messages.MetricUpdate.pb(metric)
     plain.scalar.number_value = value
     return plain
 
@@ -218,10 +218,10 @@ def test_what_is_billed_by_other_units_is_said_to_be() -> None:
 def test_the_newest_autoscaling_event_tells_the_number_of_workers() -> None:
     now = datetime(2026, 11, 25, tzinfo=UTC)
     events = [
-        types.AutoscalingEvent(time=now, current_num_workers=2, target_num_workers=4),
-        types.AutoscalingEvent(time=now - timedelta(minutes=1), current_num_workers=1, target_num_workers=2),
+        messages.AutoscalingEvent(time=now, current_num_workers=2, target_num_workers=4),
+        messages.AutoscalingEvent(time=now - timedelta(minutes=1), current_num_workers=1, target_num_workers=2),
     ]
-    assert workers_of(types.AutoscalingEvent.pb(event) for event in events) == 4
+    assert workers_of(messages.AutoscalingEvent.pb(event) for event in events) == 4
     assert workers_of([]) is None
 
 

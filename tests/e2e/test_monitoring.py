@@ -24,6 +24,12 @@ SECONDS = 20.0
 SLACK_SECONDS = 10.0
 """For a busy machine."""
 
+USED = tuple(
+    f"dataflow_job_{name}"
+    for name in ("data_watermark_age_seconds", "system_lag_seconds", "vcpu_seconds_total", "memory_bytes", "estimated_cost", "workers")
+)
+"""What a stream that really runs tells."""
+
 UNTOLD = ("dataflow_job_data_watermark_age_seconds", "dataflow_job_shuffle_bytes_total", 'code!~"OK|2.."')
 """What simulated jobs do not tell, and what does not happen here."""
 
@@ -55,7 +61,7 @@ def test_dashboards_show_data_of_a_real_prometheus(owner: Owner, simulated: Plat
 
 
 def _drawn(prometheus: Prometheus, owner: Owner, seconds: float, folder: Path, **variables: str) -> None:
-    """Draw all dashboards from what Prometheus has of the last so many seconds; hardly a panel is without data."""
+    """Draw all dashboards from what Prometheus has of the last so many seconds; hardly a panel (the backlog, what goes through the service) is without data."""
     for dashboard in DASHBOARDS:
         drawn = picture(dashboard, lambda expr: prometheus.history(expr, seconds), namespace=owner.namespace, **variables)
         (folder / f"{dashboard.uid}.svg").write_text(drawn.replace(owner.namespace, "demo"))
@@ -71,18 +77,18 @@ def test_a_stream_that_really_runs_tells_its_watermark_its_use_and_its_cost(beam
         owner.example("fruit-counts.yaml")
         owner.example("word-count.yaml")
         owner.becomes("fruit-counts", "Ready", "True", "JobRunning", seconds=120)
+        owner.becomes("word-count", "Ready", "True", "Succeeded", seconds=120)
 
         def told(name: str) -> float:
             found = prometheus.query(f'{name}{{namespace="{namespace}",pipeline="fruit-counts"}}')
             return float(found[0]["value"][1]) if found else 0.0
 
-        for name in ("data_watermark_age_seconds", "system_lag_seconds", "vcpu_seconds_total", "memory_bytes", "estimated_cost", "workers"):
-            eventually(lambda name=name: told(f"dataflow_job_{name}") > 0, seconds=90)
+        eventually(lambda: min(map(told, USED)) > 0, seconds=90)
         used = told("dataflow_job_vcpu_seconds_total")
         eventually(lambda: told("dataflow_job_vcpu_seconds_total") > used, seconds=60)
         eventually(lambda: time.monotonic() - began > float(os.environ.get("PICTURES_SECONDS", "0")), seconds=600)
         folder = Path(os.environ.get("PICTURES") or tmp_path)
-        _drawn(prometheus, owner, time.monotonic() - began, folder, pipeline="fruit-counts")
+        _drawn(prometheus, owner, time.monotonic() - began, folder, pipeline="fruit-counts|word-count")
         owner.kubectl("delete", "dfp", "--all", "--wait=false")
 
 

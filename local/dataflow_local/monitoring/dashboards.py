@@ -200,7 +200,9 @@ PIPELINE: Final = Dashboard(
             "s",
             (f"dataflow_run_duration_seconds{{{_ONE}}}", "{{run}}"),
         ),
-        _panel("Jobs", "Jobs that run; each id leads to the console.", "short", (f"dataflow_job_info{{{_ONE}}}", ""), kind="table"),
+        _panel(
+            "Jobs", "Jobs that run; each id leads to the console.", "short", (f"dataflow_job_info{{{_ONE}}}", ""), kind="table", width=WIDTH
+        ),
     ),
 )
 

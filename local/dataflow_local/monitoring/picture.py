@@ -86,6 +86,8 @@ def _inside(panel: Panel, lines: list[Line], width: int, height: int) -> list[st
     if panel.kind == "stat":
         return [_text(10, height - 14, _shown(lines[0].points[-1][1], panel.unit), size=26, colour=COLOURS[0])]
     if panel.kind == "table":
+        now = max(line.points[-1][0] for line in lines)
+        lines = [line for line in lines if line.points[-1][0] == now]
         return [_text(10, 40 + 18 * number, line.name[: width // 6], size=11) for number, line in enumerate(lines[:MOST])]
     return _drawn(lines[:MOST], panel.unit, width, height)
 
