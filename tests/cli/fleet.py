@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.builders import NOW, UID, a_run, a_spec, a_world, an_attempt, an_entry
 from tests.cli.conftest import Said
 from tests.integration.schema_objects import a_pipeline
+from typing_extensions import override
 
 from dataflow_operator.adapters.kubernetes.status import pipeline_status_json, run_status_json
 from dataflow_operator.cli.__main__ import main
@@ -49,7 +51,7 @@ AN_UPDATE = """\
 │  │    Quota: Startup of the worker pool in zone europe-west1-b failed to bring up any of the desired 4
 │  │    workers. QUOTA_EXCEEDED: Quota 'CPUS' exceeded. Limit: 24.0 in region europe-west1.
 │  └─ … attempt 2  QUEUED for 90s  job 2026-11-25_03_00_00-1234567890123456780
-├─ ✓ orders-2  Running for 27h  current · revision 2 · Change · by Update
+├─ ✓ orders-2  Running for 27h  current · revision 2 · Change
 │  └─ ✓ attempt 1  Running for 27h  job 2026-11-24_09_00_00-9876543210987654321 RUNNING
 └─ · orders-1  Replaced 0s ago  revision 1 · Change
    │ a newer revision takes over
@@ -97,7 +99,7 @@ def an_update() -> Family:
     new = an_entry(
         3,
         failed,
-        an_attempt(2, job=f"{JOB[:-1]}0", state=JobState.QUEUED, ago=90),
+        an_attempt(2, job=f"{JOB[:-1]}0", state=JobState.QUEUED, base=OLD_JOB, ago=90),
         spec=replace(STREAM, parameters={"content": "B"}),
         revision=3,
     )
@@ -181,3 +183,11 @@ class Person:
 def data(said: Said) -> Any:
     """Return what was written as JSON."""
     return json.loads(said.out)
+
+
+class Terminal(io.StringIO):
+    """A terminal that a person looks at."""
+
+    @override
+    def isatty(self) -> bool:
+        return True

@@ -114,7 +114,7 @@ def test_a_stream_whose_job_runs_is_not_run_twice_and_the_ways_on_are_told(perso
     said = person.types("run", "orders")
     assert (said.code, runs(person)) == (1, [])
     assert said.err.splitlines() == [
-        f"error: orders is a stream whose job {JOB} runs: another run would be refused (AlreadyRunning)",
+        f"error: orders is a stream whose job {JOB} is RUNNING: another run would be refused (AlreadyRunning)",
         f"  → to begin anew: kubectl dataflow stop dfr/orders-1 -n {person.door.namespace}",
         f"  → to go back to what ran before: kubectl dataflow rerun RUN -n {person.door.namespace}",
     ]

@@ -177,7 +177,7 @@ WORDS = st.text(alphabet="abcdefghijklmnop /:-_.", min_size=SHORTEST, max_size=3
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), WORDS, min_size=1), st.sampled_from(sorted(CLOSED)))
 def test_no_closed_value_of_any_object_is_left_in_any_text(values: dict[str, str], member: str) -> None:
     raw = {"spec": {member: values, "note": f"said: {' and '.join(values.values())}"}}
-    left = json.dumps(Redaction([raw]).object(raw), ensure_ascii=False)
+    left = json.dumps(Redaction([raw]).left_of(raw), ensure_ascii=False)
     rest = (
         left.replace(REDACTED, "")
         .replace('"spec"', "")
@@ -193,13 +193,13 @@ def test_a_program_and_every_copy_of_it_are_left_out() -> None:
     program = "pipeline: {transforms: [secret recipe]}"
     raw = {"spec": {"template": {"beamYaml": {"pipeline": program, "jinjaVariables": {"day": "2026-01-31"}}}}}
     redaction = Redaction([raw])
-    assert "recipe" not in json.dumps(redaction.object(raw))
+    assert "recipe" not in json.dumps(redaction.left_of(raw))
     assert redaction.text(f"cannot read {program}") == f"cannot read {REDACTED}"
 
 
 def test_what_looks_like_a_secret_is_left_out_even_when_parameters_are_shown() -> None:
     key = "AI" + "za" + secrets.token_hex(20)[:35]
     raw = {"spec": {"parameters": {"key": key, "topic": "projects/a/topics/b"}}}
-    shown = Redaction([raw], shows_parameters=True).object(raw)
+    shown = Redaction([raw], shows_parameters=True).left_of(raw)
     assert shown == {"spec": {"parameters": {"key": REDACTED, "topic": "projects/a/topics/b"}}}
     assert without_secrets(f"log: {key}, and on") == f"log: {REDACTED}, and on"

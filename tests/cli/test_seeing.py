@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import threading
 from dataclasses import replace
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from tests.builders import BATCH, a_last_run, a_world, an_attempt, an_entry
-from tests.cli.fleet import JOB, QUOTA, Person, an_update, data, pictured
+from tests.builders import BATCH, NOW, a_last_run, a_world, an_attempt, an_entry
+from tests.cli.fleet import JOB, QUOTA, Person, Terminal, an_update, data, pictured, stored
 from tests.integration.schema_objects import a_door
 
 from dataflow_local.install import kubectl
 from dataflow_local.users import User
+from dataflow_operator.cli.listing import Options, lines_of
+from dataflow_operator.cli.terminal import Format, Streams
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Result
 from dataflow_operator.domain.pipeline.revision import digest_of
@@ -70,6 +73,18 @@ def test_a_list_has_the_forms_and_choices_of_kubectl(person: Person) -> None:
     everywhere = person.types("list", "-A").out
     assert everywhere.startswith("NAMESPACE ")
     assert f"{person.door.namespace}   views" in everywhere
+
+
+def test_a_narrow_terminal_goes_without_what_the_message_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    raw = stored(RUNNING)
+    terminal = Streams(stdin=io.StringIO(), out=Terminal(), err=io.StringIO())
+    head, row = lines_of([raw], Options(), terminal, NOW)
+    assert head.split() == ["NAME", "TYPE", "STATE", "REASON", "JOB", "STATE", "AGE", "MESSAGE"]
+    assert row.endswith("Job 2026-11-25_03_00_00-1234567890123…")
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "SINCE" in lines_of([raw], Options(), terminal, NOW)[0]
+    assert "SINCE" in lines_of([raw], Options(output=Format.WIDE), terminal, NOW)[0]
 
 
 def test_an_empty_namespace_is_no_error(person: Person) -> None:

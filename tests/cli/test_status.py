@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.builders import BATCH, NOW, a_last_run, a_world, an_attempt, an_entry
-from tests.cli.fleet import AN_UPDATE, JOB, QUOTA, STREAM, Person, an_update, data, pictured, stored, text_of
+from tests.cli.fleet import AN_UPDATE, JOB, QUOTA, STREAM, Person, Terminal, an_update, data, pictured, stored, text_of
 
-from dataflow_operator.cli.family import Family, warnings_of
+from dataflow_operator.cli.family import Family, advice_on, warnings_of
 from dataflow_operator.cli.glance import State, glance_of, remarks_on
 from dataflow_operator.cli.status import written
 from dataflow_operator.cli.terminal import BOLD, GREEN, RED, Streams
@@ -41,7 +41,7 @@ A_FAILURE = """\
 │  └─ ✗ attempt 4  Failed 0s ago: UserCodeFailed  job j4 FAILED
 │       UserCode, and trying again cannot help: ValueError: no such column 'price'
 └─ ✓ orders-3  Succeeded 0s ago  revision 3 · Change
-   └─ ✓ attempt 1  Succeeded 0s ago  job j1 DONE
+   └─ ✓ attempt 1  Succeeded 0s ago  job j1
 → mend the spec and apply it, or try the same again: kubectl dataflow run daily -n team-a
 """
 
@@ -118,6 +118,30 @@ def test_drift_is_a_state_of_its_own_and_says_what_differs() -> None:
     assert (glance.state, glance.message) == (State.DRIFTED, "maxWorkers is 4 and should be 10")
 
 
+@pytest.mark.parametrize(
+    ("reason", "job_state", "last", "way"),
+    [
+        ("UserCodeFailed", None, "UserCodeFailed", "or try the same again: kubectl dataflow run orders -n team-a"),
+        ("UpdateFailed", "JOB_STATE_RUNNING", "UserCodeFailed", "mend the spec and apply it"),
+        ("TemplateNotFound", None, "", "ask for a fresh look: kubectl annotate dfp orders -n team-a --overwrite dataflow-operator.io/"),
+        ("ImpersonationDenied", None, "", "kubectl dataflow doctor orders -n team-a"),
+    ],
+)
+def test_what_ends_a_stall_is_told(reason: str, job_state: str | None, last: str, way: str) -> None:
+    raw = stored(a_world())
+    conditions = [
+        {"type": "Ready", "status": "False", "reason": reason, "message": "m", "observedGeneration": 1},
+        {"type": "Stalled", "status": "True", "reason": reason, "message": "m", "observedGeneration": 1},
+    ]
+    status = {"observedGeneration": 1, "conditions": conditions, "jobState": job_state}
+    if last:
+        status["lastRun"] = {"name": "orders-1", "number": 1, "result": "Failed", "reason": last}
+    told = advice_on(Family(raw={**raw, "status": status}))
+    assert told is not None
+    assert way in told
+    assert ("kubectl dataflow run" in told) is (reason == "UserCodeFailed")
+
+
 def test_conditions_beside_ready_are_told_in_words_and_once() -> None:
     ready = Condition(type="Ready", status=Truth.FALSE, reason="TemplateInvalid", message="no such parameter")
     template = Condition(type="TemplateValid", status=Truth.FALSE, reason="TemplateInvalid", message="no such parameter")
@@ -164,13 +188,6 @@ def test_messages_that_a_run_keeps_of_its_job_are_drawn() -> None:
     run = pictured(seen, entry, spec=BATCH)
     run["status"]["messages"] = [{"time": "2026-11-25T11:59:00Z", "text": "Worker lost"}]
     assert "│ Worker lost\n" in text_of(Family(raw=stored(seen), runs=(run,)))
-
-
-class Terminal(io.StringIO):
-    """A terminal that a person looks at."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize(("variable", "value", "has_colours"), [("TERM", "xterm", True), ("NO_COLOR", "1", False), ("TERM", "dumb", False)])

@@ -35,7 +35,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
     """Breaks paragraphs where the terminal ends; lists and examples, which have columns of their own, stay as they are."""
 
     @override
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
+    def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 # argparse calls it so
         return "\n\n".join(
             paragraph if _COLUMNS.search(paragraph) else textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
             for paragraph in text.split("\n\n")

@@ -285,18 +285,18 @@ def _called(name: str, of: object, arguments: Sequence[object]) -> object:
     match name, of, *arguments:
         case ["size", str() | list() | dict()]:
             return len(cast("Sequence[object]", of))
-        case ["matches", str(), str() as pattern]:
-            return _matches(of, pattern)
-        case ["contains", str(), str() as part]:
-            return part in of
-        case ["startsWith", str(), str() as start]:
-            return of.startswith(start)
-        case ["endsWith", str(), str() as end]:
-            return of.endswith(end)
-        case ["hasValue", Maybe()]:
-            return of.is_there
-        case ["orValue", Maybe(), other]:
-            return of.value if of.is_there else other
+        case ["matches", str() as value, str() as pattern]:
+            return _matches(value, pattern)
+        case ["contains", str() as value, str() as part]:
+            return part in value
+        case ["startsWith", str() as value, str() as start]:
+            return value.startswith(start)
+        case ["endsWith", str() as value, str() as end]:
+            return value.endswith(end)
+        case ["hasValue", Maybe() as maybe]:
+            return maybe.is_there
+        case ["orValue", Maybe() as maybe, other]:
+            return maybe.value if maybe.is_there else other
         case _:
             raise NoValueError(f"{name} cannot be asked of {of!r}")
 

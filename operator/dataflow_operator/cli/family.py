@@ -18,8 +18,10 @@ from dataflow_operator.cli.spans import age
 from dataflow_operator.cli.table import Cell
 from dataflow_operator.cli.terminal import BOLD, FAINT, RED, YELLOW
 from dataflow_operator.cli.tree import Node
-from dataflow_operator.domain.errors import IDENTITY
+from dataflow_operator.domain.errors import IDENTITY, Reason
+from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
+from dataflow_operator.domain.names import RECONCILE_REQUEST
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 from dataflow_operator.domain.run import Run
 
@@ -91,7 +93,7 @@ def advice_on(family: Family) -> str | None:
         return f"kubectl dataflow doctor {tail}"
     match glance.state:
         case State.STALLED:
-            return f"mend the spec and apply it, or try the same again: kubectl dataflow run {tail}"
+            return _way_out(pipeline, glance)
         case State.WAITING:
             return f"kubectl dataflow logs {tail}"
         case State.SUSPENDED:
@@ -100,6 +102,17 @@ def advice_on(family: Family) -> str | None:
             return "kubectl dataflow version"
         case _:
             return None
+
+
+def _way_out(pipeline: Pipeline, glance: Glance) -> str:
+    """Return what ends a stall: another try where a run failed and nothing runs, else the spec, or whatever it names."""
+    status, mend = pipeline.status, "mend the spec and apply it"
+    if status.job_state == JobState.RUNNING:
+        return mend
+    if status.last_run is not None and glance.reason in {status.last_run.reason, Reason.RETRIES_SPENT}:
+        return f"{mend}, or try the same again: kubectl dataflow run {pipeline.name} -n {pipeline.namespace}"
+    look = f'kubectl annotate dfp {pipeline.name} -n {pipeline.namespace} --overwrite {RECONCILE_REQUEST}="$(date)"'
+    return f"{mend}; if something else was mended, ask for a fresh look: {look}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +170,7 @@ def _facts_of_entry(entry: Entry) -> Iterator[str]:
     if entry.revision:
         yield f"revision {entry.revision}"
     yield "asked for by a person" if entry.asked else entry.cause
-    if entry.strategy is not None and entry.number > 1:
+    if entry.strategy is not None and any(attempt.base_job_id for attempt in entry.attempts):
         yield f"by {entry.strategy}"
     if entry.repeats:
         yield f"runs {entry.repeats} again"
@@ -189,12 +202,13 @@ def _messages_of(raw: Json) -> tuple[str, ...]:
 
 def _run_node(view: _View, pipeline: Pipeline, now: datetime, *, whole: bool) -> Node:
     status = pipeline.status
+    comes_back = not isinstance(pipeline.spec, Broken) and pipeline.spec.rolls_back
     roles = [
         word
         for name, word in (
             (status.update_run, "takes over"),
             (status.current_run, "current"),
-            (status.stable_run, "comes back if a new one fails"),
+            (status.stable_run if comes_back else None, "comes back if a newer one fails"),
         )
         if name == view.name
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +14,7 @@ from dataflow_operator.cli.manifests import InputError, Manifest, manifests_of
 from dataflow_operator.cli.objects import data_of
 from dataflow_operator.cli.schema import Flaw, flaws_of, without_nulls
 from dataflow_operator.cli.secrets import is_secret_by_name, shapes_in
-from dataflow_operator.cli.terminal import BOLD, CANNOT_SAY, FAILED, FAINT, GREEN, RED, YELLOW, Format, Streams, painted
+from dataflow_operator.cli.terminal import BOLD, CANNOT_SAY, FAILED, FAINT, GREEN, RED, WIDTH, YELLOW, Format, Streams, painted
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Broken
 from dataflow_operator.domain.pipeline.reach import Reach, changes
@@ -67,7 +68,7 @@ def lint(options: Options, streams: Streams) -> int:
     if options.output.is_data:
         streams.out.write(data_of(_data(findings, skipped), options.output))
     else:
-        streams.out.writelines(f"{line}\n" for line in _lines(findings, in_colour=streams.are_in_colour))
+        streams.out.writelines(f"{line}\n" for line in _lines(findings, streams.width or WIDTH, in_colour=streams.are_in_colour))
         streams.err.writelines(f"skipped: {each.kind} {each.name} ({each.source}): no object of {GROUP}\n" for each in skipped)
     counted = [flaw for finding in findings for flaw in finding.flaws if options.is_strict or not flaw.is_warning]
     return FAILED if counted else 0
@@ -147,7 +148,7 @@ def _happening(raw: Json, before: Json | None) -> Iterator[str]:
         yield f"{change.path}: {shown}: {change.reach if change.reach is not Reach.NOTHING else 'nothing is started'}, {change.why}"
 
 
-def _lines(findings: Sequence[Finding], *, in_colour: bool) -> Iterator[str]:
+def _lines(findings: Sequence[Finding], width: int, *, in_colour: bool) -> Iterator[str]:
     for finding in findings:
         errors = [flaw for flaw in finding.flaws if not flaw.is_warning]
         mark, colour = ("✗", RED) if errors else ("!", YELLOW) if finding.flaws else ("✓", GREEN)
@@ -157,7 +158,7 @@ def _lines(findings: Sequence[Finding], *, in_colour: bool) -> Iterator[str]:
             yield f"    {painted(flaw.path or 'the object', paint, in_colour=in_colour)}: {word}{flaw.text}"
         yield from (f"    {line}" for line in finding.happens)
     if findings:
-        yield painted(ONLY_THE_SERVER, FAINT, in_colour=in_colour)
+        yield from (painted(line, FAINT, in_colour=in_colour) for line in textwrap.wrap(ONLY_THE_SERVER, width, break_on_hyphens=False))
 
 
 def _data(findings: Sequence[Finding], skipped: Sequence[Manifest]) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, moment
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of
@@ -13,7 +14,7 @@ from dataflow_operator.cli.objects import objects_as
 from dataflow_operator.cli.reading import pipelines
 from dataflow_operator.cli.server import connected
 from dataflow_operator.cli.spans import age
-from dataflow_operator.cli.table import Cell, table
+from dataflow_operator.cli.table import GAP, Cell, table
 from dataflow_operator.cli.terminal import WIDTH, Format, Place, Streams
 from dataflow_operator.domain.pipeline.model import Broken
 
@@ -72,17 +73,37 @@ def lines_of(found: Sequence[Json], options: Options, streams: Streams, now: dat
         head = ("NAMESPACE", *head)
         rows = [(Cell(text=pipeline_of(raw).namespace), *row) for raw, row in zip(found, rows, strict=True)]
     width = None if is_wide else streams.width or 2 * WIDTH
+    if width is not None:
+        head, rows = _fitted(head, rows, width)
     lines = list(table(head, rows, width=width, in_colour=streams.are_in_colour))
     return lines if options.has_head else lines[1:]
+
+
+DROPPED: Final = ("SINCE", "RUN", "REASON")
+"""Columns that a narrow terminal goes without, the first first: the message says most of them."""
+
+ROOM: Final = 32
+"""Columns that a message should have. Source: chosen; with less it breaks off before it says anything."""
+
+
+def _fitted(head: Sequence[str], rows: list[tuple[Cell, ...]], width: int) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
+    """Return the table without the columns that leave no room for the message."""
+    kept = list(range(len(head)))
+    for title in DROPPED:
+        taken = sum(max(len(head[at]), *(len(row[at].text) for row in rows)) + GAP for at in kept[:-1])
+        if width - taken >= ROOM:
+            break
+        kept.remove(head.index(title))
+    return tuple(head[at] for at in kept), [tuple(row[at] for at in kept) for row in rows]
 
 
 def _row(raw: Json, now: datetime, *, is_wide: bool) -> tuple[Cell, ...]:
     pipeline = pipeline_of(raw)
     spec, status, glance = pipeline.spec, pipeline.status, glance_of(pipeline)
-    is_broken = isinstance(spec, Broken)
+    told = None if isinstance(spec, Broken) else spec
     cells = [
         Cell(text=pipeline.name),
-        Cell(text="?" if isinstance(spec, Broken) else spec.type),
+        Cell(text="?" if told is None else told.type),
         Cell(text=glance.state, colour=glance.colour),
         Cell(text=age(glance.since, now) if glance.since else ""),
         Cell(text=glance.reason),
@@ -92,9 +113,9 @@ def _row(raw: Json, now: datetime, *, is_wide: bool) -> tuple[Cell, ...]:
     if is_wide:
         cells += [
             Cell(text="" if status.revision is None else str(status.revision)),
-            Cell(text="?" if is_broken else spec.project),
-            Cell(text="?" if is_broken else spec.region),
-            Cell(text="" if is_broken else spec.service_account_name or ""),
+            Cell(text="?" if told is None else told.project),
+            Cell(text="?" if told is None else told.region),
+            Cell(text="" if told is None else told.service_account_name or ""),
             Cell(text=status.job_id or ""),
         ]
     born = moment(mapping(raw.get("metadata")).get("creationTimestamp"))

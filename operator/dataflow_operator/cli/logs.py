@@ -34,7 +34,7 @@ class Options:
     output: Format = Format.TEXT
     follows: bool = False
     tail: int | None = None
-    """None: all that there is."""
+    """None, or less than nothing: all that there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +59,8 @@ def logs(options: Options, streams: Streams) -> int:
     server = connected(options.place)
     subject = found(server, options.name)
     lines = _lines(server, subject)
-    if options.tail is not None:
-        lines = lines[-options.tail :] if options.tail else []
+    if options.tail is not None and options.tail >= 0:
+        lines = lines[len(lines) - min(options.tail, len(lines)) :]
     if options.output.is_data:
         shown = [{"time": each.time, "bad": each.is_bad, "who": each.who, "reason": each.reason, "text": each.text} for each in lines]
         streams.out.write(json.dumps({"lines": shown, "commands": list(_elsewhere(server, subject))}, indent=2, ensure_ascii=False) + "\n")

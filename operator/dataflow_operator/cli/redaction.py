@@ -36,7 +36,7 @@ class Redaction:
                 text = text.replace(value, REDACTED)
         return without_secrets(text)
 
-    def object(self, raw: Json) -> dict[str, object]:
+    def left_of(self, raw: Json) -> dict[str, object]:
         """Return an object without the values, with how long each was."""
         return cast("dict[str, object]", self._within(raw, ()))
 

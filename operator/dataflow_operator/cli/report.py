@@ -99,8 +99,8 @@ def _parts(server: Server, options: Options, mine: list[Json], missing: list[str
     redaction = Redaction([*mine, *related], shows_parameters=options.shows_parameters)
     for folder, group in (("pipelines", mine), ("runs", related)):
         for raw in group:
-            yield f"{folder}/{_namespace(raw)}/{name_of(raw)}.yaml", data_of(redaction.object(raw), Format.YAML)
-    yield "events.yaml", data_of([redaction.object(raw) for raw in told], Format.YAML)
+            yield f"{folder}/{_namespace(raw)}/{name_of(raw)}.yaml", data_of(redaction.left_of(raw), Format.YAML)
+    yield "events.yaml", data_of([redaction.left_of(raw) for raw in told], Format.YAML)
     yield "status.txt", redaction.text(_status(mine, related, told, now))
     yield "versions.json", json.dumps({"plugin": plugin_version(), **versions_of(server, options.operator_namespace)}, indent=2) + "\n"
     yield from _operator(server, options.operator_namespace, redaction, missing)
@@ -128,12 +128,12 @@ def _operator(server: Server, namespace: str, redaction: Redaction, missing: lis
         if raw is None:
             missing.append(f"the operator's {name}: not there in namespace {namespace}")
         else:
-            yield f"operator/{name}.yaml", data_of(redaction.object(raw), Format.YAML)
+            yield f"operator/{name}.yaml", data_of(redaction.left_of(raw), Format.YAML)
     base = f"/api/v1/namespaces/{namespace}/pods"
     pods = _tried(lambda: server.listed(base, "app.kubernetes.io/name=dataflow-operator"), "the operator's pods", missing)
     for pod in pods:
         name = name_of(pod)
-        yield f"operator/pods/{name}.yaml", data_of(redaction.object(pod), Format.YAML)
+        yield f"operator/pods/{name}.yaml", data_of(redaction.left_of(pod), Format.YAML)
         try:
             log = server.plain(f"{base}/{name}/log", {"container": _container(pod), "tailLines": str(LOG_LINES), "timestamps": "true"})
         except ServerError as error:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of
 from dataflow_operator.cli.asking import Patience, Wish, asked_for
 from dataflow_operator.cli.changing import Changing
+from dataflow_operator.cli.glance import job_word
 from dataflow_operator.cli.goals import Goal
 from dataflow_operator.cli.installation import installation_of
 from dataflow_operator.cli.reading import Kind, found
 from dataflow_operator.cli.server import Server, ServerError, connected
 from dataflow_operator.cli.terminal import Streams, UndoneError
-from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.job import state_of
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 
 
@@ -52,9 +53,9 @@ def _refuse_what_would_be_refused(pipeline: Pipeline) -> None:
     spec = pipeline.spec
     if isinstance(spec, Broken):
         raise UndoneError(f"the spec of {pipeline.name} cannot be read: {spec.message}", mend=(f"kubectl edit dfp {where}",))
-    if not spec.is_batch and pipeline.status.job_state == JobState.RUNNING:
+    if not spec.is_batch and pipeline.status.job_state and not state_of(pipeline.status.job_state).is_terminal:
         raise UndoneError(
-            f"{pipeline.name} is a stream whose job {pipeline.status.job_id} runs: another run would be refused (AlreadyRunning)",
+            f"{pipeline.name} is a stream whose job {pipeline.status.job_id} is {job_word(pipeline.status.job_state)}: another run would be refused (AlreadyRunning)",
             mend=(
                 f"# to begin anew: kubectl dataflow stop dfr/{pipeline.status.current_run} -n {pipeline.namespace}",
                 f"# to go back to what ran before: kubectl dataflow rerun RUN -n {pipeline.namespace}",

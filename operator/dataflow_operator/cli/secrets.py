@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from dataflow_operator.domain.tokens import without_tokens
+
 REDACTED: Final = "<redacted>"
 
 _SHAPES: Final = (
@@ -46,4 +48,4 @@ def without_secrets(text: str) -> str:
     """Return *text* with a word in place of whatever looks like a secret."""
     for _, shape in _SHAPES:
         text = shape.sub(REDACTED, text)
-    return text
+    return without_tokens(text)

@@ -60,22 +60,30 @@ def written(families: list[Family], streams: Streams, now: datetime) -> str:
 
 def _watched(server: Server, options: Options, streams: Streams, clock: Callable[[], datetime]) -> int:
     """Write the trees anew whenever they change, until what was named is gone or somebody interrupts."""
-    before = ""
+    before, known = "", tuple[tuple[object, ...], ...]()
     while True:
         try:
-            now = written(list(_families(server, options)), streams, clock())
+            families = list(_families(server, options))
         except UndoneError as error:
             if not before or (isinstance(error, ServerError) and error.code is not None):
                 raise
             streams.tell(error)
             if not isinstance(error, ServerError):
                 return 0  # what was watched is gone
-            now = before
-        if now != before:
-            streams.out.write(f"{CLEAR}{now}" if streams.are_watched else f"{now}\n" if before == "" else f"---\n{now}\n")
+        else:
+            now, versions = written(families, streams, clock()), tuple(map(_versions, families))
+            if streams.are_watched:
+                streams.out.write(f"{CLEAR}{now}")
+            elif versions != known:
+                # Elsewhere than on a terminal it is no news that a minute passed.
+                streams.out.write(f"---\n{now}" if before else now)
             streams.out.flush()
-        before = now
+            before, known = now, versions
         time.sleep(LOOK_SECONDS)
+
+
+def _versions(family: Family) -> tuple[object, ...]:
+    return tuple(mapping(each.get("metadata")).get("resourceVersion") for each in (family.raw, *family.runs, *family.events))
 
 
 def _families(server: Server, options: Options) -> Iterator[Family]:
