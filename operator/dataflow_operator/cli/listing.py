@@ -67,7 +67,7 @@ def listing(options: Options, streams: Streams, now: datetime) -> int:
 def lines_of(found: Sequence[Json], options: Options, streams: Streams, now: datetime) -> list[str]:
     """Return the table. A message is cut where the terminal ends, and whole in the wide form."""
     is_wide = options.output is Format.WIDE
-    head = WIDE if is_wide else HEAD
+    head: tuple[str, ...] = WIDE if is_wide else HEAD
     rows = [_row(raw, now, is_wide=is_wide) for raw in found]
     if options.everywhere:
         head = ("NAMESPACE", *head)
