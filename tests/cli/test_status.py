@@ -133,7 +133,7 @@ def test_what_ends_a_stall_is_told(reason: str, job_state: str | None, last: str
         {"type": "Ready", "status": "False", "reason": reason, "message": "m", "observedGeneration": 1},
         {"type": "Stalled", "status": "True", "reason": reason, "message": "m", "observedGeneration": 1},
     ]
-    status = {"observedGeneration": 1, "conditions": conditions, "jobState": job_state}
+    status: dict[str, object] = {"observedGeneration": 1, "conditions": conditions, "jobState": job_state}
     if last:
         status["lastRun"] = {"name": "orders-1", "number": 1, "result": "Failed", "reason": last}
     told = advice_on(Family(raw={**raw, "status": status}))

@@ -77,8 +77,9 @@ def facts_between(before: PipelineStatus, after: PipelineStatus) -> Iterator[tup
     for entry in after.ledger:
         for attempt in entry.attempts:
             old = known.get(attempt.claim.nonce)
-            if attempt.known_by in {Knowledge.LABEL, Knowledge.PRESUMED} and (old is None or old.known_by is None):
-                yield Fact.ADOPTED, attempt.known_by.value
+            found = attempt.known_by
+            if found is not None and found is not Knowledge.ANSWER and (old is None or old.known_by is None):
+                yield Fact.ADOPTED, found.value
                 if old is not None:
                     yield Fact.PREVENTED, "Found"
             if attempt.end is End.TAKEN and (old is None or old.end is None):
