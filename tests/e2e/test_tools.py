@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.conftest import RUN, Owner, a_person_s_run, a_pipeline, a_stream
 from tests.e2e.onlooker import Onlooker
 from tests.e2e.test_changes import by_hand
-from tests.tools.argocd import Health
+from tests.tools.argocd import Health, run_action, run_discovery, script
 from tests.tools.states import Row
 from tests.waiting import eventually
 
@@ -229,3 +229,30 @@ def test_kubectl_wait_itself_says_what_its_rules_say(owner: Owner) -> None:
         assert onlooker.wait_agrees("DataflowPipeline", NAME)
         assert onlooker.wait_agrees("DataflowRun", f"{NAME}-2")
     owner.kubectl("wait", "--for=condition=Succeeded", "--timeout=10s", f"dfp/{NAME}", f"dfr/{NAME}-2")
+
+
+def act(owner: Owner, action: str) -> None:
+    """Do to the pipeline what Argo CD does when a person clicks."""
+    live = json.loads(owner.kubectl("get", "dfp", NAME, "--output=json"))
+    offered = run_discovery(script(live, "actions", "discovery.lua"), live)
+    assert not offered[action]["disabled"]
+    for operation, asked in run_action(script(live, "actions", action, "action.lua"), live):
+        owner.kubectl("create" if operation == "create" else "replace", "--filename=-", stdin=json.dumps(asked))
+
+
+def test_what_a_person_clicks_in_argo_cd_is_done(owner: Owner) -> None:
+    owner.apply(a_batch("one"))
+    owner.becomes(NAME, "Succeeded", "True")
+    act(owner, "reconcile")
+    asked = owner.pipelines()[NAME]["metadata"]["annotations"]["dataflow-operator.io/reconcile-requested-at"]
+    eventually(lambda: owner.pipelines()[NAME]["status"].get("lastHandledReconcileAt") == asked, seconds=30)
+    act(owner, "run")
+    (name,) = set(owner.runs()) - {f"{NAME}-1"}
+    eventually(lambda: owner.runs()[name].get("status", {}).get("result") == "Succeeded", seconds=30)
+    assert owner.runs()[name]["status"]["cause"] == "Asked"
+    act(owner, "suspend")
+    owner.becomes(NAME, "Suspended", "True")
+    act(owner, "resume")
+    owner.becomes(NAME, "Ready", "True", "Succeeded")
+    deleted(owner)
+    eventually(lambda: owner.runs() == {}, seconds=30)

@@ -67,15 +67,15 @@ def ended(job: str, state: JobState, why: Failure | None = None, *, number: int 
     return an_attempt(number, job=job, state=state, end=state, failure=why)
 
 
-def world_of(raw: Spec, *entries: Entry, **said: Unpack[World]) -> Observation:
+def world_of(raw: Spec, *ledger: Entry, **said: Unpack[World]) -> Observation:
     """Return the observation of a pipeline whose ledger and jobs say the same, where *said* does not say otherwise."""
     jobs = tuple(
         a_job(one.job_id, one.job_state or JobState.QUEUED, of=entry, attempt=one.number, name=one.job_name)
-        for entry in entries
+        for entry in ledger
         for one in entry.attempts
         if one.job_id
     )
-    shown: World = {"entries": entries, "jobs": jobs}
+    shown: World = {"entries": ledger, "jobs": jobs}
     shown.update(said)
     return a_world(read(raw), **shown)
 
