@@ -64,7 +64,7 @@ def _drawn(prometheus: Prometheus, owner: Owner, seconds: float, folder: Path, *
     """Draw all dashboards from what Prometheus has of the last so many seconds; hardly a panel (the backlog, what goes through the service) is without data."""
     for dashboard in DASHBOARDS:
         drawn = picture(dashboard, lambda expr: prometheus.history(expr, seconds), namespace=owner.namespace, **variables)
-        (folder / f"{dashboard.uid}.svg").write_text(drawn.replace(owner.namespace, "demo"))
+        (folder / f"{dashboard.uid}.svg").write_text(drawn.replace(owner.namespace, "demo").replace(owner.platform.http, "operator:8080"))
         assert drawn.count("no data") <= 2
 
 
