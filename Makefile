@@ -24,12 +24,16 @@ crash: env      ## KILLS deaths of real operators by SIGKILL, with a second repl
 	@$(PY) -m tests.crash KILLS=$(KILLS) SEED=$(SEED)
 bench: env      ## what the operator costs, with none and with 200 pipelines, and with 100 tenants
 	@$(PY) -m dataflow_local.bench
-generate: env   ## write crds/, docs/{changes,errors,failures,kubectl}.md and the warnings of changes anew
+generate: env   ## write all that is made from code anew: crds/, pages, policies, Argo CD's test data, the kit of monitoring
 	@$(PY) -m dataflow_operator.api.generate
 	@$(PY) -m tests.tidy.errors_page
 	@$(PY) -m tests.tidy.failures_page
 	@$(PY) -m tests.tidy.changes_page
 	@$(PY) -m tests.tidy.kubectl_page
 	@$(PY) -m tests.tidy.reach_policy
+	@$(PY) -m dataflow_local.monitoring.generate
+	@$(PY) -m tests.tidy.conditions_page
+	@$(PY) -m tests.tidy.gitops_page
+	@$(PY) -m tests.tidy.argocd_package
 lock: env       ## compile requirements/*.txt anew from *.in
 	@for name in operator dev beam go; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt; done

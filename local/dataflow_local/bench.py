@@ -23,6 +23,12 @@ from dataflow_local.users import OPERATOR_NAMESPACE
 
 PIPELINES: Final = 200
 
+MANY: Final = 1000
+"""Pipelines whose metrics are scraped at the end; those beyond the first ones rest."""
+
+PORTION: Final = 50
+"""Objects that are applied at once: kubectl takes some milliseconds for each, and on a busy machine a second."""
+
 BOUND_SECONDS: Final = 300.0
 """How long any step may take."""
 
@@ -61,9 +67,28 @@ def _measure_pipelines() -> None:
         cpu, at = _cpu(platform), time.monotonic()
         _until(lambda: time.monotonic() - at > 20)  # noqa: PLR2004 - seconds enough for ten polls
         print(f"idle, {PIPELINES} pipelines:            {100 * (_cpu(platform) - cpu) / (time.monotonic() - at):.1f} % of a core")
+        print(f"scrape, {PIPELINES} pipelines:          {_scrape(platform)}")
+        more = MANY - PIPELINES
+        _apply(platform, [_pipeline(f"r{number}", "Streaming", number, suspend=True) for number in range(more)])
+        _until(lambda: _ready(platform, "Suspended") == more)
+        print(f"scrape, {MANY} pipelines:         {_scrape(platform)}")
+        print(f"operator, {MANY} pipelines:       {_resident(platform):4.0f} MB resident")
 
 
-def _pipeline(name: str, kind: str, number: int) -> dict[str, object]:
+def _scrape(platform: Platform) -> str:
+    """Return the quickest of five scrapes, and how much it brought."""
+    took = list[float]()
+    size = lines = 0
+    for _ in range(5):
+        began = time.monotonic()
+        with urllib.request.urlopen(f"http://{platform.http}/metrics", timeout=10) as answer:
+            page = answer.read()
+        took.append(time.monotonic() - began)
+        size, lines = len(page), page.count(b"\n")
+    return f"{min(took) * 1000:.0f} ms, {lines} lines, {size / 1e6:.1f} MB"
+
+
+def _pipeline(name: str, kind: str, number: int, **changes: object) -> dict[str, object]:
     stream = kind == "Streaming"
     output = f"gs://acme-results/{name}-{number}"
     spec = {
@@ -73,11 +98,13 @@ def _pipeline(name: str, kind: str, number: int) -> dict[str, object]:
         "template": EVENT_COUNTS if stream else WORD_COUNT,
         "parameters": {"output": output} if stream else {"output": output, "inputFile": "gs://acme-data/any.txt"},
     }
-    return {"apiVersion": "dataflow-operator.io/v1beta1", "kind": "DataflowPipeline", "metadata": {"name": name}, "spec": spec}
+    return {"apiVersion": "dataflow-operator.io/v1beta1", "kind": "DataflowPipeline", "metadata": {"name": name}, "spec": spec | changes}
 
 
 def _apply(platform: Platform, objects: list[dict[str, object]]) -> None:
-    platform.kubectl("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    for first in range(0, len(objects), PORTION):
+        items = objects[first : first + PORTION]
+        platform.kubectl("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
 
 def _ready(platform: Platform, reason: str) -> int:

@@ -1,4 +1,4 @@
-"""What the local platform runs besides Python packages: the control plane, Prism, and Beam's own environment.
+"""What the local platform and its tests run besides Python packages: the control plane, Prism, Beam's own environment, Prometheus.
 
 `python -m dataflow_local.install` installs all of it. Each is made once, kept in the cache under a digest of what went into it,
 and works offline from then on.
@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from dataflow_local.cache import ROOT, digest, kept
@@ -37,6 +38,17 @@ PRISM_LISTENER = Path("go/pkg/beam/runners/prism/internal/jobservices/server.go"
 PRISM_EVERYWHERE = 'fmt.Sprintf(":%d", port)'
 PRISM_LOOPBACK = 'fmt.Sprintf("localhost:%d", port)'
 """Prism listens on every interface, unauthenticated, and starts any command it is told to; it has no flag for less (beam 2.77.0, read and tried)."""
+
+PROMETHEUS_GO = Module(
+    path="github.com/prometheus/prometheus", version="v0.315.1", checksum="h1:ZXaNKyUO5szJhhw7gKiP6b2jpx1QkS0S3CI1R1bPqIA="
+)
+"""The source of Prometheus 3.15.1 and promtool, which judge the monitoring kit: the newest that Go 1.26.0 builds."""
+
+PROMETHEUS_PACKAGES = {"promtool": 860, "prometheus": 960}
+"""The two programs, and about how many packages go into each, counted; only for the progress line."""
+
+PROMETHEUS_TAGS = "remove_all_sd"
+"""No discovery of any cloud's machines: half of the packages. Targets are named in a file."""
 
 BEAM_SECONDS = 1800
 """Bound of the installation of Beam: 579 MB unpacked, 26 s from a near mirror."""
@@ -101,6 +113,24 @@ def _build_prism(folder: Path) -> None:
     shutil.rmtree(copy)
 
 
+def prometheus_programs() -> Path:
+    """Return the folder with promtool and prometheus: the one that `PROMETHEUS` names, else ours."""
+    if named := os.environ.get("PROMETHEUS"):
+        return Path(named)
+    key = digest(part.encode() for part in (MACHINE, PROMETHEUS_GO.path, PROMETHEUS_GO.version, PROMETHEUS_GO.checksum, PROMETHEUS_TAGS))
+    return kept(
+        "prometheus", key, _build_prometheus, what="Prometheus and promtool", expect="built from source: 3 to 6 minutes on two cores"
+    )
+
+
+def _build_prometheus(folder: Path) -> None:
+    go = toolchain()
+    tagged = replace(go, environment={**go.environment, "GOFLAGS": f"{go.environment['GOFLAGS']} -tags={PROMETHEUS_TAGS}"})
+    source = download(go, PROMETHEUS_GO)
+    for name, packages in PROMETHEUS_PACKAGES.items():
+        build(tagged, source, f"./cmd/{name}", folder / name, packages=packages)
+
+
 def beam_python() -> Path:
     """Return the Python of Beam's own environment: apache-beam and the official Kubernetes client cannot share one."""
     key = digest([MACHINE.encode(), sys.version.encode(), sys.base_prefix.encode(), BEAM_LOCK.read_bytes()])
@@ -149,7 +179,7 @@ def main() -> int:
     """Install everything that is missing; return the exit code."""
     argparse.ArgumentParser(prog="python -m dataflow_local.install", description=__doc__).parse_args()
     try:
-        for install in (beam_python, controlplane_binary, prism_binary):
+        for install in (beam_python, controlplane_binary, prism_binary, prometheus_programs):
             install()
     except (BuildError, OSError, subprocess.SubprocessError) as error:
         print(f"dataflow_local.install: {error}", file=sys.stderr)

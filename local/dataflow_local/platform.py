@@ -33,6 +33,9 @@ LIST_LAG_SECONDS: Final = 2
 POLL_SECONDS: Final = 2
 """How often the operator lists jobs here; a person is watching."""
 
+JOB_METRICS_SECONDS: Final = 5
+"""How often the operator reads jobs' metrics here; a person is watching."""
+
 
 class Engine(StrEnum):
     """What runs the jobs."""
@@ -185,6 +188,7 @@ class Platform:
             *self._identity_flags(),
             f"--list-lag-seconds={LIST_LAG_SECONDS}",
             f"--poll-seconds={POLL_SECONDS}",
+            f"--job-metrics-seconds={JOB_METRICS_SECONDS}",
             f"--http-bind={self.http}",
             "--log-format=text",
         ]

@@ -9,7 +9,7 @@ import sys
 from dataflow_operator.adapters.kubernetes.access import AccessError
 from dataflow_operator.app import run
 from dataflow_operator.settings import LogFormat, SettingsError, settings_of
-from dataflow_operator.telemetry import start_logging
+from dataflow_operator.telemetry.logs import start_logging
 
 USAGE = "usage: dataflow-operator run [--flag=value …]; `dataflow-operator run --help` lists the flags"
 

@@ -41,9 +41,11 @@ from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 from dataflow_operator.edge import Edge
 from dataflow_operator.identities import caller_of
+from dataflow_operator.monitoring import fleet_of, meter_of
 from dataflow_operator.relist import Kind, Source
 from dataflow_operator.settings import GOOGLE_READS_PER_MINUTE, GOOGLE_WRITES_PER_MINUTE, Settings
-from dataflow_operator.telemetry import Metrics, Vitals, Window
+from dataflow_operator.telemetry.operator import Metrics, Vitals
+from dataflow_operator.telemetry.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +153,10 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         tenancy=settings.tenancy,
         count=metrics.acted,
         corrected=metrics.corrected,
+        moved=metrics.moved,
+        said=calls.said.of,
     )
+    meter = meter_of(settings, cache, calls, clock, turn)
     loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=settings.workers, gauge=metrics, turn=turn)
     edge = Edge(
         source=_source(access, store, settings),
@@ -172,14 +177,17 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         leads=lambda: turn.is_mine,
         relist_seconds=settings.relist_seconds,
     )
-    window = await Window(metrics=metrics, vitals=vitals, bind=settings.http_bind).open()
+    fleet = fleet_of(settings, cache, meter, clock, turn)
+    window = await Window(metrics=metrics, vitals=vitals, fleet=fleet, bind=settings.http_bind).open()
     stack.push_async_callback(window.cleanup)
     logger.info("started", extra={"api_server": access.server, "dataflow": settings.dataflow_endpoint, "identity": settings.identity_mode})
     if await _served(store, stop):
         await _together(
             stop,
             finishing={"loop": loop.run(stop), "watch": edge.watch(stop)},
-            endless={"job lists": lists.run(), "re-list": edge.relist()} | ({"lease": elector.run()} if elector else {}),
+            endless={"job lists": lists.run(), "re-list": edge.relist()}
+            | ({"lease": elector.run()} if elector else {})
+            | ({"job metrics": meter.run()} if meter else {}),
         )
         if elector is not None:
             await elector.release()
@@ -231,7 +239,8 @@ def _gates(settings: Settings, clock: WallClock) -> Gates:
         CallKind.STOP: stops,
         CallKind.CHANGE: stops,
         CallKind.LIST: reads / 2,
-        CallKind.LOOK: reads / 2,
+        CallKind.LOOK: reads / 4,
+        CallKind.METER: reads / 4,
     }
     return Gates(
         monotonic=clock.monotonic,

@@ -167,7 +167,18 @@ class Settings:
     """Calls to stop a job, and as many to change one in place, that are sent for one project in any minute. Absent: 60 with Google, and no limit with an emulator. Source: chosen, as for launches."""
 
     reads_per_minute: float | None = None
-    """Job lists, and single reads, that are sent for one project in any minute, half of them each. Absent: 15000 with Google, which counts monitoring requests so for each caller, and no limit with an emulator. Source: Dataflow's quota page."""
+    """Job lists, and reads, that are sent for one project in any minute: half of them lists, a quarter each single reads and reads of
+    jobs' metrics. Absent: 15000 with Google, which counts monitoring requests so for each caller, and no limit with an emulator. Source: Dataflow's quota page."""
+
+    job_metrics_seconds: float = 60.0
+    """How often the metrics of each running job are read, two calls each and ten jobs a second at most; 0: never. Dataflow renews them
+    about once a minute. Source: chosen."""
+
+    per_object_metrics: bool = True
+    """Whether /metrics has series of each pipeline, run and job: 70 for a pipeline at most. False: counts alone, and no job's metrics are read."""
+
+    prices: Path | None = None
+    """File with the prices that costs of jobs are estimated by, as docs/metrics.md has it. Absent: list prices of us-central1."""
 
     workers: int = 10
     """Pipelines that are worked on at the same time. A pass waits for at most one effect. Source: chosen."""
@@ -374,7 +385,7 @@ OWN_IDENTITY: Final = frozenset({IdentityMode.GKE, IdentityMode.FEDERATION, Iden
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label. Source: Kubernetes' own check of a namespace's name."""
 
-_MAY_BE_ZERO: Final = frozenset({"list_lag_seconds", "margin_seconds"})
+_MAY_BE_ZERO: Final = frozenset({"list_lag_seconds", "margin_seconds", "job_metrics_seconds"})
 
 
 def settings_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:

@@ -411,7 +411,7 @@ async def test_a_denied_launch_is_told_by_the_next_look_though_reads_go_on_with_
             await world.broker.persona(ORDERS_A)
     world.emulator.identify(identity(world.cluster.key))
     world.clocks.forward(61)
-    assert await world.broker.persona(ORDERS_A)
+    assert (await world.broker.persona(ORDERS_A)).google_account == email(A)
     assert await world.bearer(use=Use.LAUNCH)
 
 

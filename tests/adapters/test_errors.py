@@ -86,7 +86,8 @@ NONE_LEFT = [
 READS = [
     Case(Code.RESOURCE_EXHAUSTED, TOO_LARGE, UnavailableError, Reason.UNKNOWN),
     Case(Code.NOT_FOUND, STAGING, UnavailableError, Reason.NOT_FOUND),
-    Case(Code.PERMISSION_DENIED, NO_API, RefusedError, Reason.PERMISSION_DENIED),
+    Case(Code.PERMISSION_DENIED, NO_API, RefusedError, Reason.API_DISABLED),
+    Case(Code.PERMISSION_DENIED, "Permission 'dataflow.jobs.list' denied", RefusedError, Reason.PERMISSION_DENIED),
     Case(Code.INVALID_ARGUMENT, "bad", RefusedError, Reason.INVALID_ARGUMENT),
     Case(Code.FAILED_PRECONDITION, "bad", RefusedError, Reason.FAILED_PRECONDITION),
     *NONE_LEFT,
@@ -152,7 +153,7 @@ STOPPED = [
 TRIED = [
     Case(Code.ALREADY_EXISTS, TAKEN, None),
     Case(Code.PERMISSION_DENIED, NO_CREATE, RefusedError, Reason.PERMISSION_DENIED),
-    Case(Code.PERMISSION_DENIED, NO_API, RefusedError, Reason.PERMISSION_DENIED),
+    Case(Code.PERMISSION_DENIED, NO_API, RefusedError, Reason.API_DISABLED),
     Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.ACT_AS_DENIED),
     Case(Code.PERMISSION_DENIED, NO_FILE, RefusedError, Reason.TEMPLATE_UNREADABLE),
     Case(Code.NOT_FOUND, f"{HEX}Unable to open template file: gs://acme/t.json.", RefusedError, Reason.TEMPLATE_NOT_FOUND),

@@ -180,10 +180,11 @@ def test_a_namespace_has_one_room_however_many_accounts_it_has() -> None:
         assert passes(gates, replace(LAUNCHES, identity="team-b/orders")) is None
 
 
-def test_lists_hold_no_worker_and_need_no_room() -> None:
+def test_what_pollers_ask_holds_no_worker_and_needs_no_room() -> None:
     gates = some_gates(Time(), room=1)
     with gates.passing(LAUNCHES, "orders", lambda _error: None):
         assert passes(gates, replace(LAUNCHES, kind=Kind.LIST)) is None
+        assert passes(gates, replace(LAUNCHES, kind=Kind.METER)) is None
         assert passes(gates, replace(LAUNCHES, kind=Kind.STOP)) is not None
 
 

@@ -222,9 +222,10 @@ PERSONA = Persona(principal=f"principal:{POOL}/subject/system:serviceaccount:tea
             Reason.ACT_AS_DENIED,
             f"{WORKER} --project=acme-prod --role=roles/iam.serviceAccountUser --member=serviceAccount:{E_MAIL}",
         ),
+        (Reason.API_DISABLED, "gcloud services enable dataflow.googleapis.com --project=acme-prod"),
     ],
 )
-def test_a_denial_of_dataflow_is_told_with_the_binding_that_is_missing(reason: Reason, words: str) -> None:
+def test_a_denial_of_dataflow_is_told_with_the_command_that_mends_it(reason: Reason, words: str) -> None:
     assert words in advice(PERSONA, reason, "acme-prod", WORKER)
 
 

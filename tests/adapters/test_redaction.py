@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflow_operator.adapters.identity.redaction import GONE, TEXT_LIMIT, redacted
+from dataflow_operator.adapters.identity.redaction import TEXT_LIMIT, redacted
+from dataflow_operator.domain.tokens import GONE
 
 RANDOM = [
     *(secrets.token_urlsafe(size) for size in (24, 32, 48, 200) for _ in range(5)),

@@ -8,7 +8,9 @@ import sys
 import aiohttp
 import pytest
 
-from dataflow_operator.telemetry import STUCK_SECONDS, JsonLines, Metrics, TextLines, Vitals, Window
+from dataflow_operator.telemetry.logs import JsonLines, TextLines
+from dataflow_operator.telemetry.operator import STUCK_SECONDS, Metrics, Vitals
+from dataflow_operator.telemetry.window import Window
 
 
 def some_vitals(*, due: float = 0.0, since_pass: float = 0.0, since_relist: float = 0.0, ready: bool = True) -> Vitals:
@@ -97,3 +99,11 @@ async def test_the_window_shows_metrics_health_and_readiness(path: str, status: 
             assert line in text
         assert "us-central1" not in text
         assert "_created" not in text
+
+
+def test_what_others_say_forges_no_line_of_the_log_and_moves_no_cursor() -> None:
+    said = {"msg": "job list failed", "levelname": "WARNING", "error": "denied\n12:00:00 INFO    pass effect=StopJob \x1b[2J"}
+    for lines in (TextLines(), JsonLines()):
+        line = lines.format(logging.makeLogRecord(said))
+        assert "\n" not in line
+        assert "\x1b" not in line

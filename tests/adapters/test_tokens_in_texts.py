@@ -18,7 +18,7 @@ from dataflow_operator.adapters.dataflow.channel import LOG_SCOPE, clients_on
 from dataflow_operator.adapters.dataflow.errors import judged
 from dataflow_operator.adapters.kubernetes.errors import said_by
 from dataflow_operator.domain.tokens import without_tokens
-from dataflow_operator.telemetry import LOUD, JsonLines, TextLines, start_logging
+from dataflow_operator.telemetry.logs import LOUD, JsonLines, TextLines, start_logging
 
 
 def a_jwt() -> str:
@@ -123,6 +123,6 @@ def test_a_status_of_the_api_server_is_quoted_without_tokens() -> None:
 def test_an_answer_of_dataflow_is_quoted_without_tokens() -> None:
     token = a_jwt()
     make: type[ServiceUnavailable] = ServiceUnavailable
-    error = judged(make(f"upstream: Bearer {token}"), LISTS).error  # type: ignore[no-untyped-call]  # the library is not annotated
+    error = judged(make(f"upstream: Bearer {token}"), LISTS).error
     assert error is not None
     assert error.message == "upstream: Bearer [removed]"

@@ -10,6 +10,7 @@ from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.errors import Failure, FailureClass, Reason
 from dataflow_operator.domain.job import JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Attempt, Cause, Claim, End, Entry, Knowledge, Result, StopMode, Strategy
+from dataflow_operator.domain.message import Importance, JobMessage
 from dataflow_operator.domain.pipeline.model import (
     BeamYamlTemplate,
     ClassicTemplate,
@@ -158,6 +159,9 @@ run_statuses = st.builds(
     start_time=st.none() | times,
     completion_time=st.none() | times,
     result=st.none() | st.sampled_from(Result),
+    messages=st.lists(st.builds(JobMessage, time=times, importance=st.sampled_from(Importance), text=st.text(max_size=20)), max_size=3).map(
+        tuple
+    ),
 )
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +192,17 @@ def test_an_annotation_that_is_no_e_mail_gets_into_no_command(here: Door) -> Non
     assert "reboot" not in said.err
     assert impersonation_binding("PRINCIPAL", "GOOGLE_ACCOUNT") in said.err
     assert " --overwrite\n" in said.err
+
+
+def test_authors_are_told_of_the_role_that_writes_pipelines_which_naming_an_account_is_not(here: Door) -> None:
+    said = granted(here, "orders", authors=("alice", "group:team a", "system:serviceaccount:argocd:applier"))
+    command = next(line.strip() for line in said.err.splitlines() if "create rolebinding" in line)
+    assert "--user=alice" in command
+    assert "'--group=team a'" in command
+    assert "--serviceaccount=argocd:applier" in command
+    made = here.kubectl(*shlex.split(command.removeprefix("kubectl ")), "--dry-run=server")
+    assert made.returncode == 0, made.stderr
+    assert "create rolebinding" not in granted(here, "orders").err
 
 
 def test_the_member_of_the_binding_is_named_where_the_operator_says_how_it_is_installed(here: Door) -> None:

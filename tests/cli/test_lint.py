@@ -128,7 +128,7 @@ def test_every_rule_of_both_kinds_can_be_asked_here() -> None:
     asked = [rule for kind in ("DataflowPipeline", "DataflowRun") for rule in rules_of(schema.schema_of(kind))]
     assert len(asked) > 90
     for rule in asked:
-        assert callable(meaning_of(rule))
+        meaning_of(rule)  # or it raises
 
 
 def rules_of(value: object) -> Iterator[str]:

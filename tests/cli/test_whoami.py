@@ -44,3 +44,13 @@ def test_whoami_says_each_part_on_a_line(tenant: Tenant) -> None:
 def test_whoami_says_why_it_cannot_say(tenant: Tenant, arguments: tuple[str, ...], said: str) -> None:
     answer = tenant.whoami(*arguments)
     assert (answer.code, answer.out, answer.err.startswith(said)) == (2, "", True), answer.err
+
+
+def test_an_account_that_the_operator_would_refuse_is_noted(tenant: Tenant) -> None:
+    tenant.annotate("orders@gmail.com")
+    said = tenant.whoami("--service-account", "orders")
+    assert said.code == 0
+    assert said.err.startswith("note: no pipeline runs as it yet: ")
+    assert "is no e-mail of a Google service account" in said.err
+    tenant.annotate(None)
+    assert "names no Google service account" in tenant.whoami("--service-account", "orders").err

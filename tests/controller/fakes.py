@@ -18,6 +18,7 @@ from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideErro
 from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Cause, StopMode
+from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.notices import Notice
 from dataflow_operator.domain.pipeline.observation import JobsView, Progress
@@ -44,6 +45,7 @@ class FakeStore:
     """Objects with resourceVersions; every write is counted and put into the cache as a watch would."""
 
     cache: Cache
+    key: Key = KEY
     pipelines: dict[Key, Pipeline] = field(default_factory=dict[Key, Pipeline])
     runs: dict[str, Run] = field(default_factory=dict[str, Run])
     writes: Counter[str] = field(default_factory=Counter[str])
@@ -60,10 +62,10 @@ class FakeStore:
         self.story.append(kind)
 
     def apply(self, spec: PipelineSpec, *, uid: str = UID) -> None:
-        known = self.pipelines.get(KEY)
+        known = self.pipelines.get(self.key)
         pipeline = Pipeline(
-            namespace=KEY.namespace,
-            name=KEY.name,
+            namespace=self.key.namespace,
+            name=self.key.name,
             uid=uid,
             resource_version="0",
             generation=known.generation + 1 if known else 1,
@@ -75,31 +77,31 @@ class FakeStore:
         self.put(pipeline)
 
     def delete(self) -> None:
-        known = self.pipelines[KEY]
+        known = self.pipelines[self.key]
         self.put(replace(known, is_deleting=True, generation=known.generation + 1))
 
     def request_reconcile(self, token: str) -> None:
-        self.put(replace(self.pipelines[KEY], reconcile_requested_at=token))
+        self.put(replace(self.pipelines[self.key], reconcile_requested_at=token))
 
     def ask_for_a_run(self, name: str, **changes: object) -> None:
         run = Run(
-            namespace=KEY.namespace,
+            namespace=self.key.namespace,
             name=name,
             uid=f"uid-{name}",
             resource_version=str(next(self.versions)),
             generation=1,
             created=self.clock.now(),
-            pipeline=KEY.name,
+            pipeline=self.key.name,
         )
         self._put_run(replace(run, **changes))  # type: ignore[arg-type]  # a test's keywords are the fields
 
     def tear(self, name: str) -> None:
         run = self.runs.pop(name)
-        self.cache.drop_run(KEY.namespace, name, run.uid)
+        self.cache.drop_run(self.key.namespace, name, run.uid)
 
     def put(self, pipeline: Pipeline) -> Pipeline:
         stored = replace(pipeline, resource_version=str(next(self.versions)))
-        self.pipelines[KEY] = stored
+        self.pipelines[self.key] = stored
         self.cache.put_pipeline(stored)
         return stored
 
@@ -110,7 +112,7 @@ class FakeStore:
         return stored
 
     def _current(self, pipeline: Pipeline) -> Pipeline:
-        known = self.pipelines.get(KEY)
+        known = self.pipelines.get(self.key)
         if known is None or known.resource_version != pipeline.resource_version:
             raise StaleError(Reason.CONFLICT, "the object has been modified")
         return known
@@ -132,7 +134,7 @@ class FakeStore:
     async def remove_finalizer(self, pipeline: Pipeline) -> None:
         self._current(pipeline)
         self._count("finalizer")
-        del self.pipelines[KEY]
+        del self.pipelines[self.key]
 
     async def create_run(self, pipeline: Pipeline, name: str, cause: Cause) -> Run:
         assert cause
@@ -141,23 +143,23 @@ class FakeStore:
         self._count("run")
         return self._put_run(
             Run(
-                namespace=KEY.namespace,
+                namespace=self.key.namespace,
                 name=name,
                 uid=f"uid-{name}",
                 resource_version="0",
                 generation=1,
                 created=self.clock.now(),
                 owner_uid=pipeline.uid,
-                pipeline=KEY.name,
+                pipeline=self.key.name,
             )
         )
 
     async def read_run(self, namespace: str, name: str) -> Run | None:
-        assert namespace == KEY.namespace
+        assert namespace == self.key.namespace
         return self.runs.get(name)
 
     async def draw_run(self, namespace: str, drawing: DrawRun) -> Run:
-        assert namespace == KEY.namespace
+        assert namespace == self.key.namespace
         known = self.runs.get(drawing.name)
         if known is None or known.resource_version != drawing.resource_version or known.uid != drawing.uid:
             raise StaleError(Reason.CONFLICT, "the object has been modified")
@@ -166,7 +168,7 @@ class FakeStore:
         return self._put_run(replace(known, status=drawing.status))
 
     async def delete_run(self, namespace: str, doomed: DeleteRun) -> None:
-        assert namespace == KEY.namespace
+        assert namespace == self.key.namespace
         self._count("run")
         self.runs.pop(doomed.name, None)
 
@@ -362,6 +364,8 @@ class Town:
         self.dataflow = FakeDataflow(clock=self.clock)
         self.lists = FakeLists(dataflow=self.dataflow, clock=self.clock)
         self.due: timedelta | None = None
+        self.said: dict[JobId, tuple[JobMessage, ...]] = {}
+        """What jobs said last."""
         self.restart()
 
     def restart(self) -> None:
@@ -375,6 +379,7 @@ class Town:
             limits=LIMITS,
             claim_life=timedelta(seconds=5),
             tenancy=self.tenancy,
+            said=lambda job_id: self.said.get(job_id, ()),
         )
 
     async def settle(self) -> None:

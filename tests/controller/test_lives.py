@@ -14,6 +14,7 @@ from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClass, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
+from dataflow_operator.domain.message import Importance, message_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec, RetryPolicy
 from dataflow_operator.domain.run import RunStatus
 
@@ -900,3 +901,17 @@ async def test_a_first_job_that_calls_itself_incompatible_is_retried_with_a_paus
     await town.until(lambda: len(town.dataflow.orders) == 2)
     assert town.clock.seconds >= 30
     assert town.dataflow.orders[1].ownership.run_number == 1
+
+
+async def test_what_a_job_said_last_is_drawn_beside_other_news_and_is_no_reason_to_write(town: Town) -> None:
+    town.store.apply(a_batch(retry_policy=RetryPolicy(maximum_attempts=1)))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    writes = town.store.writes.total()
+    town.said[JobId("job-1")] = (message_of(town.clock.now(), Importance.ERROR, "Boom: it broke"),)
+    for _ in range(10):
+        await town.after(60)
+    assert town.store.writes.total() == writes
+    town.dataflow.failures[JobId("job-1")] = a_failure()
+    await town.job_becomes("job-1", JobState.FAILED)
+    assert [message.text for message in town.store.runs["orders-1"].status.messages] == ["Boom: it broke"]

@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.builders import a_batch, a_spec
+from tests.builders import LIMITS, a_batch, a_spec
 from tests.controller.fakes import KEY, Town
 
+from dataflow_operator.controller.ports import Place
 from dataflow_operator.controller.recall import place_of
 from dataflow_operator.domain.errors import Reason, RefusedError, UnavailableError
-from dataflow_operator.domain.identity import ServiceAccount, Tenancy
+from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Result
 from dataflow_operator.domain.pipeline.model import PipelineSpec
@@ -104,6 +105,21 @@ async def test_a_broken_identity_keeps_a_launch_back_and_costs_no_attempt(town: 
     await town.after(1)
     assert town.condition("IdentityReady") == ("True", "Ready")
     await town.until(lambda: len(town.dataflow.orders) == 1)
+
+
+async def test_lists_that_fail_have_the_identity_looked_at_again_though_the_first_look_was_well(town: Town) -> None:
+    await running(town)
+    await town.after(600)
+    town.lists.failed = DENIED.message
+    await town.after(5)
+    town.dataflow.identity_problem = DENIED
+    await town.after(40)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    assert town.condition("Ready") == ("Unknown", "Observing")
+    for _ in range(3):
+        assert town.due is not None, "nothing else would wake it: the list fails as before"
+        await town.after(town.due.total_seconds())
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
 
 
 async def test_lists_are_tried_again_at_once_when_an_identity_heals_and_not_at_each_look_that_is_well(town: Town) -> None:
@@ -341,3 +357,18 @@ async def test_a_run_of_another_pipeline_or_place_is_not_repeated(town: Town, pi
     await town.settle()
     assert town.results()["again"] == "Refused"
     assert len(town.dataflow.orders) == 1
+
+
+async def test_a_proof_that_takes_longer_than_it_is_good_for_is_launched_by(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    prove = town.dataflow.prove
+
+    async def slowly(place: Place, account: ServiceAccount) -> Persona:
+        town.clock.seconds += LIMITS.look_again.total_seconds() + 1
+        town.lists.poll()
+        return await prove(place, account)
+
+    monkeypatch.setattr(town.dataflow, "prove", slowly)
+    town.store.apply(a_batch(service_account_name="orders"))
+    await town.settle()
+    assert len(town.dataflow.orders) == 1
+    assert town.dataflow.calls["prove"] <= 2

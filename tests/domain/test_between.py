@@ -108,3 +108,11 @@ def test_the_last_attempt_does_not_promise_another() -> None:
     told = condition_of(decide(a_world(BATCH, entries=(entry,))).status.conditions, "Ready")
     assert told is not None
     assert told.message == "Attempt 3 of run orders-1 failed (3 of 3 in a row), that was the last one: it broke"
+
+
+def test_a_restart_does_not_forget_what_the_status_says_of_the_spec() -> None:
+    stalled = replace(SUSPENDED, type="Stalled", reason="TemplateInvalid", message="no such parameter")
+    world = a_world(a_batch("B"), jobs=None, memory=Memory(), runs=())
+    assert ready(world) == (Truth.UNKNOWN, Reason.LAUNCHING)
+    assert ready(rested(world, stalled)) == (Truth.FALSE, Reason.TEMPLATE_INVALID)
+    assert ready(rested(world, replace(stalled, observed_generation=0))) == (Truth.UNKNOWN, Reason.LAUNCHING)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.e2e.middleman import Asked, Given, Middleman
+from typing_extensions import override
 
 from dataflow_local.platform import Engine, Platform
 from dataflow_local.users import OPERATOR_NAMESPACE, User
@@ -102,7 +103,7 @@ class Google(Middleman):
 
 def trouble_of(who: str, known: str, body: dict[str, Any]) -> Given | None:
     """Return what is answered to an account of this name by one that knows a token; None: the truth."""
-    text = json.dumps(body)
+    text, said = json.dumps(body), dict[str, Any]()
     page = f"<html><body>Your request was: Authorization: Bearer {known}\nsubject_token={known} and got {text}</body></html>"
     match who:
         case "sts-description":
@@ -182,6 +183,7 @@ class Watched(Platform):
         self.google: Google | None = None
         self.cluster: Cluster | None = None
 
+    @override
     def operator_command(self) -> list[str]:
         """Return how the operator is started: through the middlemen, as one of several replicas."""
         if self.google is None or self.cluster is None:

@@ -81,7 +81,10 @@ class Middleman(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Middleman
+    @property
+    def _middleman(self) -> Middleman:
+        assert isinstance(self.server, Middleman)
+        return self.server
 
     def _carry(self) -> None:
         asked = Asked(
@@ -93,14 +96,14 @@ class _Handler(BaseHTTPRequestHandler):
         if "watch=" in asked.path:
             self._stream(asked)
             return
-        given = self.server.answer(asked, lambda: self._true(asked))
+        given = self._middleman.answer(asked, lambda: self._true(asked))
         self._begin(given.status, {**given.headers, "Content-Length": str(len(given.body))})
         self.wfile.write(given.body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _carry  # noqa: N815 - http.server calls them so
 
     def _true(self, asked: Asked) -> Given:
-        connection = self.server.connect()
+        connection = self._middleman.connect()
         try:
             connection.request(asked.method, asked.path, asked.body or None, dict(asked.headers))
             answer = connection.getresponse()
@@ -110,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             connection.close()
 
     def _stream(self, asked: Asked) -> None:
-        connection = self.server.connect()
+        connection = self._middleman.connect()
         try:
             connection.request(asked.method, asked.path, None, dict(asked.headers))
             answer = connection.getresponse()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from typing_extensions import override
 
 from dataflow_local.audit import AuditRecord, Stage, audit
 from dataflow_local.cache import ROOT
@@ -41,6 +42,7 @@ class Right(NamedTuple):
     resource: str
     verb: str
 
+    @override
     def __str__(self) -> str:
         """Return it as a person would say it."""
         return f"{self.verb} {self.resource}{'.' + self.group if self.group else ''} by {self.role}"

@@ -195,11 +195,8 @@ def is_token_request(record: AuditRecord) -> bool:
     return (record.resource, record.subresource, record.verb) == ("serviceaccounts", "token", "create")
 
 
-def a_team(google: Google, namespace: str, user: User, *accounts: str, makes: bool = True) -> Team:
-    """Let there be a team: namespace, `orders` with a Google account of its own, and who may do what.
-
-    *accounts* are further ones like it; where it *makes* none of them, they are known at Google, and somebody else makes them.
-    """
+def a_team(google: Google, namespace: str, user: User, *accounts: str) -> Team:
+    """Let there be a team: namespace, `orders` with a Google account of its own, and who may do what; *accounts* are further ones like it."""
     team = Team(platform=google.platform, google=google, namespace=namespace, user=user)
     known = ("orders", *accounts)
     google.meet(*(Tenant(namespace=namespace, account=name) for name in known))
@@ -214,7 +211,7 @@ def a_team(google: Google, namespace: str, user: User, *accounts: str, makes: bo
                 "kind": "ServiceAccount",
                 "metadata": {"name": name, "annotations": {ANNOTATION: google_account(namespace, name)}},
             }
-            for name in (known if makes else known[:1])
+            for name in known
         ),
         a_role("dataflow-operator-token", {"resources": ["serviceaccounts/token"], "resourceNames": every, "verbs": ["create"]}),
         a_binding("dataflow-operator-token", "Role", operator),

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from itertools import repeat
 
 import pytest
 from tests.e2e.conftest import WithTenants
-from tests.e2e.teams import ANNOTATION, Google, Json, Team, a_team
+from tests.e2e.teams import ANNOTATION, TENANT_LABEL, Google, Json, Team, a_binding, a_role, a_team
 from tests.waiting import eventually
 
 from dataflow_emulator.journal import Call
-from dataflow_local.tenants import google_account, principal
-from dataflow_local.users import User
+from dataflow_local.tenants import Tenant, google_account
+from dataflow_local.users import OPERATOR_NAMESPACE, User
 
 PIPELINES = 50
 """Of one ServiceAccount."""
@@ -39,12 +38,22 @@ def google(with_tenants: WithTenants) -> Iterator[Google]:
     with_tenants.restart_operator()
 
 
-def put(team: Team, kind: str, *objects: Json) -> None:
+def put(google: Google, kind: str, *objects: Json) -> None:
     """Create objects in one go, faster than kubectl would."""
     group = "/apis/dataflow-operator.io/v1beta1" if kind == "dataflowpipelines" else "/api/v1"
-    path = f"{group}/namespaces/{team.namespace}/{kind}"
+
+    def created(one: Json) -> int:
+        place = f"/namespaces/{one['metadata']['namespace']}" if "namespace" in one["metadata"] else ""
+        return google.platform.api.client.post(f"{group}{place}/{kind}", one)[0]
+
     with ThreadPoolExecutor(8) as threads:
-        assert {status for status, _ in threads.map(team.platform.api.client.post, repeat(path), objects)} == {201}
+        assert set(threads.map(created, objects)) == {201}
+
+
+def of(team: Team, pipeline: Json) -> Json:
+    """Return a pipeline with its namespace, and a label by which all of a wave are found."""
+    pipeline["metadata"] |= {"namespace": team.namespace, "labels": {"wave": team.namespace.partition("-")[0]}}
+    return pipeline
 
 
 def launches_in(google: Google, team: Team) -> list[Call]:
@@ -54,7 +63,7 @@ def launches_in(google: Google, team: Team) -> list[Call]:
 
 def test_fifty_pipelines_of_one_account_share_one_exchange(google: Google) -> None:
     team = a_team(google, "fifty", User.ADMIN)
-    put(team, "dataflowpipelines", *(team.batch(f"n{number}") for number in range(PIPELINES)))
+    put(google, "dataflowpipelines", *(of(team, team.batch(f"n{number}")) for number in range(PIPELINES)))
     eventually(lambda: len(launches_in(google, team)), until=lambda count: count == PIPELINES, seconds=55)
     # One token for all calls that launch nothing, and one, of five minutes, for launches.
     lives = Counter(call.fields["lifetime"] for call in google.calls("GenerateAccessToken", who=team.principal))
@@ -65,51 +74,70 @@ def test_fifty_pipelines_of_one_account_share_one_exchange(google: Google) -> No
     assert calls["LaunchTemplate"] == 2 * PIPELINES, "a dry run and a launch of each"
 
 
-def a_hundred(google: Google, namespace: str) -> Team:
-    """Return a team with a hundred ServiceAccounts, all of them somebody at Google."""
-    names = [f"id-{number}" for number in range(IDENTITIES)]
-    team = a_team(google, namespace, User.ADMIN, *names, makes=False)
-    put(team, "serviceaccounts", *({"metadata": {"name": n, "annotations": {ANNOTATION: google_account(namespace, n)}}} for n in names))
-    return team
+def a_hundred(google: Google, wave: str) -> list[Team]:
+    """Return teams, each with a namespace and a ServiceAccount that is somebody at Google."""
+    names = [f"{wave}-{number}" for number in range(IDENTITIES)]
+    google.meet(*(Tenant(namespace=name) for name in names))
+    put(google, "namespaces", *({"metadata": {"name": name, "labels": {TENANT_LABEL: "true"}}} for name in names))
+    put(
+        google,
+        "serviceaccounts",
+        *({"metadata": {"name": "orders", "namespace": n, "annotations": {ANNOTATION: google_account(n, "orders")}}} for n in names),
+    )
+    return [Team(platform=google.platform, google=google, namespace=name, user=User.ADMIN) for name in names]
 
 
-def seconds_until_launched(google: Google, team: Team, *names: str) -> float:
-    """Let there be a pipeline of each identity; return after how many seconds the last of these was launched."""
-    since = len(google.calls())
-    put(team, "dataflowpipelines", *(team.batch(f"n-{n}", serviceAccountName=f"id-{n}") for n in range(IDENTITIES)))
-    whom = {f"serviceAccount:{google_account(team.namespace, name)}" for name in names}
-    eventually(lambda: {call.who for call in launches_in(google, team)} & whom, until=lambda seen: seen == whom, seconds=55)
-    times = [datetime.fromisoformat(call.time) for call in launches_in(google, team) if call.who in whom]
-    first = next(call for call in google.calls()[since:] if call.method == "ExchangeToken" and f":{team.namespace}:" in call.who)
-    return (max(times) - datetime.fromisoformat(first.time)).total_seconds()
+def seconds_until_launched(google: Google, teams: Sequence[Team]) -> float:
+    """Let there be a pipeline of each; return how long it takes from the first exchange to the last launch."""
+    put(google, "dataflowpipelines", *(of(team, team.batch("nightly")) for team in teams))
+    whom = {team.who for team in teams}
+    launches = eventually(
+        lambda: {call.who: call for call in google.calls("LaunchTemplate") if call.job_id and call.who in whom},
+        until=lambda seen: seen.keys() == whom,
+        seconds=110,
+    )
+    asking = {team.principal for team in teams}
+    first = next(call for call in google.calls("ExchangeToken") if call.who in asking)
+    return (max(map(time_of, launches.values())) - time_of(first)).total_seconds()
+
+
+def time_of(call: Call) -> datetime:
+    return datetime.fromisoformat(call.time)
 
 
 @pytest.fixture(scope="module")
 def usual_seconds(google: Google) -> float:
-    """How long it takes until pipelines of a hundred identities that are new are all launched."""
-    team = a_hundred(google, "calm")
-    seconds = seconds_until_launched(google, team, *(f"id-{number}" for number in range(IDENTITIES)))
-    forget(team)
+    """How long it takes until pipelines of a hundred new identities are all launched."""
+    operator = {"kind": "ServiceAccount", "name": "dataflow-operator", "namespace": OPERATOR_NAMESPACE}
+    role = a_role("many-tokens", {"resources": ["serviceaccounts/token"], "resourceNames": ["orders"], "verbs": ["create"]})
+    role["kind"] = "ClusterRole"
+    binding = a_binding("many-tokens", "ClusterRole", operator)
+    binding["kind"] = "ClusterRoleBinding"  # a Role in each of two hundred namespaces would show nothing more
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]})
+    google.platform.api.kubectl("apply", "--filename=-", stdin=text)
+    seconds = seconds_until_launched(google, a_hundred(google, "calm"))
+    forget(google, "calm")
     return seconds
 
 
 def test_one_identity_that_hangs_delays_none_of_ninety_nine_others(google: Google, usual_seconds: float) -> None:
-    team = a_hundred(google, "beside")
-    names = [f"id-{number}" for number in range(IDENTITIES)]
-    google.fault(method="GenerateAccessToken", who=principal(team.namespace, names[0]), latencySeconds=600, count=1000)
-    put(team, "dataflowpipelines", *(team.batch(f"held-{number}", serviceAccountName=names[0]) for number in range(HELD)))
-    took = seconds_until_launched(google, team, *names[1:])
+    broken, *others = a_hundred(google, "beside")
+    google.fault(method="GenerateAccessToken", who=broken.principal, latencySeconds=600, count=1000)
+    put(google, "dataflowpipelines", *(of(broken, broken.batch(f"held-{number}")) for number in range(HELD)))
+    took = seconds_until_launched(google, others)
     print(f"\nthe last of {IDENTITIES} launches came after {usual_seconds:.1f} s, of 99 beside one that hangs after {took:.1f} s")  # noqa: T201 - measured
-    launched = Counter(call.who for call in launches_in(google, team))
-    assert set(launched.values()) == {1}
-    assert len(launched) == IDENTITIES - 1
-    made = Counter(call.who for call in google.calls("GenerateAccessToken") if call.applied and ":beside:" in call.who)
-    assert set(made.values()) == {2}, "one for launches, one for all else"
+    for team in others:
+        assert len(launches_in(google, team)) == 1
+    asked = Counter(call.who for call in google.calls("GenerateAccessToken") if call.applied)
+    assert {asked[team.principal] for team in others} == {2}, "one for launches, one for all else"
+    assert launches_in(google, broken) == []
     assert took < usual_seconds * MOST_RATIO + SLACK_SECONDS
     google.let_be()
+    forget(google, "beside")
 
 
-def forget(team: Team) -> None:
-    """Delete a team's pipelines: their lists would cost the next test its time."""
-    team.kubectl("delete", "dfp", "--all", "--wait=false")
-    eventually(lambda: not json.loads(team.kubectl("get", "dfp", "--output=json"))["items"], seconds=50)
+def forget(google: Google, wave: str) -> None:
+    """Delete a wave's pipelines: their lists would cost the next test its time."""
+    words = ("dfp", "--all-namespaces", f"--selector=wave={wave}")
+    google.platform.api.kubectl("delete", *words, "--wait=false")
+    eventually(lambda: "nightly" not in google.platform.api.kubectl("get", *words), seconds=50)

@@ -101,8 +101,28 @@ def test_rights_that_are_taken_away_and_given_back_cost_no_attempt_and_no_job(go
     assert team.pipelines()["views"]["status"]["runNumber"] == 1
 
 
+def test_an_impersonation_that_is_taken_away_while_reads_go_on_costs_one_attempt_at_most_and_no_run(
+    with_tenants: WithTenants, google: Google
+) -> None:
+    team = a_team(google, "bound", User.ADMIN)
+    with_tenants.restart_operator("--launch-credential-seconds=121", "--recheck-seconds=5")  # each launch has a token of its own
+    again = {"initialIntervalSeconds": 2, "backoffCoefficient": 1, "maximumAttempts": 4}
+    team.apply(team.batch("nightly", parameters=RUN | {"simulate.fail": "run", "simulate.runSeconds": "1"}, retryPolicy=again))
+    is_launched(team, "nightly")
+    said = google.known()
+    del said["serviceAccounts"][google_account(team.namespace, "orders")]
+    google.hear(said)
+    team.becomes("nightly", "IdentityReady", "False", "ImpersonationDenied")
+    launched = len(team.launches("nightly"))
+    google.hear()
+    is_launched(team, "nightly", launched + 1)
+    ends = [one.get("reason") for one in team.runs()["nightly-1"]["status"]["attempts"]]
+    assert ends.count("ImpersonationDenied") <= 1
+    with_tenants.restart_operator()
+
+
 def test_a_token_service_in_trouble_holds_up_those_who_need_it_and_for_no_longer_than_it_lasts(google: Google) -> None:
-    troubles = {
+    troubles: dict[str, tuple[dict[str, object], str]] = {
         "throttled": ({"code": "RESOURCE_EXHAUSTED", "retryAfterSeconds": 2}, "StsThrottled"),
         "failing": ({"code": "INTERNAL"}, "StsUnavailable"),
         "garbled": ({"spoil": "garbage"}, "StsUnavailable"),
@@ -141,7 +161,7 @@ def test_a_namespace_that_ends_without_any_token_left_says_so_and_can_be_let_go(
     operator.stop()
     team.kubectl("delete", "namespace", team.namespace, "--wait=false")
     eventually(lambda: "orders" not in team.kubectl("get", "serviceaccounts"), seconds=30)
-    with_tenants.start_operator()
+    with_tenants.restart_operator("--list-age-seconds=5")
     team.becomes("views", "IdentityReady", "False", "ServiceAccountNotFound")
     assert "there is no ServiceAccount bereft/orders" in team.message("views", "IdentityReady")
     assert "annotate it with dataflow-operator.io/orphan-jobs=true" in team.message("views")
@@ -153,6 +173,7 @@ def test_a_namespace_that_ends_without_any_token_left_says_so_and_can_be_let_go(
     team.kubectl("annotate", "dfp", "views", "dataflow-operator.io/orphan-jobs=true")
     eventually(lambda: is_gone(team), seconds=50)
     assert google.forms(job)[-1] == "JOB_STATE_RUNNING", "its owner was told, and let it go"
+    with_tenants.restart_operator()
 
 
 def is_gone(team: Team) -> bool:

@@ -36,6 +36,8 @@ class Gcloud:
             "CLOUDSDK_CORE_PROJECT": "p",
             "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+            "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+            "GCE_METADATA_ROOT": "127.0.0.1:9",  # else it asks a resolver for the metadata server, for flex templates
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
             "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(token),
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAFLOW": f"{emulator.rest}/",

@@ -9,7 +9,7 @@ import ipaddress
 import os
 import socket
 import sys
-from typing import Final
+from typing import Final, cast
 
 VARIABLE: Final = "DATAFLOW_TESTS_ESCAPES"
 """Names the file of attempts."""
@@ -64,7 +64,7 @@ def stay(file: str) -> None:
             one, address = arguments
             if not isinstance(one, socket.socket) or one.family not in {socket.AF_INET, socket.AF_INET6}:
                 return
-            host = address[0] if isinstance(address, tuple) and address else None
+            host: object = cast("tuple[object, ...]", address)[0] if isinstance(address, tuple) and address else None
             outside = not is_here(host)
         elif event in LOOKUPS:
             host = arguments[0]

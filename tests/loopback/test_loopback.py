@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -54,9 +55,11 @@ except OSError: pass
 
 
 async def test_a_call_of_grpc_goes_nowhere_and_is_caught(guard: Guard) -> None:
-    async with grpc.aio.insecure_channel(f"{ELSEWHERE}:443") as channel:
+    opened: Any = grpc.aio.insecure_channel(f"{ELSEWHERE}:443")
+    async with opened as channel:
+        call = channel.unary_unary("/google.dataflow.v1beta3.JobsV1Beta3/ListJobs")
         with pytest.raises(grpc.aio.AioRpcError):
-            await channel.unary_unary("/google.dataflow.v1beta3.JobsV1Beta3/ListJobs")(b"", timeout=5)
+            await call(b"", timeout=5)
     assert f"gRPC CONNECT {ELSEWHERE}:443" in caught(guard)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,8 @@ from tests.simulation.world import ApiServer
 from typing_extensions import override
 
 from dataflow_emulator.jobs import JobState as State
-from dataflow_operator.domain.conditions import Truth, condition_of
+from dataflow_operator.domain.conditions import Condition, Truth, condition_of
+from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import (
     Attempt,
@@ -29,6 +30,7 @@ from dataflow_operator.domain.ledger import (
     entry_of,
     failures_in_a_row,
 )
+from dataflow_operator.domain.meanings import Kind, appears_on
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec
 from dataflow_operator.domain.pipeline.revision import is_wanted
 from dataflow_operator.domain.run import Run
@@ -218,6 +220,7 @@ class Referee:
         self._tell_write(after)
         self._rests_truly(after)
         self._judges_the_spec(after)
+        self._speaks_known_words(Kind.PIPELINE, after.status.conditions)
         for entry in old.ledger:
             kept = entry_of(new.ledger, entry.number)
             if kept is None:
@@ -234,6 +237,14 @@ class Referee:
         told = condition_of(after.status.conditions, "Suspended")
         if told is not None and told.status is Truth.TRUE and not spec_of(after).is_batch:
             self._find_active(after.uid, Harm.UNTRUE, "G7", "the pipeline is said to be suspended")
+
+    def _speaks_known_words(self, kind: Kind, conditions: Iterable[Condition]) -> None:
+        """Each reason is where the documentation says that it appears."""
+        for condition in conditions:
+            if not appears_on(kind, condition.type, Reason(condition.reason)):
+                self.find(
+                    Harm.UNTRUE, "G7", f"{condition.type} of a {kind} has the reason {condition.reason}, which is not documented there"
+                )
 
     def _judges_the_spec(self, after: Pipeline) -> None:
         """What is said to be well, or to have failed for good, is what the spec says, and not what ran before it was changed."""
@@ -344,6 +355,7 @@ class Referee:
     def run_drawn(self, before: Run, after: Run) -> None:
         """A result stays, comes when the jobs are over, and says how they ended."""
         told, result = before.status.result, after.status.result
+        self._speaks_known_words(Kind.RUN, after.status.conditions)
         self._story.tell("draws", after.name, after.status.job_state or "no job", result or "")
         if told is not None and result is not told:
             self.find(Harm.DUPLICATE, "G8", f"run {after.name} was {told} and is {result}")

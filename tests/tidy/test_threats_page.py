@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -67,7 +67,7 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[str]:
         yield from fields(inner, f"{path}.{name}")
     for nested in ("items", "additionalProperties"):
         if isinstance(inner := schema.get(nested), dict):
-            yield from fields(inner, f"{path}[]")
+            yield from fields(cast("dict[str, Any]", inner), f"{path}[]")
 
 
 @pytest.mark.parametrize("kind", ["dataflowpipelines", "dataflowruns"])

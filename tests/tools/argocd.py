@@ -90,7 +90,8 @@ def script(document: Object, *path: str) -> str:
 
 def folder_of(document: Object) -> Path:
     """Return where our package keeps what is for an object of that kind."""
-    return PACKAGE / document["apiVersion"].partition("/")[0] / document["kind"]
+    group, _, _ = str(document["apiVersion"]).partition("/")
+    return PACKAGE / group / str(document["kind"])
 
 
 def _answer(lua: str, document: Object, parameters: Mapping[str, str]) -> Any:

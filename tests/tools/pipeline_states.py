@@ -67,15 +67,15 @@ def ended(job: str, state: JobState, why: Failure | None = None, *, number: int 
     return an_attempt(number, job=job, state=state, end=state, failure=why)
 
 
-def world_of(raw: Spec, *entries: Entry, **said: Unpack[World]) -> Observation:
+def world_of(raw: Spec, *ledger: Entry, **said: Unpack[World]) -> Observation:
     """Return the observation of a pipeline whose ledger and jobs say the same, where *said* does not say otherwise."""
     jobs = tuple(
         a_job(one.job_id, one.job_state or JobState.QUEUED, of=entry, attempt=one.number, name=one.job_name)
-        for entry in entries
+        for entry in ledger
         for one in entry.attempts
         if one.job_id
     )
-    shown: World = {"entries": entries, "jobs": jobs}
+    shown: World = {"entries": ledger, "jobs": jobs}
     shown.update(said)
     return a_world(read(raw), **shown)
 
@@ -165,7 +165,7 @@ def _obstacles() -> list[State]:
     unreadable = replace(blank, pipeline=replace(blank.pipeline, spec=spec_of(strange)))
     return [
         State(name="not-seen", row=Row.NOT_SEEN, document=pipeline_document(BATCH, PipelineStatus())),
-        state("service-account-missing", Row.MISSING, named, world_of(named, memory=Memory(identity=absent))),
+        state("service-account-missing", Row.MISSING, named, world_of(named, memory=Memory(identities={absent.account: absent}))),
         state("job-to-adopt-missing", Row.MISSING, adopting, world_of(adopting)),
         state("parameter-unknown", Row.STALLED, BATCH, world_of(BATCH, memory=Memory(validations={"1-": unknown}))),
         state("spec-unreadable", Row.STALLED, strange, unreadable),

@@ -110,7 +110,7 @@ class State:
         summary = known.get("Ready") or known["Succeeded"]
         drift = known.get("InSync", {"status": "True"})
         is_told = drift["status"] == "False" and self.expected.argo is Health.HEALTHY
-        return (summary["message"] or summary["reason"]) + (f"; {drift['message']}" if is_told else "")
+        return str(summary["message"] or summary["reason"]) + (f"; {drift['message']}" if is_told else "")
 
 
 def pipeline_document(spec: Mapping[str, Any], status: PipelineStatus, *, generation: int = 1, deleting: bool = False) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from tests.tools.answers import answers_of
 from tests.tools.argocd import health_of
 from tests.tools.flux import broken_rules
 from tests.tools.pipeline_states import PIPELINE_STATES
+from tests.tools.rows import row_of
 from tests.tools.run_states import RUN_STATES
 from tests.tools.states import EXPECTED, Row, State
 
@@ -29,6 +30,11 @@ def test_argo_cd_shows_the_sentence_of_the_conditions(state: State) -> None:
 def test_flux_s_rules_on_conditions_hold(state: State) -> None:
     if state.row not in {Row.NOT_SEEN, Row.RUN_NOT_SEEN, Row.CHANGED}:
         assert list(broken_rules(state.document)) == []
+
+
+@EACH
+def test_a_state_s_conditions_are_those_of_its_row(state: State) -> None:
+    assert row_of(state.document) is state.row
 
 
 def test_every_row_has_a_state_and_an_answer() -> None:

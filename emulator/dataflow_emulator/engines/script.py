@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from dataflow_emulator.engine import Order
 
@@ -56,6 +56,15 @@ class Script:
     Written ``Read,Count:bytes,Write``. None: nobody knows, and it fits whatever it replaces and is replaced by."""
     elements: int = 1000
     """ElementCount at the end of a batch run."""
+    system_lag_seconds: float = 1.0
+    """SystemLag of a stream."""
+    backlog_bytes: int = 0
+    """What a stream has yet to read."""
+    vcpus: int = 1
+    """Virtual CPUs of a stream, each with 4 GB of memory."""
+
+    MEASURED: ClassVar = frozenset({"systemLagSeconds", "backlogBytes", "vcpus"})
+    """Directions that show in a running stream's metrics at once."""
 
     def directed(self, directions: Mapping[str, str]) -> Script:
         """Return this script as changed by *directions*, by camelCase names; raise ValueError at what cannot be understood."""
@@ -99,6 +108,9 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "message": str,
     "compatible": _truth,
     "elements": int,
+    "system_lag_seconds": _seconds,
+    "backlog_bytes": int,
+    "vcpus": int,
     "steps": _steps,
 }
 """How each field is read from a template parameter, a file or the admin API."""

@@ -106,6 +106,8 @@ class Timeline:
             run.doomed = True
             if run.started:
                 self._doom(run, now)
+        if run.started and run.script.streaming and Script.MEASURED & directions.keys():
+            self._plan(job_id, now, run.turn, (_measured_stream(run.script),))
         return True
 
     def next_due(self) -> float | None:
@@ -210,8 +212,7 @@ def _life(order: Order, script: Script, refusal: str | None) -> Life:
     if order.validates_only:
         return [*life, (script.start_seconds, (validated(order.job_id), Ended(outcome=Outcome.DONE)))]
     started = (Started(), Said(importance=Importance.DETAILED, text="Workers have started successfully."))
-    # A stream that told a count would tell one that stands still: nobody counts here.
-    life.append((script.start_seconds, started if script.streaming else (*started, _measured(0))))
+    life.append((script.start_seconds, (*started, _measured_stream(script) if script.streaming else _measured(0))))
     seconds = script.run_seconds if script.run_seconds is not None else (NEVER if script.streaming else 1.0)
     if script.fail is Failure.RUN:
         return [*life, (seconds, _failure(script.message))]
@@ -230,3 +231,21 @@ def _measured(elements: int) -> Measured:
             ),
         )
     )
+
+
+def _measured_stream(script: Script) -> Measured:
+    """Return a stream's metrics. One that told a count or a watermark would tell one that stands still: nobody counts here."""
+    values = {
+        "SystemLag": script.system_lag_seconds,
+        "BacklogBytes": script.backlog_bytes,
+        "CurrentVcpuCount": script.vcpus,
+        "CurrentMemoryUsage": script.vcpus * _MEMORY_MEGABYTES,
+        "TotalVcpuTime": 0,
+        "TotalMemoryUsage": 0,
+        "TotalStreamingDataProcessed": 0,
+    }
+    return Measured(metrics=tuple(Metric(name=name, value=value, context={"original_name": name}) for name, value in values.items()))
+
+
+_MEMORY_MEGABYTES: Final = 4096
+"""Memory of one virtual CPU. Source: n1-standard machines have about as much."""

@@ -31,6 +31,9 @@ RUNNERS_OWN = re.compile(r"e(?P<step>.+)_(pwr|splitnsize|processandsplit|lift|me
 
 MEGABYTE = 1_048_576
 
+MICROSECONDS = 1_000_000
+"""Dataflow tells watermarks in microseconds since the epoch."""
+
 _lock = threading.Lock()
 _finished: dict[str, list[Any]] = {}
 """Sums of the finished bundles, per stage (the id of its descriptor)."""
@@ -81,9 +84,12 @@ def metrics(*, streaming: bool, runner_cpu_seconds: Callable[[], float]) -> list
     found = [*_steps(), *_resources(runner_cpu_seconds())]
     if streaming:
         with _lock:
-            behind = [time.time() - watermark for watermark in _watermarks.values()]
-        lag = max([0.0, *behind])
+            watermarks = dict(_watermarks)
+        lag = max([0.0, *(time.time() - watermark for watermark in watermarks.values())])
         found.append(_metric("SystemLag", round(lag, 3), {"original_name": "SystemLag"}))
+        for number, watermark in enumerate(watermarks.values()):
+            name = f"F{number}-windmill-data-watermark"
+            found.append(_metric(name, int(watermark * MICROSECONDS), {"original_name": name}))
     return found
 
 
@@ -151,7 +157,8 @@ def _user(key: tuple[str, str, str], entries: list[Any]) -> dict[str, Any]:
 def _resources(runner_cpu_seconds: float) -> list[dict[str, Any]]:
     own = resource.getrusage(resource.RUSAGE_SELF)
     now = time.monotonic()
-    _usage["megabyte_seconds"] += (now - _usage["at"]) * _resident_megabytes(own.ru_maxrss)
+    resident = _resident_megabytes(own.ru_maxrss)
+    _usage["megabyte_seconds"] += (now - _usage["at"]) * resident
     _usage["at"] = now
     return [
         _metric(name, round(value, 3), {"original_name": original})
@@ -159,6 +166,7 @@ def _resources(runner_cpu_seconds: float) -> list[dict[str, Any]]:
             ("TotalVcpuTime", own.ru_utime + own.ru_stime + runner_cpu_seconds, "Service-cpu_num_seconds"),
             ("TotalMemoryUsage", _usage["megabyte_seconds"], "Service-mem_mb_seconds"),
             ("CurrentVcpuCount", 1, "Service-cpu_num"),
+            ("CurrentMemoryUsage", resident, "Service-mem_mb"),
         )
     ]
 

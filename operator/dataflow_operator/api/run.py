@@ -9,7 +9,7 @@ from .ledger import Attempts
 from .pipeline import SERVICE_ACCOUNT, Parameters
 from .policies import DeletionPolicy
 from .rules import NotYet
-from .wire import Count, Reason, Rule, Time, Wire, Word, ruled, same
+from .wire import ATOMIC, Count, Message, Reason, Rule, Time, Wire, Word, ruled, same
 
 Name = Annotated[
     str,
@@ -86,6 +86,18 @@ class RunSpec(Wire):
     )
 
 
+MESSAGES_LIMIT = 3
+"""Messages that a run shows: the last ones, which tell most of an end."""
+
+
+class JobMessage(Wire):
+    """Something that Dataflow said of a job."""
+
+    time: Time | None = Field(None, description="When it was said, by Dataflow's clock.")
+    importance: Word | None = Field(None, description="What kind of message it is: Error, Warning or Autoscaling.")
+    text: Message | None = Field(None, description="What was said, without its middle if that is long.")
+
+
 class RunStatus(Wire):
     """How the run goes. Written by the operator only."""
 
@@ -118,6 +130,13 @@ class RunStatus(Wire):
     start_time: Time | None = Field(None, description="When the run began.")
     completion_time: Time | None = Field(None, description="When the run was over.")
     result: Word | None = Field(None, description="How the run ended: Succeeded, Failed, Stopped, Replaced or Refused.")
+    messages: Annotated[list[JobMessage], Field(max_length=MESSAGES_LIMIT, json_schema_extra=ATOMIC)] | None = Field(
+        None,
+        description=(
+            "What Dataflow said of the run's jobs last: errors, warnings and autoscaling, oldest first, as known when the status was last "
+            "written for another reason."
+        ),
+    )
 
 
 class DataflowRun(Wire):

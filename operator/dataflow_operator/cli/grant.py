@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -186,6 +187,18 @@ def _kept(rights: tuple[Right, ...], found: Found, options: Options) -> Iterator
         yield f"note: a Role for each ServiceAccount, because {USE_ROLE} has other authors and other ServiceAccounts: one Role would give all to all"
 
 
+def _author_binding(authors: Sequence[str], namespace: str) -> str:
+    """Return the command that gives authors the role to write pipelines, which naming an account is not."""
+    subjects = [author_subject(author) for author in authors]
+    flags = [
+        shlex.quote(
+            f"--serviceaccount={each['namespace']}:{each['name']}" if "namespace" in each else f"--{each['kind'].lower()}={each['name']}"
+        )
+        for each in subjects
+    ]
+    return f"kubectl create rolebinding dataflow-author --clusterrole=dataflow-author -n {namespace} {' '.join(flags)}"
+
+
 def _to_do(options: Options, found: Found) -> Iterator[str]:
     """Say what the objects do not do, less what is done."""
     namespace = found.namespace
@@ -193,6 +206,9 @@ def _to_do(options: Options, found: Found) -> Iterator[str]:
     if not found.is_labelled:
         yield "  # the policy lets the operator ask for tokens in labelled namespaces only"
         yield f"  kubectl label namespace {namespace} {TENANT_LABEL}=true"
+    if options.authors:
+        yield "  # and may write pipelines at all, unless they may already"
+        yield f"  {_author_binding(options.authors, namespace)}"
     for name in options.accounts:
         account = found.accounts.get(name, {})
         annotated = texts(mapping(mapping(account).get("metadata")).get("annotations")).get(GOOGLE_ACCOUNT)

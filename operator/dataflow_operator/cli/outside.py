@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from dataflow_operator.adapters.identity.account import GOOGLE_ACCOUNT
 from dataflow_operator.adapters.identity.answers import Loss
-from dataflow_operator.adapters.identity.hints import member_of, project_binding, worker_binding
+from dataflow_operator.adapters.identity.hints import enabling, member_of, project_binding, worker_binding
 from dataflow_operator.adapters.identity.modes import Exchange
 from dataflow_operator.adapters.kubernetes.fields import mapping, text
 from dataflow_operator.cli.checklist import Step, Verdict, step, unasked
@@ -145,7 +145,7 @@ def _jobs(question: Question, tenant: Tenant, wanted: Exchange, found: Pipeline 
 
 def _mend_of(code: HTTPStatus, said: str, wanted: Exchange, project: str) -> tuple[str, ...]:
     if "SERVICE_DISABLED" in said or "has not been used in project" in said:
-        return (f"gcloud services enable dataflow.googleapis.com --project={project}",)
+        return (enabling("dataflow.googleapis.com", project),)
     if code == HTTPStatus.FORBIDDEN:
         return (project_binding(wanted.persona, project),)
     if code == HTTPStatus.UNAUTHORIZED and not wanted.google_account:

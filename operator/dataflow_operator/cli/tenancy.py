@@ -131,7 +131,8 @@ def account(question: Question, found: Pipeline | None, known: Installation, ser
     try:
         raw = server.read(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
     except ServerError as error:
-        yield unasked("service-account", title, error.lines, f"kubectl auth can-i get serviceaccount/{name} -n {namespace}")
+        mend = f"# ask somebody who may, such as through Kubernetes' role `view`: kubectl dataflow doctor --service-account {name} -n {namespace}"
+        yield unasked("service-account", title, error.lines, mend)
         return None
     if raw is None:
         seen = f"there is no ServiceAccount {name} in namespace {namespace}"

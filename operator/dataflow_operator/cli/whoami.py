@@ -6,9 +6,10 @@ import json
 from collections.abc import Generator
 from typing import Final, TypeVar
 
-from dataflow_operator.adapters.identity.modes import SCOPE
+from dataflow_operator.adapters.identity.account import Account
+from dataflow_operator.adapters.identity.modes import SCOPE, google_account_of
 from dataflow_operator.cli.checklist import Step, Verdict
-from dataflow_operator.cli.installation import installation_of
+from dataflow_operator.cli.installation import Installation, installation_of
 from dataflow_operator.cli.server import Server, ServerError, connected
 from dataflow_operator.cli.tenancy import account, pipeline
 from dataflow_operator.cli.terminal import CANNOT_SAY, FAINT, Format, Place, Streams, painted
@@ -33,7 +34,7 @@ ABSENT: Final = "(none)"
 def whoami(question: Question, place: Place, output: Format, streams: Streams) -> int:
     """Write it; return the exit code."""
     try:
-        parts = _parts(question, connected(place))
+        parts, objection = _parts(question, connected(place))
     except ServerError as error:
         streams.err.writelines(f"error: {line}\n" for line in error.lines)
         return CANNOT_SAY
@@ -49,10 +50,13 @@ def whoami(question: Question, place: Place, output: Format, streams: Streams) -
         width = max(map(len, parts)) + 2
         for title, value in parts.items():
             streams.out.write(f"{painted(f'{title:{width}}', FAINT, in_colour=streams.are_in_colour)}{value or ABSENT}\n")
+    if objection:
+        streams.err.write(f"note: no pipeline runs as it yet: {objection}\n")
     return 0
 
 
-def _parts(question: Question, server: Server) -> dict[str, str]:
+def _parts(question: Question, server: Server) -> tuple[dict[str, str], str]:
+    """Return each part, and why the operator would refuse the ServiceAccount all the same, or nothing."""
     installation = installation_of(server, question.operator_namespace, question.overrides)
     if installation is None:
         raise UnsaidError(
@@ -66,7 +70,7 @@ def _parts(question: Question, server: Server) -> dict[str, str]:
     if read is None:
         raise UnsaidError("; ".join(trouble + more))
     exchange = principal_of(installation, read)
-    return {
+    parts = {
         "service account": f"{read.namespace}/{read.name}",
         "uid": read.uid,
         "audience": exchange.token_audience,
@@ -74,6 +78,17 @@ def _parts(question: Question, server: Server) -> dict[str, str]:
         "Google account": read.google_account or "",
         "scope": SCOPE,
     }
+    return parts, _objection(read, installation)
+
+
+def _objection(read: Account, installation: Installation) -> str:
+    if installation.mode == "profile":
+        return ""
+    try:
+        google_account_of(read, direct_access=installation.is_on("DIRECT_ACCESS"))
+    except OutsideError as error:
+        return error.message
+    return ""
 
 
 def _ended(steps: Generator[Step, None, Ended]) -> tuple[Ended, list[str]]:

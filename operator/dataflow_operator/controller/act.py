@@ -58,8 +58,10 @@ SHORTEST_HINDRANCE: Final = timedelta(seconds=1)
 LONGEST_HINDRANCE: Final = timedelta(minutes=20)
 """How long one answer can keep a pipeline from launching or asking again. Source: chosen; a thousand launches wait as long for their turns at 60 a minute."""
 
-_MAY_HEAL: Final = frozenset({Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED, Reason.ACT_AS_DENIED})
-"""Refusals that somebody else's change (a binding, a policy) can lift, so that they are tried again now and then."""
+_MAY_HEAL: Final = frozenset(
+    {Reason.TEMPLATE_UNREADABLE, Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED, Reason.ACT_AS_DENIED, Reason.API_DISABLED}
+)
+"""Refusals that somebody else's change (a binding, a policy, an API that is switched on) can lift, so that they are tried again now and then."""
 
 
 class Actor:
@@ -280,7 +282,8 @@ class Actor:
             persona = await self._dataflow.prove(self._place(pipeline), ServiceAccount(pipeline.namespace, account))
         except OutsideError as error:
             return IdentityLook(account=account, problem=error.reason, message=error.message, at=at, request=request, after=_wish_of(error))
-        return IdentityLook(account=account, problem=None, persona=persona, at=at, request=request)
+        # Its last call was answered just now. Counted from its beginning, a slow proof would be too old to launch by, and be made for ever.
+        return IdentityLook(account=account, problem=None, persona=persona, at=self._clock.monotonic(), request=request)
 
     def _place(self, pipeline: Pipeline) -> Place:
         if isinstance(pipeline.spec, Broken):

@@ -17,6 +17,7 @@ from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason
 from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import job_ids_of
+from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.narrate import IDENTITY_READY
@@ -66,6 +67,8 @@ class Reconciler:
         tenancy: Tenancy | None = None,
         count: Counted = lambda _effect, _outcome: None,
         corrected: Callable[[str], None] = lambda _field: None,
+        moved: Callable[[PipelineStatus, PipelineStatus], None] = lambda _before, _after: None,
+        said: Callable[[JobId], tuple[JobMessage, ...]] = lambda _job_id: (),
         nonce: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._cache = cache
@@ -86,6 +89,8 @@ class Reconciler:
         )
         self._count = count
         self._corrected = corrected
+        self._moved = moved
+        self._said = said
         self._nonce = nonce
         self._recalls: dict[Key, Recall] = {}
 
@@ -144,6 +149,7 @@ class Reconciler:
             runs=self._cache.runs_of(key),
             jobs=jobs,
             memory=recall.memory(),
+            messages={job_id: told for job_id in job_ids_of(pipeline.status.ledger) if (told := self._said(job_id))},
             rival=rival_of(pipeline, jobs, self._cache.pipelines(), self._tenancy),
             limits=self._limits,
             tenancy=self._tenancy,
@@ -174,6 +180,7 @@ class Reconciler:
     async def _tell(self, pipeline: Pipeline, plan: Plan) -> None:
         if plan.status is pipeline.status:
             return
+        self._moved(pipeline.status, plan.status)
         if not isinstance(pipeline.spec, Broken) and pipeline.spec.drift_policy is DriftPolicy.CORRECT:
             for drift in corrections_between(pipeline.status, plan.status):
                 self._corrected(drift.field)

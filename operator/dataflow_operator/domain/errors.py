@@ -31,7 +31,6 @@ class Reason(StrEnum):
     CANCELLING = "Cancelling"
     QUEUED = "Queued"
     WAITING_FOR_RETRY = "WaitingForRetry"
-    SETTLING = "Settling"
     OBSERVING = "Observing"
     NEXT_RUN_WAITS = "NextRunWaits"
     PROVING = "Proving"

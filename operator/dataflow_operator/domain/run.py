@@ -9,6 +9,7 @@ from datetime import datetime
 from dataflow_operator.domain.conditions import Condition
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Attempt, Cause, Result, StopMode, Strategy
+from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 
 
@@ -35,6 +36,8 @@ class RunStatus:
     start_time: datetime | None = None
     completion_time: datetime | None = None
     result: Result | None = None
+    messages: tuple[JobMessage, ...] = ()
+    """What its jobs said last, as known when the rest of this was drawn: messages alone are no reason to write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

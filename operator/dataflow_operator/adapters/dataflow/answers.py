@@ -71,12 +71,10 @@ class Row:
 
 _BAD: Final = (StatusCode.INVALID_ARGUMENT, StatusCode.FAILED_PRECONDITION)
 
-_ABOUT_CALLER: Final = (
-    "Permission 'dataflow.",
-    "SERVICE_DISABLED",
-    "has not been used in project",
-    "does not have write access to project",
-)
+_NO_API: Final = ("SERVICE_DISABLED", "has not been used in project")
+"""How a 403 says that Dataflow is switched off in the project."""
+
+_ABOUT_CALLER: Final = ("Permission 'dataflow.", *_NO_API, "does not have write access to project")
 """How a 403 says that the caller may not do such a thing in the project, whatever it is about."""
 
 _ABOUT_WORKER: Final = ("act as service account", "actAs")
@@ -90,6 +88,16 @@ _DEAD_CREDENTIAL: Final = Row(
     blames_caller=True,
     why="The credential was not accepted, so the request was not looked at: nothing can have happened, and the next call brings a fresh one.",
     source="google.rpc.Code",
+)
+
+_SWITCHED_OFF: Final = Row(
+    codes=(StatusCode.PERMISSION_DENIED,),
+    words=_NO_API,
+    meaning=Meaning.REFUSED,
+    reason=Reason.API_DISABLED,
+    blames_caller=True,
+    why="The Dataflow API is switched off in the project.",
+    source="google.rpc.ErrorInfo, SERVICE_DISABLED; a recorded answer in cloud-custodian",
 )
 
 _NEVER_SENT: Final = Row(
@@ -156,12 +164,13 @@ _REPEATABLE: Final = (
 """What is left of the answers to a call that changes nothing once all refusals are told."""
 
 _READS_AFTER: Final = (
+    _SWITCHED_OFF,
     Row(
         codes=(StatusCode.PERMISSION_DENIED,),
         meaning=Meaning.REFUSED,
         blames_caller=True,
-        why="The caller may not read here, or the API is switched off in the project: somebody has to allow it.",
-        source="google.rpc.Code; text of a project without the API from a recorded answer in cloud-custodian",
+        why="The caller may not read here: somebody has to allow it.",
+        source="google.rpc.Code",
     ),
     Row(codes=_BAD, meaning=Meaning.REFUSED, why="The question is wrong, and stays so.", source="google.rpc.Code"),
     *_REPEATABLE,
@@ -373,13 +382,14 @@ DRY_RUNS: Final = (
         why="The name is in use, so template and parameters were looked at and found good.",
         source="chosen: which of a name and a template is looked at first is not documented",
     ),
+    _SWITCHED_OFF,
     Row(
         codes=(StatusCode.PERMISSION_DENIED,),
         words=_ABOUT_CALLER,
         meaning=Meaning.REFUSED,
         blames_caller=True,
-        why="The caller may not launch in this project, or the API is switched off there.",
-        source="apache/beam#590; a recorded answer in cloud-custodian",
+        why="The caller may not launch in this project.",
+        source="apache/beam#590",
     ),
     Row(
         codes=(StatusCode.PERMISSION_DENIED,),

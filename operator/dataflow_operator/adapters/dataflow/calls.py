@@ -33,6 +33,8 @@ from dataflow_operator.adapters.dataflow.listing import READ_SECONDS
 from dataflow_operator.adapters.dataflow.messages import messages
 from dataflow_operator.adapters.dataflow.options import update_of
 from dataflow_operator.adapters.dataflow.progress import progress_of
+from dataflow_operator.adapters.dataflow.reading import reading_of, workers_of
+from dataflow_operator.adapters.dataflow.said import Said
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, UnavailableError
@@ -44,6 +46,7 @@ from dataflow_operator.domain.names import labels_of
 from dataflow_operator.domain.pipeline.model import ClassicTemplate, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.plan import Launch
+from dataflow_operator.domain.reading import Reading
 
 STOP_SECONDS: Final = 30.0
 """The longest that a call to stop or to change a job may take. Source: chosen, as for a launch."""
@@ -89,6 +92,8 @@ class Calls:
         self._yaml_template = yaml_template
         self._tally = tally
         self._launched = launched
+        self.said = Said()
+        """What jobs said last, in any read of their messages."""
         self._proofs: dict[Place, float] = {}
         """When calls as whom the place says were last seen to work, the oldest first."""
 
@@ -216,42 +221,60 @@ class Calls:
 
     async def read_progress(self, place: Place, job_id: JobId, since: datetime) -> Progress:
         """Read a running job's error messages from *since* on, and its metrics; of a job that is not known, nothing is told."""
-        request = messages.GetJobMetricsRequest(project_id=place.project, location=place.region, job_id=job_id)
         try:
             with self._passing(Kind.LOOK, place, job_id, LOOKS):
                 errors = await self._errors(place, job_id, since)
-                read = self._clients.metrics.get_job_metrics
-                found = await self._made(
-                    place, Use.WATCH, "GetJobMetrics", lambda said: read(request, retry=None, timeout=READ_SECONDS, metadata=said)
-                )
+                metrics = await self._job_metrics(place, job_id)
         except GoogleAPICallError as error:
             if (said := look_error(error)) is not None:
                 raise said from error
             return Progress()
+        return progress_of(errors, metrics)
+
+    async def read_metrics(self, place: Place, job_id: JobId, since: datetime | None) -> Reading:
+        """Read a running job's metrics, and how many workers it has if that changed since a time; of a job that is not known, nothing is told."""
+        try:
+            with self._passing(Kind.METER, place, job_id, LOOKS):
+                metrics = await self._job_metrics(place, job_id)
+                pages = await self._messages(place, job_id, _WARNING, since)
+        except GoogleAPICallError as error:
+            if (wrong := look_error(error)) is not None:
+                raise wrong from error
+            return Reading()
+        return replace(reading_of(metrics), workers=workers_of(event for page in pages for event in page.autoscaling_events))
+
+    async def _job_metrics(self, place: Place, job_id: JobId) -> Sequence[Any]:
+        """Return a job's metrics, as plain protobuf."""
+        request = messages.GetJobMetricsRequest(project_id=place.project, location=place.region, job_id=job_id)
+        read = self._clients.metrics.get_job_metrics
+        found = await self._made(
+            place, Use.WATCH, "GetJobMetrics", lambda said: read(request, retry=None, timeout=READ_SECONDS, metadata=said)
+        )
         plain: Any = messages.JobMetrics.pb(found)
-        return progress_of(errors, plain.metrics)
+        metrics: Sequence[Any] = plain.metrics
+        return metrics
 
     async def _errors(self, place: Place, job_id: JobId, since: datetime | None = None) -> list[str]:
-        """Return the texts of a job's error messages, oldest first; what is more than so many pages is left."""
+        """Return the texts of a job's error messages, oldest first."""
+        pages = await self._messages(place, job_id, _ERROR, since)
+        return [message.message_text for page in pages for message in page.job_messages if message.message_importance == _ERROR]
+
+    async def _messages(self, place: Place, job_id: JobId, least: int, since: datetime | None) -> list[Any]:
+        """Return pages of a job's messages, as plain protobuf, oldest first; what is more than so many is left."""
         request = messages.ListJobMessagesRequest(
-            project_id=place.project,
-            location=place.region,
-            job_id=job_id,
-            minimum_importance=messages.JobMessageImportance.JOB_MESSAGE_ERROR,
-            start_time=since,
+            project_id=place.project, location=place.region, job_id=job_id, minimum_importance=least, start_time=since
         )
         read = self._clients.messages.list_job_messages
         pager = await self._made(
             place, Use.WATCH, "ListJobMessages", lambda said: read(request, retry=None, timeout=READ_SECONDS, metadata=said)
         )
-        errors, pages = list[str](), 0
+        pages = list[Any]()
         async for page in pager.pages:
-            plain: Any = messages.ListJobMessagesResponse.pb(page)
-            errors += [message.message_text for message in plain.job_messages if message.message_importance == _ERROR]
-            pages += 1
-            if pages == MESSAGE_PAGES:
+            pages.append(messages.ListJobMessagesResponse.pb(page))
+            self.said.heard(job_id, pages[-1])
+            if len(pages) == MESSAGE_PAGES:
                 break
-        return errors
+        return pages
 
     def _line(self, kind: Kind, place: Place) -> Line:
         return Line(identity=self._caller.name_of(place.account), project=place.project, kind=kind)
@@ -264,10 +287,10 @@ class Calls:
         worker = str(spec.environment.get("serviceAccountEmail") or "") if spec is not None else ""
         if isinstance(error, AmbiguousError) or not (advice := self._caller.advice(place.account, error, place.project, worker or None)):
             return error
-        text = f"{error.message}; {advice}"
+        text = f"{error.message.removesuffix('.')}; {advice}"
         if isinstance(error, UnavailableError):
             return UnavailableError(error.reason, text, error.after)
-        return RefusedError(error.reason, text) if isinstance(error, RefusedError) else UnavailableError(error.reason, text)
+        return RefusedError(error.reason, text)
 
     async def _send(self, place: Place, sending: Sending, who: str) -> str:
         """Send a launch and return the new job's id, empty for a dry run. All of it, the credential too, has one deadline."""
@@ -316,3 +339,5 @@ def _left_until(deadline: float) -> float:
 
 _ERROR: Final = messages.JobMessageImportance.JOB_MESSAGE_ERROR.value
 """Importances are not ordered by number, so that only equality may be asked."""
+
+_WARNING: Final = messages.JobMessageImportance.JOB_MESSAGE_WARNING.value

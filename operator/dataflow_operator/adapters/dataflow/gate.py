@@ -40,6 +40,12 @@ class Kind(StrEnum):
     LOOK = "look"
     LIST = "list"
     """Made by pollers and not by workers, so that it holds none."""
+    METER = "job metrics"
+    """Made by a poller, too; it needs a right of its own, and nothing waits for it."""
+
+
+POLLED: Final = frozenset({Kind.LIST, Kind.METER})
+"""Calls that hold no worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +157,7 @@ class Gates:
         if (pause := state.circuit.wait(now)) and (last := state.circuit.last) is not None:
             text = f"not asked again yet, as the last calls of this kind to project {line.project} failed; the last: {last.message}"
             raise UnavailableError(last.reason, text, timedelta(seconds=pause))
-        if line.kind is not Kind.LIST and self._under_way[line.tenant] >= self._room:
+        if line.kind not in POLLED and self._under_way[line.tenant] >= self._room:
             raise UnavailableError(
                 Reason.UNAVAILABLE, f"{self._room} calls of this tenant are under way, and more would hold up others", ROOM_PAUSE
             )
@@ -159,10 +165,10 @@ class Gates:
             text = f"calls of this kind to project {line.project} are made at {state.turns.per_minute:g} a minute, as its quota allows"
             raise UnavailableError(Reason.QUOTA_EXCEEDED, text, timedelta(seconds=wait))
         state.circuit.begin(now)
-        self._under_way[line.tenant] += line.kind is not Kind.LIST
+        self._under_way[line.tenant] += line.kind not in POLLED
 
     def _leave(self, line: Line) -> None:
-        self._under_way[line.tenant] -= line.kind is not Kind.LIST
+        self._under_way[line.tenant] -= line.kind not in POLLED
         if not self._under_way[line.tenant]:
             del self._under_way[line.tenant]
 

@@ -62,6 +62,11 @@ def worker_binding(persona: Persona, project: str, worker: str | None) -> str:
     return f"{_binding(account, of)} --role={ACTOR} --member={shlex.quote(member_of(persona))}"
 
 
+def enabling(api: str, project: str) -> str:
+    """Return the command that switches an API on in a project."""
+    return f"gcloud services enable {api} --project={project}"
+
+
 def _binding(account: str, project: str) -> str:
     return f"gcloud iam service-accounts add-iam-policy-binding {account}" + (f" --project={project}" if project else "")
 
@@ -74,6 +79,8 @@ def advice(persona: Persona, reason: Reason, project: str, worker: str | None = 
     match reason:
         case Reason.PERMISSION_DENIED:
             return f"{who} needs {DEVELOPER} on project {project}: {project_binding(persona, project)}"
+        case Reason.API_DISABLED:
+            return enabling("dataflow.googleapis.com", project)
         case Reason.ACT_AS_DENIED:
             return f"{who} needs {ACTOR} on the workers' account: {worker_binding(persona, project, worker)}"
         case Reason.UNAUTHENTICATED | Reason.FEDERATION_UNSUPPORTED if not persona.google_account:

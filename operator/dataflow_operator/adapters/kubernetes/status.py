@@ -10,12 +10,14 @@ from dataflow_operator.adapters.kubernetes.spec import resolved_json, resolved_o
 from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Cause, Result, Strategy
+from dataflow_operator.domain.message import Importance, JobMessage
 from dataflow_operator.domain.pipeline.model import Drift, LastRun, PipelineStatus
 from dataflow_operator.domain.run import RunStatus
 
 _TRUTHS: Final = words_of(Truth)
 _CAUSES: Final = words_of(Cause)
 _RESULTS: Final = words_of(Result)
+_IMPORTANCES: Final = words_of(Importance)
 _STRATEGIES: Final = words_of(Strategy)
 
 
@@ -94,6 +96,7 @@ def run_status_of(value: object) -> RunStatus:
         start_time=moment(raw.get("startTime")),
         completion_time=moment(raw.get("completionTime")),
         result=_result_of(raw.get("result")),
+        messages=_messages_of(raw.get("messages")),
     )
 
 
@@ -119,6 +122,7 @@ def run_status_json(status: RunStatus) -> dict[str, object]:
             ("startTime", stamp(status.start_time)),
             ("completionTime", stamp(status.completion_time)),
             ("result", status.result and status.result.value),
+            ("messages", [_message_json(message) for message in status.messages]),
         )
     )
 
@@ -142,6 +146,7 @@ RUN_STATUS_FIELDS: Final = (
     "startTime",
     "completionTime",
     "result",
+    "messages",
 )
 """What a run's status may hold beside its generation: what a patch that knows nothing of the stored status has to name."""
 
@@ -181,6 +186,19 @@ def _condition_json(condition: Condition) -> dict[str, object]:
         "observedGeneration": condition.observed_generation,
     }
     return written | present((("lastTransitionTime", stamp(condition.last_transition_time)),))
+
+
+def _messages_of(value: object) -> tuple[JobMessage, ...]:
+    """Return what jobs said, without what has no time or is of a kind that is not known here."""
+    return tuple(
+        JobMessage(time=time, importance=importance, text=text(raw.get("text")) or "")
+        for raw in objects(value)
+        if (time := moment(raw.get("time"))) is not None and (importance := word(_IMPORTANCES, raw.get("importance"))) is not None
+    )
+
+
+def _message_json(message: JobMessage) -> dict[str, object]:
+    return {"time": stamp(message.time), "importance": message.importance.value, "text": message.text}
 
 
 def _drift_of(value: object) -> tuple[Drift, ...]:

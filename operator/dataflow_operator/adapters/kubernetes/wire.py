@@ -34,6 +34,7 @@ def pipeline_of(raw: Json) -> Pipeline:
         generation=count(metadata.get("generation")) or 0,
         is_deleting=metadata.get("deletionTimestamp") is not None,
         has_finalizer=FINALIZER in finalizers_of(raw),
+        created=moment(metadata.get("creationTimestamp")),
         reconcile_requested_at=text(annotations.get(RECONCILE_REQUEST)),
         orphans_jobs=annotations.get(ORPHAN_JOBS) == "true",
         spec=spec_of(raw.get("spec")),

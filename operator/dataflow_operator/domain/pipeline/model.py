@@ -215,6 +215,7 @@ class Pipeline:
     generation: int
     is_deleting: bool
     has_finalizer: bool
+    created: datetime | None = None
     reconcile_requested_at: str | None = None
     orphans_jobs: bool = False
     """True: an annotation says that the jobs are let go of."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.ledger import Cause, serving_in
+from dataflow_operator.domain.ledger import Cause, End, Knowledge, serving_in
 from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus
 
 
@@ -58,6 +59,33 @@ def corrections_between(before: PipelineStatus, after: PipelineStatus) -> tuple[
         return drift.field not in left and (is_other or (runs and (same_job or not is_option)))
 
     return tuple(filter(is_put_right, before.drift))
+
+
+class Fact(StrEnum):
+    """What is counted of a change of a status, beside what people are told."""
+
+    ADOPTED = "Adopted"
+    """A job was found to be ours otherwise than by its launch's answer."""
+    PREVENTED = "Prevented"
+    """There might have been a second job, and there is none."""
+    DRIFTED = "Drifted"
+
+
+def facts_between(before: PipelineStatus, after: PipelineStatus) -> Iterator[tuple[Fact, str]]:
+    """Yield what is to be counted of the change from one status to the next, each with the word that it is counted under."""
+    known = {attempt.claim.nonce: attempt for entry in before.ledger for attempt in entry.attempts}
+    for entry in after.ledger:
+        for attempt in entry.attempts:
+            old = known.get(attempt.claim.nonce)
+            found = attempt.known_by
+            if found is not None and found is not Knowledge.ANSWER and (old is None or old.known_by is None):
+                yield Fact.ADOPTED, found.value
+                if old is not None:
+                    yield Fact.PREVENTED, "Found"
+            if attempt.end is End.TAKEN and (old is None or old.end is None):
+                yield Fact.PREVENTED, "NameTaken"
+    there = {(drift.field, drift.observed) for drift in before.drift}
+    yield from ((Fact.DRIFTED, drift.field) for drift in after.drift if (drift.field, drift.observed) not in there)
 
 
 def _drifted(before: PipelineStatus, after: PipelineStatus) -> Iterator[Notice]:

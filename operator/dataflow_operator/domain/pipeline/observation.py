@@ -12,6 +12,7 @@ from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.identity import Persona, Tenancy
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import StopMode
+from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 
@@ -251,6 +252,8 @@ class Observation:
     jobs: JobsView | None = None
     """None: no complete list has been seen yet."""
     memory: Memory = field(default_factory=Memory)
+    messages: Mapping[JobId, tuple[JobMessage, ...]] = field(default_factory=dict[JobId, tuple[JobMessage, ...]])
+    """What the jobs of the ledger said last, as far as anybody read it."""
     rival: str | None = None
     """In a person's words: another pipeline whose ledger knows the job that this one's spec hands over."""
     tenancy: Tenancy = field(default_factory=Tenancy)

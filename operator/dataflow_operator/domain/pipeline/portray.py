@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from dataflow_operator.domain.conditions import Condition, Truth, merged
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Entry, Result, StopMode
+from dataflow_operator.domain.message import JobMessage, newest_of
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.summary import console_url
@@ -48,7 +50,15 @@ def picture_of(
         start_time=min(starts, default=None),
         completion_time=max(ends, default=seen.now) if result is not None else None,
         result=result,
+        messages=newest_of((*run.status.messages, *_said(seen, entry))),
     )
+
+
+def _said(seen: Observation, entry: Entry) -> Iterator[JobMessage]:
+    """Yield what the jobs of a run said last."""
+    for attempt in entry.attempts:
+        if attempt.job_id is not None:
+            yield from seen.messages.get(attempt.job_id, ())
 
 
 def _run_of(seen: Observation, ledger: tuple[Entry, ...], job_id: JobId) -> str | None:

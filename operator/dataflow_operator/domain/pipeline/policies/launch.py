@@ -46,7 +46,7 @@ def launch(world: World) -> Choice | None:
 def _unproved(world: World, spec: ResolvedSpec) -> Choice | Obstacle | None:
     """Return the look that an attempt waits for, or what stands in its way: a claim without a credential is an attempt lost."""
     seen = world.seen
-    return identified(world, spec.service_account_name, seen.limits.look_again) if seen.tenancy.each_as_itself else None
+    return identified(world, spec.service_account_name, seen.limits.recheck) if seen.tenancy.each_as_itself else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,9 @@ def _drawings(world: World) -> Iterator[DrawRun]:
         if run is None or run.is_over or run.status.resolved_spec is None or _is_about_to_change(world, entry):
             continue
         drawn = picture_of(world.seen, world.spec, world.ledger, entry, run, None)
-        if drawn != run.status:
+        if (
+            replace(drawn, messages=run.status.messages) != run.status
+        ):  # what a job says is drawn beside other news, and is no reason to write
             yield draw_effect(run, drawn)
 
 

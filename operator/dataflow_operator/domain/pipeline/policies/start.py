@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import TROUBLES
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, effective_in, serving_in, with_entry
@@ -18,6 +19,7 @@ from dataflow_operator.domain.pipeline.policies.supersede import superseded
 from dataflow_operator.domain.pipeline.policies.validate import validated
 from dataflow_operator.domain.pipeline.revision import resolved
 from dataflow_operator.domain.pipeline.scene import Obstacle
+from dataflow_operator.domain.pipeline.verdict import reason_of
 from dataflow_operator.domain.pipeline.world import Choice, World, next_number
 
 
@@ -115,12 +117,22 @@ def _despite(world: World, problem: Obstacle) -> Choice:
 
 def known_obstacle(world: World) -> Obstacle | None:
     """Return what is known to stand in the way of a change of the spec, so that a pass about something else says it, too."""
-    told = world.seen.memory.validations.get(world.pipeline.dry_run)
-    if told is None or told.problem is None or world.pipeline.is_deleting or world.spec.suspend:
+    if world.pipeline.is_deleting or world.spec.suspend:
         return None
-    if _cause_to_start(world) is not Cause.CHANGE:
-        return None
-    return _explained(world, Obstacle(reason=told.problem, message=told.message, is_final=told.is_final))
+    known = _told(world)
+    return known if known is not None and _cause_to_start(world) is Cause.CHANGE else None
+
+
+def _told(world: World) -> Obstacle | None:
+    """Return what the service said of this spec, or, where this process has not asked yet, what the status says of it."""
+    pipeline = world.pipeline
+    told = world.seen.memory.validations.get(pipeline.dry_run)
+    if told is not None:
+        known = Obstacle(reason=told.problem, message=told.message, is_final=told.is_final) if told.problem is not None else None
+        return _explained(world, known) if known is not None else None
+    said = condition_of(pipeline.status.conditions, "Stalled")
+    reason = reason_of(said.reason) if said is not None and said.observed_generation == pipeline.generation else None
+    return Obstacle(reason=reason, message=said.message, is_final=True) if said is not None and reason is not None else None
 
 
 def _explained(world: World, problem: Obstacle) -> Obstacle:

@@ -1,0 +1,1 @@
+"""The monitoring kit as code: alerts, dashboards and pages, and what is written from them."""

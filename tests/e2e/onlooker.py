@@ -1,0 +1,103 @@
+"""Somebody who watches a namespace from the first moment, and keeps every version of every pipeline and run that was to be seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import IO, Any, Self
+
+from tests.e2e.conftest import Owner
+from tests.tools.answers import SUMMARY, answers_of
+from tests.tools.argocd import Health
+from tests.tools.flux import broken_rules
+from tests.tools.kstatus import conditions_of
+from tests.tools.rows import row_of
+from tests.tools.states import EXPECTED, Row
+
+from dataflow_local.install import kubectl
+from dataflow_local.kubectl import KubectlError
+from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.meanings import Kind, appears_on
+
+KINDS = ("dataflowpipelines", "dataflowruns")
+STOP_SECONDS = 20
+
+
+@dataclass(slots=True)
+class Onlooker:
+    """Watches until the block ends; what the API server tells is kept in its order."""
+
+    owner: Owner
+    seen: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _watches: list[subprocess.Popen[str]] = field(default_factory=list["subprocess.Popen[str]"])
+    _readers: list[threading.Thread] = field(default_factory=list[threading.Thread])
+
+    def __enter__(self) -> Self:
+        environment = {**os.environ, "KUBECONFIG": str(self.owner.platform.api.kubeconfig())}
+        for kind in KINDS:
+            command = [*kubectl(), "get", kind, "--namespace", self.owner.namespace, "--watch", "--output=json", "--output-watch-events"]
+            watch = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+            assert watch.stdout is not None
+            reader = threading.Thread(target=self._read, args=(watch.stdout,))
+            reader.start()
+            self._watches.append(watch)
+            self._readers.append(reader)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for watch in self._watches:
+            watch.terminate()
+            watch.wait(STOP_SECONDS)
+        for reader in self._readers:
+            reader.join(STOP_SECONDS)
+
+    def _read(self, stream: IO[str]) -> None:
+        with stream:
+            for event in map(json.loads, stream):
+                if event["type"] != "DELETED":
+                    self.seen.append(event["object"])
+
+    def of(self, name: str) -> list[dict[str, Any]]:
+        """Return every version of an object, oldest first."""
+        return [each for each in self.seen if each["metadata"]["name"] == name]
+
+    def health(self, name: str) -> list[Health]:
+        """Return what Argo CD said of an object, one after the other, without repeats."""
+        return [said for said, _ in groupby(answers_of(each).argo for each in self.of(name))]
+
+    def rows(self) -> set[Row]:
+        """Return the rows of the state tables that were to be seen."""
+        return {row_of(each) for each in self.seen}
+
+    def lies(self) -> Iterator[str]:
+        """Yield what any tool was told that is not so."""
+        runs = {each["metadata"]["name"]: each for each in self.seen if each["kind"] == "DataflowRun"}
+        for each in self.seen:
+            row, metadata = row_of(each), each["metadata"]
+            told = f"{metadata['name']}, generation {metadata['generation']}, {row}"
+            if answers_of(each) != EXPECTED[row]:
+                yield f"{told}: {answers_of(each)}"
+            if row not in {Row.NOT_SEEN, Row.RUN_NOT_SEEN, Row.CHANGED}:
+                yield from (f"{told}: {broken}" for broken in broken_rules(each))
+            kind = Kind(each["kind"])
+            for condition in conditions_of(each):
+                if not appears_on(kind, condition["type"], Reason(condition["reason"])):
+                    yield f"{told}: {condition['type']} has the reason {condition['reason']}, which is not documented there"
+            if row in {Row.STREAMING, Row.DONE, Row.IN_FLIGHT}:
+                run = runs[each["status"]["currentRun"]]
+                if run["status"]["resolvedSpec"]["parameters"] != each["spec"]["parameters"]:
+                    yield f"{told}: run {run['metadata']['name']} runs something else"
+
+    def wait_agrees(self, kind: str, name: str) -> bool:
+        """Whether `kubectl wait`, asked now, says what its rules say of the newest version."""
+        met = False
+        with suppress(KubectlError):
+            self.owner.kubectl("wait", f"--for=condition={SUMMARY[kind]}", "--timeout=0s", f"{kind.lower()}/{name}")
+            met = True
+        return met is answers_of(json.loads(self.owner.kubectl("get", kind.lower(), name, "--output=json"))).wait

@@ -1,0 +1,122 @@
+"""A real Prometheus that scrapes the operator: the dashboards' queries have data, the rules are evaluated, and pictures are drawn of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
+from tests.waiting import eventually
+
+from dataflow_emulator.journal import Call, Journal
+from dataflow_local.monitoring.alerts import rules
+from dataflow_local.monitoring.dashboards import DASHBOARDS
+from dataflow_local.monitoring.picture import filled, picture
+from dataflow_local.platform import POLL_SECONDS, Platform
+from dataflow_local.prometheus import Prometheus
+
+SECONDS = 20.0
+"""How much history the pictures show."""
+
+SLACK_SECONDS = 10.0
+"""For a busy machine."""
+
+USED = tuple(
+    f"dataflow_job_{name}"
+    for name in ("data_watermark_age_seconds", "system_lag_seconds", "vcpu_seconds_total", "memory_bytes", "estimated_cost", "workers")
+)
+"""What a stream that really runs tells."""
+
+UNTOLD = ("dataflow_job_data_watermark_age_seconds", "dataflow_job_shuffle_bytes_total", 'code!~"OK|2.."')
+"""What simulated jobs do not tell, and what does not happen here."""
+
+
+def test_dashboards_show_data_of_a_real_prometheus(owner: Owner, simulated: Platform, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(json.dumps(rules()))
+    with Prometheus(tmp_path / "prometheus", [simulated.http], rules=[file]) as prometheus:
+        began = time.monotonic()
+        owner.apply(
+            a_pipeline("words", parameters=RUN | {"simulate.runSeconds": "3"}),
+            a_pipeline("broken", parameters=RUN | {"simulate.fail": "run"}, retryPolicy={"maximumAttempts": 1}),
+            *(a_stream(f"s{number}") for number in range(3)),
+        )
+        owner.becomes("words", "Ready", "True", "Succeeded")
+        owner.becomes("broken", "Stalled", "True")
+        eventually(lambda: len(prometheus.query(f'dataflow_job_workers{{namespace="{owner.namespace}"}}')) == 3, seconds=120)
+        eventually(lambda: time.monotonic() - began > SECONDS, seconds=120)
+        for dashboard in DASHBOARDS:
+            for panel in dashboard.panels:
+                for query in panel.queries:
+                    found = prometheus.query(filled(query.expr, rate="30s", namespace=owner.namespace))
+                    assert found or any(word in query.expr for word in UNTOLD), f"{panel.title}: {query.expr}"
+        told = {rule["name"]: rule["health"] for group in prometheus.ask("rules")["groups"] for rule in group["rules"]}
+        assert set(told.values()) == {"ok"}, told
+        firing = {alert["labels"]["alertname"] for alert in prometheus.ask("alerts")["alerts"]}
+        assert {"DataflowPipelineStalled", "DataflowRunFailed"} <= firing
+        _drawn(prometheus, owner, time.monotonic() - began, tmp_path)
+
+
+def _drawn(prometheus: Prometheus, owner: Owner, seconds: float, folder: Path, **variables: str) -> None:
+    """Draw all dashboards from what Prometheus has of the last so many seconds; hardly a panel (the backlog, what goes through the service) is without data."""
+    for dashboard in DASHBOARDS:
+        drawn = picture(dashboard, lambda expr: prometheus.history(expr, seconds), namespace=owner.namespace, **variables)
+        (folder / f"{dashboard.uid}.svg").write_text(drawn.replace(owner.namespace, "demo").replace(owner.platform.http, "operator:8080"))
+        assert drawn.count("no data") <= 2
+
+
+def test_a_stream_that_really_runs_tells_its_watermark_its_use_and_its_cost(beam: Platform, tmp_path: Path) -> None:
+    namespace = f"watched-{time.time_ns() % 10**9}"
+    beam.api.kubectl("create", "namespace", namespace)
+    owner = Owner(platform=beam, namespace=namespace)
+    with Prometheus(tmp_path / "prometheus", [beam.http]) as prometheus:
+        began = time.monotonic()
+        owner.example("fruit-counts.yaml")
+        owner.example("word-count.yaml")
+        owner.becomes("fruit-counts", "Ready", "True", "JobRunning", seconds=120)
+        owner.becomes("word-count", "Ready", "True", "Succeeded", seconds=120)
+
+        def told(name: str) -> float:
+            found = prometheus.query(f'{name}{{namespace="{namespace}",pipeline="fruit-counts"}}')
+            return float(found[0]["value"][1]) if found else 0.0
+
+        eventually(lambda: min(map(told, USED)) > 0, seconds=90)
+        used = told("dataflow_job_vcpu_seconds_total")
+        eventually(lambda: told("dataflow_job_vcpu_seconds_total") > used, seconds=60)
+        eventually(lambda: time.monotonic() - began > float(os.environ.get("PICTURES_SECONDS", "0")), seconds=600)
+        folder = Path(os.environ.get("PICTURES") or tmp_path)
+        _drawn(prometheus, owner, time.monotonic() - began, folder, pipeline="fruit-counts|word-count")
+        owner.kubectl("delete", "dfp", "--all", "--wait=false")
+
+
+def test_a_failed_jobs_own_error_is_described_and_told_within_a_poll_and_the_time_dataflow_takes(owner: Owner) -> None:
+    text = "Workflow failed. Causes: the harbour is closed"
+    failing = {"simulate.fail": "run", "simulate.runSeconds": "1", "simulate.message": text}
+    owner.apply(a_pipeline("sunk", parameters=RUN | failing, retryPolicy={"maximumAttempts": 1}))
+
+    def shown() -> bool:
+        run = owner.runs().get("sunk-1", {}).get("status", {})
+        return any("harbour is closed" in message["text"] for message in run.get("messages", []))
+
+    eventually(lambda: owner.runs().get("sunk-1", {}).get("status", {}).get("jobState") == "JOB_STATE_FAILED", seconds=60)
+    failed = time.monotonic()
+    eventually(shown, seconds=POLL_SECONDS + SLACK_SECONDS)
+    eventually(lambda: "harbour is closed" in owner.kubectl("describe", "dfp", "sunk"), seconds=SLACK_SECONDS)
+    described = owner.kubectl("describe", "dfp", "sunk")
+    assert "harbour is closed" in described.partition("Events:")[2], described
+    assert time.monotonic() - failed < POLL_SECONDS + 2 * SLACK_SECONDS
+
+
+def test_a_scrape_asks_nobody(simulated: Platform) -> None:
+    def calls() -> int:
+        return sum(isinstance(record, Call) and record.method != "ListJobs" for record in Journal.read(simulated.journal))
+
+    before = (calls(), sum(record.user.endswith("dataflow-operator") and record.verb != "watch" for record in simulated.api.audit()))
+    for _ in range(20):
+        with urllib.request.urlopen(f"http://{simulated.http}/metrics", timeout=5) as answer:
+            assert answer.read()
+    after = (calls(), sum(record.user.endswith("dataflow-operator") and record.verb != "watch" for record in simulated.api.audit()))
+    assert after == before
