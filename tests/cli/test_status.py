@@ -186,7 +186,7 @@ def test_messages_that_a_run_keeps_of_its_job_are_drawn() -> None:
     seen = a_world(BATCH, entries=(an_entry(1, an_attempt(), spec=BATCH),), jobs=None)
     (entry,) = seen.pipeline.status.ledger
     run = pictured(seen, entry, spec=BATCH)
-    run["status"]["messages"] = [{"time": "2026-11-25T11:59:00Z", "text": "Worker lost"}]
+    run["status"]["messages"] = [{"time": "2026-11-25T11:59:00Z", "importance": "Error", "text": "Worker lost"}]
     assert "│ Worker lost\n" in text_of(Family(raw=stored(seen), runs=(run,)))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
+from dataflow_operator.adapters.kubernetes.fields import Json, text
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
 from dataflow_operator.cli.glance import Glance, State, attempt_glance_of, glance_of, is_observed, job_word, remarks_on, run_glance_of
 from dataflow_operator.cli.reading import seen_at, times_of
@@ -140,7 +140,7 @@ def _views(family: Family) -> Iterator[_View]:
                 glance=run_glance_of(run),
                 facts=tuple(_facts_of_run(run)),
                 attempts=run.status.attempts,
-                messages=_messages_of(raw or {}),
+                messages=_messages_of(run),
             )
         elif entry is not None:
             yield _View(
@@ -149,7 +149,7 @@ def _views(family: Family) -> Iterator[_View]:
                 glance=_entry_glance_of(entry),
                 facts=tuple(_facts_of_entry(entry)),
                 attempts=entry.attempts,
-                messages=_messages_of(raw or {}),
+                messages=_messages_of(run),
             )
 
 
@@ -194,10 +194,9 @@ def _facts_of_run(run: Run) -> Iterator[str]:
         yield "with parameters of its own"
 
 
-def _messages_of(raw: Json) -> tuple[str, ...]:
-    """Return the job's messages that a run's status keeps, newest last."""
-    kept = objects(mapping(raw.get("status")).get("messages"))
-    return tuple(said for each in kept[-MESSAGES_SHOWN:] if (said := text(each.get("text")) or text(each.get("message"))))
+def _messages_of(run: Run | None) -> tuple[str, ...]:
+    """Return what a run's jobs said last, newest last."""
+    return tuple(message.text for message in run.status.messages[-MESSAGES_SHOWN:]) if run is not None else ()
 
 
 def _run_node(view: _View, pipeline: Pipeline, now: datetime, *, whole: bool) -> Node:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from dataflow_operator.adapters.kubernetes.fields import Json, mapping, moment, objects, stamp, text
+from dataflow_operator.adapters.kubernetes.fields import Json, mapping, stamp, text
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
 from dataflow_operator.cli.glance import job_word
 from dataflow_operator.cli.reading import Kind, Subject, events, found, path_of, runs, seen_at, times_of, uid_of
 from dataflow_operator.cli.server import Server, connected
 from dataflow_operator.cli.terminal import FAINT, RED, YELLOW, Format, Place, Streams, painted
 from dataflow_operator.domain.ledger import Attempt
+from dataflow_operator.domain.message import Importance
 from dataflow_operator.domain.pipeline.model import Broken
 
 LOOK_SECONDS: Final = 2.0
@@ -146,12 +147,9 @@ def _told(server: Server, subject: Subject) -> Iterator[Line]:
 def _of_run(raw: Json) -> Iterator[Line]:
     run = run_of(raw)
     yield from _of_attempts(run.name, run.status.attempts)
-    for kept in objects(mapping(raw.get("status")).get("messages")):
-        said = text(kept.get("text")) or text(kept.get("message")) or ""
-        importance = (text(kept.get("importance")) or "JobMessage").removeprefix("JOB_MESSAGE_")
-        yield Line(
-            at=moment(kept.get("time")), is_bad="ERROR" in importance.upper(), who=run.name, reason=importance, text=" ".join(said.split())
-        )
+    for message in run.status.messages:
+        is_bad = message.importance is Importance.ERROR
+        yield Line(at=message.time, is_bad=is_bad, who=run.name, reason=message.importance.value, text=" ".join(message.text.split()))
 
 
 def _of_attempts(run: str, attempts: tuple[Attempt, ...]) -> Iterator[Line]:
