@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.cli.tenants import E_MAIL, GKE_CLUSTER, GKE_POOL, PROVIDER
 
+from dataflow_operator.adapters.identity.hints import impersonation_binding
 from dataflow_operator.cli.__main__ import main
 
 if TYPE_CHECKING:
@@ -46,10 +47,7 @@ def test_a_google_account_that_may_not_be_impersonated_is_told_with_the_binding(
     said = tenant.doctor()
     step = said.only("wrong")
     assert (said.code, step["name"], step["seen"].partition(":")[0]) == (1, "impersonation", "ImpersonationDenied")
-    binding = (
-        f"gcloud iam service-accounts add-iam-policy-binding {E_MAIL} --role=roles/iam.workloadIdentityUser --member={tenant.principal}"
-    )
-    assert step["mend"] == [binding]
+    assert step["mend"] == [impersonation_binding(tenant.principal, E_MAIL)]
     assert "dataflow" not in said.steps
 
 
