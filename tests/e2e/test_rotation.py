@@ -190,7 +190,7 @@ def test_tokens_that_google_knows_no_longer_are_exchanged_anew_once(
     since = len(google.calls())
     emulator.stop()  # jobs outlive it, and tokens do not
     with_tenants.start_emulator()
-    eventually(lambda: [call for call in google.calls()[since:] if call.method == "ListJobs" and call.who == team.who], seconds=55)
+    eventually(lambda: [call for call in google.calls()[since:] if call.method == "ListJobs" and call.who == team.who], seconds=100)
     assert [call.code for call in exchanges(google, team, "orders", since)] == ["OK"], "one refresh"
     still_serves(team, "views", job)
     assert team.pipelines()["views"]["status"]["runNumber"] == 1

@@ -38,6 +38,7 @@ class Gcloud:
             "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
             "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+            "GCE_METADATA_ROOT": "127.0.0.1:9",  # else it asks a resolver for the metadata server
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
             "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(token),
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"{rest}/",
