@@ -187,8 +187,8 @@ def test_tokens_that_google_knows_no_longer_are_exchanged_anew_once(
     team, job = elder
     emulator = with_tenants.emulator
     assert emulator is not None
-    since = len(google.calls())
     emulator.stop()  # jobs outlive it, and tokens do not
+    since = len(google.calls())
     with_tenants.start_emulator()
     eventually(lambda: [call for call in google.calls()[since:] if call.method == "ListJobs" and call.who == team.who], seconds=100)
     assert [call.code for call in exchanges(google, team, "orders", since)] == ["OK"], "one refresh"
