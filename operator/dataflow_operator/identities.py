@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Final
 
 from dataflow_operator.adapters.dataflow.caller import Caller
 from dataflow_operator.adapters.identity.broker import Sources, TokenBroker, no_profiles
@@ -17,9 +16,7 @@ from dataflow_operator.adapters.kubernetes.accounts import Accounts
 from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.tally import Tally
 from dataflow_operator.domain.identity import ServiceAccount
-from dataflow_operator.settings import LAUNCH_TOKEN_REST, IdentityMode, Settings, SettingsError, SubjectMapping
-
-_SUBJECTS: Final = {SubjectMapping.SUB: Subject.SUB, SubjectMapping.SHORT: Subject.SHORT, SubjectMapping.UID: Subject.UID}
+from dataflow_operator.settings import LAUNCH_TOKEN_REST, IdentityMode, Settings, SettingsError
 
 FindMode = Callable[[], Awaitable[Mode]]
 """Returns how ServiceAccounts become somebody at Google; what is not given is found out when it is first needed."""
@@ -63,7 +60,7 @@ def _mode_of(settings: Settings) -> tuple[FindMode, Sources]:
     if settings.workload_identity_provider is not None:
         federation = Federation(
             provider=settings.workload_identity_provider,
-            subject=_SUBJECTS[settings.workload_identity_subject],
+            subject=Subject[settings.workload_identity_subject.name],
             direct_access=settings.direct_access,
             endpoints=endpoints,
         )

@@ -12,7 +12,7 @@ from dataflow_operator.controller.recall import Recall, place_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.failures import failure_of_answer
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
-from dataflow_operator.domain.pipeline.model import Broken, Pipeline
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import (
     Answer,
     Declined,
@@ -91,7 +91,7 @@ class Actor:
     def is_hindered(self, key: Key, recall: Recall, order: Launch) -> bool:
         """Whether a launch would not be sent now: asked before its claim is written, for a claim that is not launched is an attempt lost."""
         try:
-            self._dataflow.reserve(place_of(key.namespace, order.spec, self._tenancy), order)
+            self._dataflow.reserve(self._place_for(key.namespace, order.spec), order)
         except UnavailableError as error:
             recall.hindrance = self._hindrance(error)
             return True
@@ -217,7 +217,7 @@ class Actor:
         if self._is_stale(began):
             return Unclear(message="the claim was too old to launch from")
         try:
-            job_id = await self._dataflow.launch(place_of(key.namespace, effect.spec, self._tenancy), effect)
+            job_id = await self._dataflow.launch(self._place_for(key.namespace, effect.spec), effect)
         except AmbiguousError as error:
             return Unclear(message=error.message)
         except RefusedError as error:
@@ -232,7 +232,7 @@ class Actor:
     async def _validate(self, key: Key, effect: Validate) -> Validation:
         at = self._clock.monotonic()
         try:
-            await self._dataflow.validate(place_of(key.namespace, effect.spec, self._tenancy), effect.spec, effect.job_name)
+            await self._dataflow.validate(self._place_for(key.namespace, effect.spec), effect.spec, effect.job_name)
         except RefusedError as error:
             return Validation(problem=error.reason, message=error.message, is_final=error.reason not in _MAY_HEAL, at=at)
         except (UnavailableError, AmbiguousError) as error:
@@ -288,7 +288,10 @@ class Actor:
     def _place(self, pipeline: Pipeline) -> Place:
         if isinstance(pipeline.spec, Broken):
             raise TypeError("a pipeline whose spec cannot be read has no effects")
-        return place_of(pipeline.namespace, pipeline.spec, self._tenancy)
+        return self._place_for(pipeline.namespace, pipeline.spec)
+
+    def _place_for(self, namespace: str, spec: PipelineSpec | ResolvedSpec) -> Place:
+        return place_of(namespace, spec, self._tenancy)
 
     def _hindrance(self, error: UnavailableError) -> Hindrance:
         at = self._clock.monotonic()

@@ -20,7 +20,7 @@ _FIELD: Final = re.compile(
     r"(?i)([\"']?\b(?:access_?token|id_?token|refresh_?token|subject_?token|client_?secret|secret_?access_?key|session_?token|assertion|password|signature)"
     r"[\"']?\s*(?:[:=]|%3D)\s*[\"']?)[^\s,;&\"'<>}]+"
 )
-_WORD: Final = re.compile(r"[A-Za-z0-9+/_=%-]{24,}")
+_WORD: Final = re.compile(rf"[A-Za-z0-9+/_=%-]{{{WORD_LENGTH},}}")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-fA-F]{32,}")
 _PATH: Final = frozenset({"projects", "locations", "serviceAccounts", "workloadIdentityPools", "subject", "roles", "computeMetadata"})
 """Parts of Google's own names, which are long and no secrets."""

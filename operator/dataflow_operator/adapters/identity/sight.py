@@ -60,11 +60,6 @@ class Sight:
         """End what is under way."""
         await self._flights.close()
 
-    def last(self, account: ServiceAccount) -> Account | None:
-        """Return the ServiceAccount as it was read last; None: it was not there, or was not read yet."""
-        seen = self._seen.get(account)
-        return seen.account if seen is not None else None
-
     def has_changed(self, account: Account) -> bool:
         """Whether another read has shown something else meanwhile."""
         seen = self._seen.get(account.reference)
