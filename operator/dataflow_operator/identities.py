@@ -16,7 +16,7 @@ from dataflow_operator.adapters.kubernetes.accounts import Accounts
 from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.tally import Tally
 from dataflow_operator.domain.identity import ServiceAccount
-from dataflow_operator.settings import LAUNCH_TOKEN_REST, IdentityMode, Settings, SettingsError
+from dataflow_operator.settings import IdentityMode, Settings, SettingsError
 
 FindMode = Callable[[], Awaitable[Mode]]
 """Returns how ServiceAccounts become somebody at Google; what is not given is found out when it is first needed."""
@@ -45,7 +45,6 @@ def caller_of(settings: Settings, api: Api, tally: Tally, stack: AsyncExitStack)
         profiles=profiles,
         own_namespace=_own_namespace(settings),
         launch_life=settings.credential_life,
-        launch_rest=LAUNCH_TOKEN_REST,
         tally=tally,
     )
     stack.push_async_callback(broker.close)

@@ -20,7 +20,7 @@ from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
 from dataflow_operator.controller.lease import Terms
-from dataflow_operator.domain.identity import Tenancy
+from dataflow_operator.domain.identity import LAUNCH_TOKEN_LIFE, LAUNCH_TOKEN_REST, LAUNCH_TOKEN_SLACK, Tenancy
 from dataflow_operator.domain.pipeline.observation import Limits
 
 PREFIX: Final = "DATAFLOW_OPERATOR_"
@@ -369,15 +369,6 @@ GOOGLE_READS_PER_MINUTE: Final = 15_000.0
 
 HOUR_TOKEN_LIFE: Final = timedelta(seconds=3600)
 """How long a token may live that nobody can ask a shorter life for: one of the pod, or a federated one. Source: Google's metadata server and Security Token Service."""
-
-LAUNCH_TOKEN_LIFE: Final = timedelta(seconds=300)
-"""Life that is asked for a token that launches are made with: some launches' time, and little to wait for. Source: chosen."""
-
-LAUNCH_TOKEN_REST: Final = timedelta(seconds=120)
-"""What must be left of it when a launch is made: the longest launch, and clocks that differ. Source: chosen."""
-
-LAUNCH_TOKEN_SLACK: Final = timedelta(seconds=5)
-"""How much longer than was asked for such a token may live, and is taken all the same. Source: chosen, as the exchange has it."""
 
 OWN_IDENTITY: Final = frozenset({IdentityMode.GKE, IdentityMode.FEDERATION, IdentityMode.PROFILE})
 """Modes in which each pipeline's calls are made as its own ServiceAccount."""

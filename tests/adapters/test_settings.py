@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflow_operator.adapters.identity.exchange import LIFE_SLACK
-from dataflow_operator.domain.identity import Tenancy
+from dataflow_operator.domain.identity import LAUNCH_TOKEN_SLACK, Tenancy
 from dataflow_operator.settings import IdentityMode, Settings, SettingsError, parser, settings_of
 
 EMULATOR = ["--dataflow-endpoint=grpc://127.0.0.1:1", "--identity-mode=emulator"]
@@ -72,8 +71,8 @@ FEDERATION = ["--identity-mode=federation", f"--workload-identity-provider={PROV
 def test_a_tenants_launch_token_lives_for_five_minutes_and_the_settle_time_outlasts_it() -> None:
     settings = settings_of(FEDERATION, {})
     assert settings.tenancy.each_as_itself
-    assert settings.settle == timedelta(seconds=5 + 30 + 300 + 60 + 5) + LIFE_SLACK
-    assert settings_of([*FEDERATION, "--direct-access=true"], {}).settle == timedelta(seconds=5 + 30 + 3600 + 60 + 5) + LIFE_SLACK
+    assert settings.settle == timedelta(seconds=5 + 30 + 300 + 60 + 5) + LAUNCH_TOKEN_SLACK
+    assert settings_of([*FEDERATION, "--direct-access=true"], {}).settle == timedelta(seconds=5 + 30 + 3600 + 60 + 5) + LAUNCH_TOKEN_SLACK
 
 
 def test_a_default_account_is_each_namespaces_own() -> None:

@@ -194,6 +194,10 @@ class FakeDataflow:
     """ServiceAccounts that are there."""
     identity_problem: OutsideError | None = None
     """Why nobody can call as any of them."""
+    unarmed: UnavailableError | None = None
+    """Why there is no credential for launches."""
+    meanwhile: Callable[[], None] | None = None
+    """What happens while the next launch's credential is waited for."""
     full: UnavailableError | None = None
     """Why no launch would be sent now."""
     stops_turned_away: UnavailableError | None = None
@@ -215,6 +219,15 @@ class FakeDataflow:
         if self.identity_problem is not None:
             raise self.identity_problem
         return Persona(principal=f"principal://pool/{account.name}", audience="pool") if place.account is not None else Persona()
+
+    async def arm(self, place: Place) -> None:
+        assert place.project
+        self.calls["arm"] += 1
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        if self.unarmed is not None:
+            raise self.unarmed
 
     def reserve(self, place: Place, order: Launch) -> None:
         assert place.project == order.spec.project

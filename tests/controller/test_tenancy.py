@@ -91,6 +91,42 @@ async def test_a_pipeline_that_names_no_account_has_the_default_one() -> None:
 
 
 @pytest.mark.parametrize("spec", [OURS, a_batch(service_account_name="orders")])
+async def test_a_launch_whose_own_credential_is_not_to_be_had_costs_no_attempt_and_says_why(town: Town, spec: PipelineSpec) -> None:
+    town.dataflow.unarmed = DENIED
+    town.dataflow.meanwhile = lambda: setattr(town.dataflow, "identity_problem", DENIED)
+    town.store.apply(spec)
+    await town.settle()
+    assert town.condition("IdentityReady") == ("False", "ImpersonationDenied")
+    assert town.condition("Ready") == ("False", "ImpersonationDenied")
+    await town.after(600)
+    assert [entry.attempts for entry in town.pipeline.status.ledger] == [()]
+    town.dataflow.unarmed = town.dataflow.identity_problem = None
+    await town.until(lambda: bool(town.dataflow.orders))
+    assert town.dataflow.orders[0].ownership.attempt == 1
+    assert town.condition("IdentityReady") == ("True", "Ready")
+
+
+async def test_what_is_launched_is_what_is_wanted_when_its_credential_has_come(town: Town) -> None:
+    def edit() -> None:
+        town.clock.seconds += 3
+        town.store.apply(replace(OURS, parameters={"window": "2"}))
+
+    town.dataflow.meanwhile = edit
+    town.store.apply(OURS)
+    await town.settle()
+    assert [order.spec.parameters for order in town.dataflow.orders] == [{"window": "2"}]
+    assert town.condition("Stalled") is None
+
+
+async def test_a_pipeline_that_goes_while_its_credential_is_waited_for_launches_nothing(town: Town) -> None:
+    town.dataflow.meanwhile = town.store.delete
+    town.store.apply(OURS)
+    await town.settle()
+    assert KEY not in town.store.pipelines
+    assert not town.dataflow.orders
+
+
+@pytest.mark.parametrize("spec", [OURS, a_batch(service_account_name="orders")])
 async def test_a_broken_identity_keeps_a_launch_back_and_costs_no_attempt(town: Town, spec: PipelineSpec) -> None:
     town.dataflow.identity_problem = DENIED
     town.lists.failed = DENIED.message

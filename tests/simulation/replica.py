@@ -129,6 +129,11 @@ class WiredDataflow:
         assert (place, account) == (self._place, OWNER)
         return await self._wire.read("prove", Outside.DATAFLOW, Persona)
 
+    async def arm(self, place: Place) -> None:
+        assert place == self._place
+        if place.account is not None:
+            await self._wire.read("arm", Outside.DATAFLOW, lambda: None)
+
     def reserve(self, place: Place, order: Launch) -> None:
         assert place == self._place
         assert order.spec.project == PLACE.project

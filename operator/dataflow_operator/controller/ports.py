@@ -116,6 +116,10 @@ class Dataflow(Protocol):
         """Prove that calls can be made as a ServiceAccount, by making one where that costs nothing, and return whom it is to Google."""
         ...
 
+    async def arm(self, place: Place) -> None:
+        """Have the credential that launches there are made with. UnavailableError: none is to be had now."""
+        ...
+
     def reserve(self, place: Place, order: Launch) -> None:
         """Keep a seat for a launch that is about to be claimed; no I/O. UnavailableError: it would not be sent now, so do not claim it."""
         ...

@@ -102,10 +102,14 @@ class Reconciler:
             self._recalls.pop(key, None)
             return await self._heed_alone(key)
         began = self._clock.monotonic()
-        seen = self._observe(key, pipeline)
-        plan = decide(seen)
-        if isinstance(plan.effect, Launch) and self._actor.is_hindered(key, self._recall(key, pipeline.uid), plan.effect):
+        plan = decide(self._observe(key, pipeline))
+        if isinstance(launch := plan.effect, Launch) and not await self._actor.is_ready(self._recall(key, pipeline.uid), pipeline, launch):
+            pipeline, began = self._cache.pipeline(key), self._clock.monotonic()
+            if pipeline is None:
+                return SOON
             plan = decide(self._observe(key, pipeline))
+            if isinstance(plan.effect, Launch) and plan.effect.spec != launch.spec:
+                return SOON  # another one, and nothing is ready for it
         try:
             stored = await self._report(key, pipeline, plan)
             is_done = plan.effect is None or await self._act(key, stored, plan.effect, began)

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+LAUNCH_TOKEN_LIFE: Final = timedelta(seconds=300)
+"""Life that is asked for a token that launches are made with: some launches' time, and little to wait for. Source: chosen."""
+
+LAUNCH_TOKEN_REST: Final = timedelta(seconds=120)
+"""What must be left of it when a launch is made: the longest launch, and clocks that differ. Source: chosen."""
+
+LAUNCH_TOKEN_SLACK: Final = timedelta(seconds=5)
+"""How much longer than was asked for such a token may live, and is taken all the same: times are told in whole seconds, some by two answers of
+one service. The settle time outlasts it, too. Source: chosen."""
 
 
 class ServiceAccount(NamedTuple):

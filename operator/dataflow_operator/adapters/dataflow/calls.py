@@ -129,6 +129,11 @@ class Calls:
             del self._proofs[next(iter(self._proofs))]
         return persona
 
+    async def arm(self, place: Place) -> None:
+        """Have the credential that launches there are made with. UnavailableError: none is to be had now."""
+        async with self._gates.waiting(self._caller.name_of(place.account)):
+            await self._caller.metadata(place.account, Use.LAUNCH)
+
     def reserve(self, place: Place, order: Launch) -> None:
         """Keep a seat for a launch that is about to be claimed. UnavailableError: it would not be sent now."""
         self._gates.reserve(self._line(Kind.LAUNCH, place), order.ownership.pipeline_uid)

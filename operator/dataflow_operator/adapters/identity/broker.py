@@ -22,16 +22,13 @@ from dataflow_operator.adapters.identity.modes import Exchange, Mode
 from dataflow_operator.adapters.identity.sight import ACCOUNT_AGE, Reader, Sight
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.domain.errors import OutsideError, Reason, UnavailableError
-from dataflow_operator.domain.identity import Persona, ServiceAccount
+from dataflow_operator.domain.identity import LAUNCH_TOKEN_REST, Persona, ServiceAccount
 
 THREADS: Final = 32
 """Exchanges under way at once: one that hangs holds a thread for ten seconds, and the others go on. Source: chosen."""
 
 EXCHANGE_SECONDS: Final = 30.0
 """The longest that callers wait for one exchange: the Kubernetes token and two calls of 10 s, and a little for a thread. Source: chosen."""
-
-LAUNCH_REST: Final = timedelta(seconds=120)
-"""How much of its life a token must have left to launch with: longer than the launch's own deadline. Source: chosen."""
 
 GRACE: Final = timedelta(seconds=30)
 """How young a token is not given up for a 401 or 403: a new one would be answered alike. Source: chosen."""
@@ -94,7 +91,6 @@ class TokenBroker:
         launch_life: timedelta,
         profiles: Sources = no_profiles,
         account_age: timedelta = ACCOUNT_AGE,
-        launch_rest: timedelta = LAUNCH_REST,
         exchange_for: Callable[..., Token] = exchange,
         exchange_seconds: float = EXCHANGE_SECONDS,
         threads: int = THREADS,
@@ -109,7 +105,6 @@ class TokenBroker:
         self._profiles = profiles
         self._own_namespace = own_namespace
         self._launch_life = launch_life
-        self._launch_rest = launch_rest
         self._exchange = exchange_for
         self._exchange_seconds = exchange_seconds
         self._clocks = (monotonic, wall_seconds)
@@ -224,7 +219,7 @@ class TokenBroker:
             if error.reason in _ABOUT_ACCOUNT:
                 self._sight.doubt(account.reference)
             raise
-        kept = kept_of(token, since, self._launch_rest if key.is_for_launches else None)
+        kept = kept_of(token, since, LAUNCH_TOKEN_REST if key.is_for_launches else None)
         self._troubles.drop(key)
         if not self._sight.has_changed(account):  # else it has changed meanwhile: whoever waits begins anew
             self._kept.put(key, kept)

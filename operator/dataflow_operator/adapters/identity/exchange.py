@@ -28,16 +28,13 @@ from dataflow_operator.adapters.identity.transport import Answered, Transport, q
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
 from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.domain.errors import UnavailableError
+from dataflow_operator.domain.identity import LAUNCH_TOKEN_SLACK
 
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 """What a Kubernetes token is. Source: RFC 8693."""
 
 LIFE: Final = timedelta(hours=1)
 """The life that is asked for where nothing needs a shorter one: the longest that every organisation allows. Source: IAM Credentials API."""
-
-LIFE_SLACK: Final = timedelta(seconds=5)
-"""How much longer than asked for a token may live: times are told in whole seconds, some by two answers of one service. Source: chosen; the
-settle time outlasts it, too."""
 
 TOKEN_BYTES: Final = 16 * 1024
 """Longest token that is taken: Google's have at most 12 KiB, and it is sent with every call. Source: Google's STS reference."""
@@ -153,7 +150,7 @@ def exchange(
         tally(*_METHODS[_step_of(answer, wanted)], code)
     if token is None:
         raise _error(wanted, who, transport.answers[-1] if transport.answers else None, detail)
-    if most is not None and token.life > most + LIFE_SLACK:
+    if most is not None and token.life > most + LAUNCH_TOKEN_SLACK:
         last = transport.answers[-1]
         lives = f"{token.life.total_seconds():.0f} s, and {most.total_seconds():.0f} s at most are good for a launch"
         raise _error(wanted, who, Answered(url=last.url, code=Loss.LIVES_TOO_LONG, detail=lives), "")
