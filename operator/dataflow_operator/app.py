@@ -209,11 +209,13 @@ def _dataflow(
     stack.push_async_callback(channel.close, None)
     clients = clients_on(channel)
     gates = _gates(settings, clock)
+    listing = Listing(clients.jobs, caller, metrics.called, gates=gates)
     lists = SharedJobLists(
         wake=queue.add,
         clock=clock,
-        list_jobs=Listing(clients.jobs, caller, metrics.called, gates=gates).read,
+        list_jobs=listing.read,
         turn=turn,
+        lack_of=listing.lack_of,
         pace=Pace(calm_seconds=settings.poll_seconds, hurried_seconds=min(settings.hurried_poll_seconds, settings.poll_seconds)),
     )
     calls = Calls(

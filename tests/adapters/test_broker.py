@@ -266,6 +266,30 @@ async def test_without_its_service_account_a_pipeline_can_be_watched_and_stopped
     assert world.exchanges == 2
 
 
+async def test_that_reads_go_on_with_what_is_left_is_known_as_soon_as_the_account_is_known_to_be_gone(world: World) -> None:
+    await world.bearer()
+    del world.cluster.accounts[ORDERS_A]
+    assert world.broker.lack_of(ORDERS_A) is None
+    world.clocks.forward(61)
+    await world.bearer(use=Use.WATCH)
+    lack = world.broker.lack_of(ORDERS_A)
+    assert lack is not None
+    assert lack.reason is Reason.SERVICE_ACCOUNT_NOT_FOUND
+    assert world.broker.lack_of(ORDERS_B) is world.broker.lack_of(None) is None
+    world.cluster.make(ORDERS_A, email(A))
+    world.clocks.forward(5)
+    await world.bearer(use=Use.WATCH)
+    assert world.broker.lack_of(ORDERS_A) is None
+
+
+async def test_a_service_that_is_away_for_a_while_is_no_lack(world: World) -> None:
+    await world.bearer()
+    world.cluster.is_down = True
+    world.clocks.forward(61)
+    await world.bearer(use=Use.WATCH)
+    assert world.broker.lack_of(ORDERS_A) is None
+
+
 async def test_in_a_namespace_that_is_being_deleted_jobs_can_be_stopped_with_the_token_that_is_left(world: World) -> None:
     left = await world.bearer()
     world.cluster.terminating.add(A)

@@ -221,6 +221,10 @@ class Tenant:
         del account, error, worker
         return f"ask whoever owns {project}"
 
+    def lack_of(self, account: ServiceAccount | None) -> UnavailableError | None:
+        assert account is None
+        return None
+
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
         assert account is None
         assert carried

@@ -12,7 +12,7 @@ from dataflow_operator.adapters.dataflow.joblist import HURRIED_POLLS, LONGEST_B
 from dataflow_operator.controller.ports import Interest, Key, Place
 from dataflow_operator.domain.errors import Reason, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, Ownership
-from dataflow_operator.domain.pipeline.observation import JobsView
+from dataflow_operator.domain.pipeline.observation import JobsView, Lack
 
 HERE = Place(project="acme", region="europe-west1")
 THERE = Place(project="acme", region="us-central1")
@@ -51,6 +51,7 @@ class World:
     service: Service
     lists: SharedJobLists
     woken: list[Key]
+    lacks: dict[Place, Lack]
 
     def woken_since(self) -> list[Key]:
         found, self.woken[:] = list(self.woken), []
@@ -61,12 +62,16 @@ def live(story: Callable[[World], Awaitable[None]]) -> None:
     """Run a story beside the pollers, in virtual time."""
 
     async def life() -> None:
-        service, woken = Service(), list[Key]()
+        service, woken, lacks = Service(), list[Key](), dict[Place, Lack]()
         lists = SharedJobLists(
-            wake=woken.append, clock=LoopClock(), list_jobs=service.read, pace=Pace(calm_seconds=10.0, hurried_seconds=1.0)
+            wake=woken.append,
+            clock=LoopClock(),
+            list_jobs=service.read,
+            pace=Pace(calm_seconds=10.0, hurried_seconds=1.0),
+            lack_of=lacks.get,
         )
         pollers = asyncio.create_task(lists.run())
-        await story(World(service, lists, woken))
+        await story(World(service, lists, woken, lacks))
         pollers.cancel()
         await asyncio.gather(pollers, return_exceptions=True)
 
@@ -196,6 +201,25 @@ def test_a_failed_list_keeps_the_last_complete_one_and_says_so() -> None:
         assert view is not None
         assert (view.jobs, view.failed) == ((), None)
         assert world.woken_since() == [ORDERS]
+
+    live(story)
+
+
+def test_a_list_that_is_made_with_a_credential_that_is_left_says_so_and_wakes_everybody_when_that_begins_and_ends() -> None:
+    async def story(world: World) -> None:
+        world.lists.follow(ORDERS, about("a"))
+        await asyncio.sleep(5)
+        world.woken_since()
+        world.lacks[HERE] = Lack(reason=Reason.SERVICE_ACCOUNT_NOT_FOUND, message="there is none")
+        await asyncio.sleep(60)
+        assert world.woken_since() == [ORDERS]
+        view = world.lists.view(about("a"))
+        assert view is not None
+        assert view.lack == world.lacks.pop(HERE)
+        await asyncio.sleep(60)
+        assert world.woken_since() == [ORDERS]
+        assert (view := world.lists.view(about("a"))) is not None
+        assert view.lack is None
 
     live(story)
 

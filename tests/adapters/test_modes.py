@@ -104,6 +104,7 @@ def test_a_subject_of_more_than_127_bytes_is_told_before_any_call_with_a_mapping
         mode.exchange_for(account)
     assert caught.value.reason is Reason.SUBJECT_TOO_LONG
     assert f'--attribute-mapping="google.subject={advised}"' in caught.value.message
+    assert caught.value.message.endswith(f"DATAFLOW_OPERATOR_WORKLOAD_IDENTITY_SUBJECT={advised.name.lower()}")
 
 
 @pytest.mark.parametrize("mode", [Federation(provider=PROVIDER), Gke(pool="acme-prod.svc.id.goog", cluster=CLUSTER)])

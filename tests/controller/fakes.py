@@ -21,7 +21,7 @@ from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.notices import Notice
-from dataflow_operator.domain.pipeline.observation import JobsView, Progress
+from dataflow_operator.domain.pipeline.observation import JobsView, Lack, Progress
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun, Launch
 from dataflow_operator.domain.pipeline.reach import IN_PLACE, options_of
 from dataflow_operator.domain.run import Run
@@ -329,6 +329,8 @@ class FakeLists:
     failed: str | None = None
     """Why lists fail, if they do."""
     failed_since: float = -inf
+    lack: Lack | None = None
+    """Why lists are made with a credential that is left, if they are."""
     is_behind: bool = False
     """Whether new lists show the jobs as they were."""
     followed: set[Key] = field(default_factory=set[Key])
@@ -355,7 +357,8 @@ class FakeLists:
             ours = job.ownership is not None and job.ownership.pipeline_uid == interest.pipeline_uid
             return ours or job.id in interest.job_ids or job.name in interest.names
 
-        return JobsView(jobs=tuple(filter(concerns, self.jobs)), sent_at=self.sent_at, failed=self.failed, failed_since=self.failed_since)
+        jobs = tuple(filter(concerns, self.jobs))
+        return JobsView(jobs=jobs, sent_at=self.sent_at, failed=self.failed, failed_since=self.failed_since, lack=self.lack)
 
     def hurry(self, place: Place) -> None:
         assert isinstance(place, Place)

@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.builders import a_failure, a_spec
+from tests.builders import a_batch, a_failure, a_spec
 from tests.controller.fakes import Town
 
 from dataflow_operator.domain.errors import FailureClass, Reason, RefusedError
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Strategy
-from dataflow_operator.domain.pipeline.model import DriftPolicy
+from dataflow_operator.domain.pipeline.model import DriftPolicy, PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.revision import digest_of
 
@@ -237,3 +237,18 @@ async def test_a_revision_that_ends_beside_what_serves_is_not_started_anew_while
     await rests(town)
     assert len(town.dataflow.orders) == launches
     assert town.condition("Stalled") == ("True", "UpdateFailed")
+
+
+@pytest.mark.parametrize("spec", [a_spec(), a_batch()], ids=["stream", "batch"])
+async def test_a_launch_that_found_the_api_switched_off_is_made_again_once_somebody_has_switched_it_on(
+    town: Town, spec: PipelineSpec
+) -> None:
+    town.store.apply(spec)
+    town.dataflow.refusal = RefusedError(Reason.API_DISABLED, "Dataflow API has not been used in project acme before or it is disabled.")
+    await town.settle()
+    assert town.condition("Ready") == ("False", "ApiDisabled")
+    assert town.condition("Reconciling") == ("True", "ApiDisabled")
+    town.dataflow.refusal = None
+    await town.until(lambda: len(town.dataflow.orders) == 1)
+    await town.job_becomes("job-1", JobState.RUNNING)
+    assert town.condition("Ready") == ("True", "RunInFlight" if spec.is_batch else "JobRunning")

@@ -16,6 +16,7 @@ from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Result
 from dataflow_operator.domain.pipeline.model import PipelineSpec
+from dataflow_operator.domain.pipeline.observation import Lack
 from dataflow_operator.domain.pipeline.revision import resolved
 from dataflow_operator.domain.run import RunStatus
 
@@ -198,6 +199,39 @@ async def test_a_right_that_is_revoked_while_a_stream_runs_is_told_and_nothing_i
     assert town.condition("IdentityReady") == ("True", "Ready")
     assert town.condition("Ready") == ("True", "JobRunning")
     assert len(town.dataflow.orders) == 1
+
+
+async def test_an_account_that_is_deleted_while_its_stream_runs_is_told_and_the_jobs_are_watched_on_with_what_is_left(town: Town) -> None:
+    await running(town)
+    before = town.dataflow.calls["prove"]
+    town.lists.lack = Lack(reason=Reason.SERVICE_ACCOUNT_NOT_FOUND, message="there is no ServiceAccount team-a/orders")
+    for _ in range(10):
+        await town.after(60)
+    assert town.condition("IdentityReady") == ("False", "ServiceAccountNotFound")
+    assert town.condition("Ready") == ("True", "JobRunning")
+    assert town.dataflow.calls["prove"] == before, "the list has said it: nobody is asked"
+    town.lists.lack = None
+    await town.after(10)
+    assert town.condition("IdentityReady") == ("True", "Ready")
+    assert town.dataflow.calls["prove"] == before
+
+
+async def test_a_list_that_is_made_with_what_is_left_proves_nothing_to_a_launch(town: Town) -> None:
+    await running(town)
+    town.lists.lack = Lack(reason=Reason.SERVICE_ACCOUNT_NOT_FOUND, message="there is no ServiceAccount team-a/orders")
+    town.dataflow.identity_problem = UnavailableError(Reason.SERVICE_ACCOUNT_NOT_FOUND, "there is no ServiceAccount team-a/orders")
+    await town.after(1)
+    town.store.apply(replace(OURS, parameters={"inputTopic": "another"}))
+    await town.settle()
+    looks = town.dataflow.calls["prove"]
+    for _ in range(30):
+        await town.after(1)
+    assert len(town.dataflow.orders) == 1
+    assert town.dataflow.calls["prove"] - looks <= 30 / LIMITS.look_again.total_seconds() + 1, "lists do not have it looked at again"
+    town.lists.lack = town.dataflow.identity_problem = None
+    await town.after(5)
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert town.condition("IdentityReady") == ("True", "Ready")
 
 
 async def test_whoever_is_told_when_to_come_again_looks_again_then(town: Town) -> None:

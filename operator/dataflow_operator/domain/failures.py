@@ -78,7 +78,9 @@ TROUBLES: Final[Mapping[Reason, Trouble]] = {
         FailureClass.CONFIGURATION, "the template makes a job of the other type", "create the pipeline with the other type", retryable=False
     ),
     Reason.API_DISABLED: _trouble(
-        FailureClass.CONFIGURATION, "an API that the job needs is not enabled in the project", "enable the API", retryable=False
+        FailureClass.CONFIGURATION,
+        "an API that the job needs is not enabled in the project",
+        "enable the API; that takes minutes to be known everywhere",
     ),
     Reason.QUOTA_EXCEEDED: _trouble(
         FailureClass.QUOTA, "a quota of Dataflow's own was used up: requests, or jobs at a time", "wait, or ask for more"

@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypeAlias
 
 from grpc import StatusCode
 
-from dataflow_operator.domain.errors import OutsideError
+from dataflow_operator.domain.errors import OutsideError, UnavailableError
 from dataflow_operator.domain.identity import Persona, ServiceAccount
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
@@ -50,6 +50,10 @@ class Caller(Protocol):
 
     def advice(self, account: ServiceAccount | None, error: OutsideError, project: str, worker: str | None) -> str:
         """Return which binding would help where a call in *project* was refused, for workers that run as *worker*; empty: nothing is known."""
+        ...
+
+    def lack_of(self, account: ServiceAccount | None) -> UnavailableError | None:
+        """Return why lists and reads go on with a token that is left and no new one is to be had, where that is certain; None: it is not so."""
         ...
 
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:

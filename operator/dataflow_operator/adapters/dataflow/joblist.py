@@ -15,7 +15,7 @@ from dataflow_operator.controller.lease import Alone, Turn
 from dataflow_operator.controller.ports import Clock, Interest, Key, Place
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.job import Job, JobId
-from dataflow_operator.domain.pipeline.observation import JobsView
+from dataflow_operator.domain.pipeline.observation import JobsView, Lack
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class _Board:
     taken: _Taken | None = None
     failed: str | None = None
     failed_since: float = -math.inf
+    lack: Lack | None = None
     by_uid: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict[str, set[Key]](set))
     by_id: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict[str, set[Key]](set))
     by_name: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict[str, set[Key]](set))
@@ -68,8 +69,19 @@ class _Board:
 class SharedJobLists:
     """Fulfils ``controller.ports.JobLists``; `run` polls for as long as it runs."""
 
-    def __init__(self, *, wake: Callable[[Key], None], clock: Clock, list_jobs: ListJobs, pace: Pace, turn: Turn | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        wake: Callable[[Key], None],
+        clock: Clock,
+        list_jobs: ListJobs,
+        pace: Pace,
+        turn: Turn | None = None,
+        lack_of: Callable[[Place], Lack | None] = lambda _place: None,
+    ) -> None:
+        """*lack_of* says of the identity that the last list of a place was made as whether it has but a credential that is left."""
         self._wake = wake
+        self._lack_of = lack_of
         self._clock = clock
         self._list_jobs = list_jobs
         self._pace = pace
@@ -117,7 +129,7 @@ class SharedJobLists:
         found |= {job_id: job for job_id in interest.job_ids if (job := taken.by_id.get(job_id)) is not None}
         found |= {job.id: job for name in interest.names for job in taken.by_name.get(name, ())}
         jobs = tuple(found[job_id] for job_id in sorted(found))
-        return JobsView(jobs=jobs, sent_at=taken.sent_at, failed=board.failed, failed_since=board.failed_since)
+        return JobsView(jobs=jobs, sent_at=taken.sent_at, failed=board.failed, failed_since=board.failed_since, lack=board.lack)
 
     def hurry(self, place: Place) -> None:
         """Poll soon, and quickly for a while: something there was just changed."""
@@ -218,8 +230,9 @@ class SharedJobLists:
         else:
             board.taken = _indexed(jobs, sent_at)
         board.failed = None
+        lacked, board.lack = board.lack, self._lack_of(place)
         # A list that comes long after the one before may be the first young one: whoever waits for one is woken.
-        if before is None or recovered or sent_at - before.sent_at > 2 * self._pace.calm_seconds:
+        if before is None or recovered or lacked != board.lack or sent_at - before.sent_at > 2 * self._pace.calm_seconds:
             self._wake_all(board.followers)
         elif board.taken.jobs is not before.jobs:
             self._wake_all({key for job in _changed(before.by_id, board.taken.by_id) for key in _concerned(board, job)})

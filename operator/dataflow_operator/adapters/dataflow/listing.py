@@ -18,6 +18,7 @@ from dataflow_operator.adapters.tally import Tally, uncounted
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import Reason, UnavailableError
 from dataflow_operator.domain.job import Job
+from dataflow_operator.domain.pipeline.observation import Lack
 
 READ_SECONDS: Final = 15.0
 """The longest that one read may take. The client's own default is for ever. Source: chosen; the slowest pages seen take seconds."""
@@ -58,6 +59,11 @@ class Listing:
             self._tally("dataflow", "ListJobs", code_of(error).name)
             raise read_error(error) from error
         return tuple({job.id: job for job in jobs}.values())
+
+    def lack_of(self, place: Place) -> Lack | None:
+        """Return why the last list of a place was made with a credential that is left, if it was."""
+        error = self._caller.lack_of(place.account)
+        return Lack(reason=error.reason, message=error.message) if error is not None else None
 
     async def _read(self, place: Place) -> list[Job]:
         jobs, is_whole = await self._first(place)

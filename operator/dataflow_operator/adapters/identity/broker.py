@@ -39,6 +39,9 @@ ROUNDS: Final = 3
 _ABOUT_ACCOUNT: Final = frozenset({Reason.SERVICE_ACCOUNT_NOT_FOUND, Reason.NAMESPACE_TERMINATING, Reason.TOKEN_REQUEST_DENIED})
 """What the API server says when the ServiceAccount, or what lets its tokens be made, is not what it was: it is read anew."""
 
+_GONE: Final = frozenset({Reason.SERVICE_ACCOUNT_NOT_FOUND, Reason.NAMESPACE_TERMINATING})
+"""What says for certain that there will be no new token: people are told at once, and not when the one that is left dies."""
+
 _LEFT_SERVES: Final = frozenset(
     {
         Reason.SERVICE_ACCOUNT_NOT_FOUND,
@@ -117,6 +120,8 @@ class TokenBroker:
         self._kept = Shelf[Key, Kept](dropped=self._forget_key)
         self._troubles = Shelf[Key, Trouble]()
         self._exchanges = Flights[Kept]()
+        self._lacks = Shelf[ServiceAccount, UnavailableError]()
+        """Whose reads go on with what is left, and why."""
 
     async def close(self) -> None:
         """End what is under way; a thread that waits for an answer ends by itself, in ten seconds."""
@@ -137,11 +142,16 @@ class TokenBroker:
             )
         self._refuse_reserved(account)
         try:
-            return await self._fresh(account, is_for_launches=use is Use.LAUNCH)
+            carried = await self._fresh(account, is_for_launches=use is Use.LAUNCH)
         except UnavailableError as error:
-            if use is Use.WATCH and error.reason in _LEFT_SERVES and (left := self._left(account)) is not None:
-                return left.metadata
-            raise
+            left = self._left(account) if use is Use.WATCH and error.reason in _LEFT_SERVES else None
+            if left is None:
+                raise
+            if error.reason in _GONE:
+                self._lacks.put(account, error)
+            return left.metadata
+        self._lacks.drop(account)
+        return carried
 
     async def persona(self, account: ServiceAccount) -> Persona:
         """Read the ServiceAccount afresh and go through the whole exchange where nothing young is kept; return whom it is to Google.
@@ -160,6 +170,10 @@ class TokenBroker:
         """Return which binding would help whom the ServiceAccount was to Google when it last called; asks nobody."""
         key = next(iter(self._keys_of(account)), None)
         return advice(key.wanted.persona, error.reason, project, worker) if key is not None else ""
+
+    def lack_of(self, account: ServiceAccount | None) -> UnavailableError | None:
+        """Return why the last read went on with a token that was left, where the ServiceAccount, or soon its namespace, is gone."""
+        return self._lacks.get(account) if account is not None else None
 
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
         """Let the next call have a fresh token, unless the one that was carried is so young that another would be answered alike."""

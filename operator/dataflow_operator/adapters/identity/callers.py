@@ -76,6 +76,10 @@ class Nobody:
         del account, error, project, worker
         return ""
 
+    def lack_of(self, account: ServiceAccount | None) -> UnavailableError | None:
+        """Know of none: nobody carries a token."""
+        del account
+
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
         """Keep nothing that could be old."""
 
@@ -121,6 +125,10 @@ class OwnPod:
         """Know nothing that would help: the pod's account is not told."""
         del account, error, project, worker
         return ""
+
+    def lack_of(self, account: ServiceAccount | None) -> UnavailableError | None:
+        """Know of none: the pod's own account is not looked at."""
+        del account
 
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
         """Keep the token: a metadata server gives the same again until it is about to end."""

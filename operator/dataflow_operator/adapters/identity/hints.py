@@ -7,7 +7,7 @@ from typing import Final
 
 from dataflow_operator.adapters.identity.account import GOOGLE_ACCOUNT
 from dataflow_operator.adapters.identity.answers import Advice
-from dataflow_operator.adapters.identity.modes import IAM, Exchange, Subject, pool_of
+from dataflow_operator.adapters.identity.modes import IAM, Exchange, Subject, pool_of, setting_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.identity import Persona
 
@@ -105,7 +105,11 @@ def hint(kind: Advice, exchange: Exchange) -> str:
         case Advice.TRUST:
             return f"look whether the provider trusts {_issuer(exchange)}: {_describe(exchange)}"
         case Advice.IMPERSONATE:
-            return impersonation_binding(exchange.principal, exchange.google_account)
+            # Whoever writes a ServiceAccount writes its annotation: a hint that is followed unread would give away somebody else's account.
+            return (
+                f"if {exchange.google_account} is there and is meant for this namespace: "
+                f"{impersonation_binding(exchange.principal, exchange.google_account)}"
+            )
         case Advice.ENABLE:
             return _enable(exchange)
         case Advice.PROFILE:
@@ -116,7 +120,7 @@ def _subject(exchange: Exchange) -> str:
     if exchange.sts_audience.startswith(_CLUSTERS_OWN):
         return "use shorter names: what a GKE pool maps cannot be changed"
     command = f'{_provider_command(exchange)} --attribute-mapping="google.subject={Subject.UID}"'
-    return f"let the admin map a shorter subject and tell the operator so: {command}"
+    return f"let the admin map a shorter subject, {command}, and tell the operator so: {setting_of(Subject.UID)}"
 
 
 def _issuer(exchange: Exchange) -> str:

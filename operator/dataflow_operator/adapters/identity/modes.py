@@ -229,6 +229,11 @@ def google_account_of(account: Account, *, direct_access: bool) -> str:
     return account.google_account
 
 
+def setting_of(mapping: Subject) -> str:
+    """Return the operator's setting that says what the provider maps."""
+    return f"DATAFLOW_OPERATOR_WORKLOAD_IDENTITY_SUBJECT={mapping.name.lower()}"
+
+
 def subject_too_long(who: str, size: int | None, mapping: Subject) -> UnavailableError:
     """Return the error of a subject that Google does not take; *size* None: Google says so, we did not count."""
     saved = len("system:serviceaccount:")
@@ -239,5 +244,6 @@ def subject_too_long(who: str, size: int | None, mapping: Subject) -> Unavailabl
     return UnavailableError(
         Reason.SUBJECT_TOO_LONG,
         f"the subject of ServiceAccount {who} ({mapping}) {counted}: use shorter names, or let the admin map "
-        f'google.subject of the provider to a shorter one, e.g. --attribute-mapping="google.subject={shorter}", and tell the operator so',
+        f'google.subject of the provider to a shorter one, e.g. --attribute-mapping="google.subject={shorter}", '
+        f"and tell the operator so: {setting_of(shorter)}",
     )

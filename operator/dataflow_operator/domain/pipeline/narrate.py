@@ -11,7 +11,7 @@ from dataflow_operator.domain.errors import PASSING, Reason
 from dataflow_operator.domain.ledger import Entry, Result, serving_in
 from dataflow_operator.domain.pipeline.drift import drift_in
 from dataflow_operator.domain.pipeline.model import DriftPolicy, PipelineStatus
-from dataflow_operator.domain.pipeline.observation import IdentityLook
+from dataflow_operator.domain.pipeline.observation import IdentityLook, Lack, Observation
 from dataflow_operator.domain.pipeline.policies.identity import NO_ACCOUNT
 from dataflow_operator.domain.pipeline.scene import Scene
 from dataflow_operator.domain.pipeline.summary import with_summary
@@ -126,12 +126,24 @@ def _identity(scene: Scene) -> Condition | None:
         return (
             Condition(type=IDENTITY_READY, status=Truth.FALSE, reason=NO_ACCOUNT.reason, message=NO_ACCOUNT.message) if is_missed else None
         )
-    if (look := seen.memory.identities.get(account)) is None:
+    look = seen.memory.identities.get(account)
+    if (lack := _lack(seen, look)) is not None:
+        text = f"{lack.message}; until the token dies that is left, jobs are watched and stopped with it, and nothing is launched"
+        return Condition(type=IDENTITY_READY, status=Truth.FALSE, reason=lack.reason, message=text)
+    if look is None:
         return condition_of(seen.pipeline.status.conditions, IDENTITY_READY)
     if look.problem is None:
         return Condition(type=IDENTITY_READY, status=Truth.TRUE, reason=Reason.READY, message=_said_of(look))
     status = Truth.UNKNOWN if look.problem in PASSING else Truth.FALSE
     return Condition(type=IDENTITY_READY, status=status, reason=look.problem, message=look.message)
+
+
+def _lack(seen: Observation, look: IdentityLook | None) -> Lack | None:
+    """Return why there will be no new credential, where the last list said so and no look since then found all well."""
+    if not seen.tenancy.each_as_itself or seen.jobs is None:
+        return None
+    is_healed = look is not None and look.problem is None and look.at > seen.jobs.sent_at
+    return None if is_healed else seen.jobs.lack
 
 
 def _said_of(look: IdentityLook) -> str:

@@ -18,6 +18,14 @@ from dataflow_operator.domain.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """Why there will be no new credential, though lists go on with one that is left."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobsView:
     """What the shared list of one (project, region, identity) says about one pipeline."""
 
@@ -29,6 +37,8 @@ class JobsView:
     """Why newer lists failed, if they did: then this one is old, and nothing is known since."""
     failed_since: float = -inf
     """Since when they fail, on the same clock; it counts only where `failed` says something."""
+    lack: Lack | None = None
+    """Not None: the last complete list was made with a credential that is left. It tells of jobs, and proves nothing of the identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,9 @@ def identified(world: World, named: str | None, within: timedelta) -> Choice | O
     if account is None:
         return NO_ACCOUNT if seen.tenancy.each_as_itself else None
     look = seen.memory.identities.get(account)
-    if look is None or not still_says(world, look) or (look.problem is None and not seen.is_fresh(look.at, within)):
+    if look is None or not still_says(world, look):
+        return _look(world, account)
+    if look.problem is None and (not seen.is_fresh(look.at, within) or _is_lacking_since(world, account, look.at)):
         return _look(world, account)
     return obstacle_of(seen, account)
 
@@ -104,8 +106,14 @@ def _lists_failed_since(seen: Observation, at: float) -> bool:
 
 
 def _listed_since(seen: Observation, at: float) -> bool:
-    """Whether a complete list was sent after that time."""
-    return seen.jobs is not None and seen.jobs.failed is None and seen.jobs.sent_at > at
+    """Whether a complete list was sent after that time that proves its identity: one made with a credential that is left does not."""
+    return seen.jobs is not None and seen.jobs.failed is None and seen.jobs.lack is None and seen.jobs.sent_at > at
+
+
+def _is_lacking_since(world: World, account: str, at: float) -> bool:
+    """Whether a list that was sent after that time had but a credential that is left of this account."""
+    jobs = world.seen.jobs
+    return jobs is not None and jobs.lack is not None and jobs.sent_at > at and _lists_are_made_as(world, account)
 
 
 def _look(world: World, account: str) -> Choice:

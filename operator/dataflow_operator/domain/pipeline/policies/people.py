@@ -142,7 +142,7 @@ def _admit(world: World, run: Run, spec: ResolvedSpec) -> Choice:
         run_uid=run.uid,
         digest=digest,
         revision=_revision_of(world, run, digest),
-        cause=Cause.ROLLBACK if run.rerun_of else Cause.ASKED,
+        cause=_cause_of(world, run, digest),
         strategy=None if world.spec.is_batch else world.spec.strategy,
         asked=True,
         has_overrides=bool(run.parameters) or run.rerun_of is not None,
@@ -150,6 +150,12 @@ def _admit(world: World, run: Run, spec: ResolvedSpec) -> Choice:
     older = world.ledger if world.spec.is_batch else superseded(world)
     changed = replace(status, ledger=with_entry(older, entry), run_number=number)
     return Choice(world=world.but(changed), effect=LookAtRun(name=run.name))
+
+
+def _cause_of(world: World, run: Run, digest: str) -> Cause:
+    """Return why a person's run runs: in a stream one that runs anything else than the spec says goes back, and all others were just asked for."""
+    goes_back = run.rerun_of is not None and not world.spec.is_batch and not world.wants(digest)
+    return Cause.ROLLBACK if goes_back else Cause.ASKED
 
 
 def _revision_of(world: World, run: Run, digest: str) -> int:
