@@ -21,14 +21,26 @@ from tests.integration.schema_objects import ROOT, a_door
 
 from dataflow_local.install import kubectl
 from dataflow_local.users import User
-from dataflow_operator.cli.redaction import CLOSED, SHORTEST, Redaction
+from dataflow_operator.cli.evidence import Asked, evidence_of
+from dataflow_operator.cli.quoted import SHORTEST
+from dataflow_operator.cli.redaction import CLOSED, Redaction
 from dataflow_operator.cli.secrets import REDACTED, without_secrets
+from dataflow_operator.cli.server import Server, connected
+from dataflow_operator.cli.terminal import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from tests.integration.schema_objects import Door, Json
 
     from dataflow_local.apiserver import ApiServer
 
+POD = {
+    "metadata": {"name": "op-1"},
+    "spec": {"containers": [{"name": "operator", "ports": [{"name": "http", "containerPort": 9090}]}]},
+    "status": {"containerStatuses": [{"name": "operator", "restartCount": 2}]},
+}
 RUNNING = a_world(STREAM, entries=(an_entry(1, an_attempt(job=JOB), spec=STREAM),), jobs=None)
 TOPIC = "projects/acme-prod/topics/payroll"
 
@@ -146,6 +158,48 @@ def test_a_pod_of_the_operator_is_in_it_and_its_log_is_tried(person: Person, tmp
     assert yaml.safe_load(files["operator/pods/op-1.yaml"])["metadata"]["name"] == "op-1"
     # The API server has no kubelet to ask, and says so, or that there is nothing yet.
     assert ("operator/pods/op-1.log" in files) is not ("not read: the log of pod op-1: " in files["README.txt"])
+
+
+def test_what_a_cluster_serves_and_the_places_of_the_pipelines_are_in_it(person: Person, tmp_path: Path) -> None:
+    a_tenant(person)
+    place = person.door.namespace
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "orders", "annotations": {"iam.gke.io/x": "a@b"}}}
+    assert person.door.call("POST", f"/api/v1/namespaces/{place}/serviceaccounts", account).is_accepted
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "dataflow-operator"},
+        "spec": {"holderIdentity": "op-1", "leaseDurationSeconds": 15},
+    }
+    assert person.door.call("POST", f"/apis/coordination.k8s.io/v1/namespaces/{place}/leases", lease).is_accepted
+    files = reported(person, tmp_path, "--operator-namespace", place)
+    definition = yaml.safe_load(files["definitions/dataflowpipelines.dataflow-operator.io.yaml"])
+    (version,) = definition["spec"]["versions"]
+    assert (version["name"], version["served"], version["storage"], len(version["schemaSHA256"])) == ("v1beta1", True, True, 16)
+    assert definition["status"]["storedVersions"] == ["v1beta1"]
+    assert yaml.safe_load(files[f"namespaces/{place}/namespace.yaml"])["metadata"]["name"] == place
+    assert yaml.safe_load(files[f"namespaces/{place}/serviceaccounts/orders.yaml"])["metadata"]["annotations"] == {"iam.gke.io/x": "a@b"}
+    assert yaml.safe_load(files["operator/lease.yaml"])["spec"]["holderIdentity"] == "op-1"
+    assert {"plugin", "python", "system", "operator", "api", "cluster"} <= set(json.loads(files["versions.json"]))
+
+
+def test_logs_before_a_restart_and_metrics_are_asked_of_every_pod(door: Door) -> None:
+    """A pod of a real kubelet is not to be had: what is asked of the API server is."""
+    asked = list[str]()
+
+    class Listening(Server):
+        def listed(self, path: str, selector: str | None = None) -> list[Json]:
+            return [POD] if path.endswith("/pods") else super().listed(path, selector)
+
+        def plain(self, path: str, query: Mapping[str, str]) -> str:
+            asked.append(path + ("?previous" if query.get("previous") else ""))
+            return f"said by {path}"
+
+    place = Place(kubeconfig=str(door.kubeconfig), namespace=door.namespace)
+    whole = evidence_of(connected(place, kind=Listening), Asked(operator_namespace="op"))
+    base = "/api/v1/namespaces/op/pods/op-1"
+    assert asked == [f"{base}/log", f"{base}/log?previous", f"{base}:9090/proxy/metrics"]
+    assert list(whole.texts) == ["operator/pods/op-1.log", "operator/pods/op-1.previous.log", "operator/pods/op-1.metrics"]
 
 
 def test_only_what_is_named_is_in_it(person: Person, tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ A_FAILURE = """\
 ├─ ✗ orders-4  Failed 0s ago: UserCodeFailed  current · revision 4 · Change
 │  ├─ … 1 older attempt (--all)
 │  ├─ ✗ attempt 2  Failed 0s ago: UserCodeFailed  job j2 FAILED
-│  │    UserCode: ValueError: no such column 'price'
+│  │    UserCode: as attempt 4
 │  ├─ ✗ attempt 3  Failed 0s ago: UserCodeFailed  job j3 FAILED
-│  │    UserCode: ValueError: no such column 'price'
+│  │    UserCode: as attempt 4
 │  └─ ✗ attempt 4  Failed 0s ago: UserCodeFailed  job j4 FAILED
 │       UserCode, and trying again cannot help: ValueError: no such column 'price'
 └─ ✓ orders-3  Succeeded 0s ago  revision 3 · Change

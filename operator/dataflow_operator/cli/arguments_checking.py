@@ -8,6 +8,7 @@ from typing import Final
 from dataflow_operator.cli.argument_parts import (
     MANIFESTS,
     Commands,
+    add_all,
     add_operator,
     add_place,
     command,
@@ -102,10 +103,11 @@ examples:
   git show main:orders.yaml > /tmp/before.yaml; kubectl dataflow lint -f orders.yaml --against /tmp/before.yaml"""
 
 REPORT: Final = """\
-Pack what somebody who helps needs to see into one file: pipelines, runs, events, the operator's settings, versions, and its pods' logs.
+Pack what somebody who helps needs to see into one file: pipelines, runs and events; the operator's settings, versions, Lease, definitions, and
+its pods with their logs and metrics.
 
-Values of parameters and programs are left out unless asked for; whatever looks like a key or a token always is. What you may not read is
-listed in the file. Look through it before you hand it on."""
+Values of parameters and programs are left out unless asked for; whatever looks like a password, a key or a token, people's addresses, and
+annotations of tools that are not known always are. What you may not read is listed in the file. Look through it before you hand it on."""
 
 REPORT_EXIT: Final = """\
 exit code:
@@ -199,7 +201,7 @@ def _lint(commands: Commands) -> None:
 def _report(commands: Commands) -> None:
     verb = command(commands, "report", "pack what somebody who helps needs to see, redacted", REPORT, REPORT_EXIT)
     verb.add_argument("pipeline", nargs="*", metavar="PIPELINE", help="name of a DataflowPipeline; default: all of the namespace")
-    verb.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+    add_all(verb)
     verb.add_argument("--file", metavar="FILE|-", help="where to; - is standard output; default: dataflow-report-TIME.tar.gz")
     verb.add_argument("--with-parameters", action="store_true", help="leave the values of parameters in it")
     add_operator(verb)

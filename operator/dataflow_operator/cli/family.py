@@ -5,20 +5,21 @@ The ledger says what is under way; a run's object tells the rest, and what is ov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, text
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
+from dataflow_operator.cli.gist import gist_of, lines_beyond, says_the_same
 from dataflow_operator.cli.glance import Glance, State, attempt_glance_of, glance_of, is_observed, job_word, remarks_on, run_glance_of
 from dataflow_operator.cli.reading import seen_at, times_of
 from dataflow_operator.cli.spans import age
 from dataflow_operator.cli.table import Cell
 from dataflow_operator.cli.terminal import BOLD, FAINT, RED, YELLOW
 from dataflow_operator.cli.tree import Node
-from dataflow_operator.domain.errors import IDENTITY, Reason
+from dataflow_operator.domain.errors import IDENTITY, Failure, Reason
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
 from dataflow_operator.domain.names import RECONCILE_REQUEST
@@ -72,11 +73,11 @@ def tree_of(family: Family, now: datetime) -> Node:
 
 def warnings_of(family: Family, now: datetime) -> Iterator[tuple[Cell, ...]]:
     """Yield the newest warnings that the tree does not tell, newest first: when, how often, why, and what was said."""
-    told = glance_of(family.pipeline).message
-    warnings = [each for each in family.events if each.get("type") == "Warning" and text(each.get("note")) != told]
+    told = [glance_of(family.pipeline).message, *(why.message for view in _views(family) for why in view.failures)]
+    warnings = [each for each in family.events if each.get("type") == "Warning" and not says_the_same(text(each.get("note")) or "", told)]
     for each in reversed(warnings[-WARNINGS_SHOWN:]):
         times = times_of(each)
-        said = " ".join((text(each.get("note")) or "").split())
+        said = gist_of(text(each.get("note")) or "")
         often = f" x{times}" if times > 1 else ""
         yield (
             Cell(text=f"{age(seen_at(each), now)}{often}", colour=FAINT),
@@ -125,6 +126,11 @@ class _View:
     facts: tuple[str, ...]
     attempts: tuple[Attempt, ...]
     messages: tuple[str, ...]
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Why attempts failed."""
+        return tuple(attempt.failure for attempt in self.attempts if attempt.failure is not None)
 
 
 def _views(family: Family) -> Iterator[_View]:
@@ -213,18 +219,19 @@ def _run_node(view: _View, pipeline: Pipeline, now: datetime, *, whole: bool) ->
     ]
     glance = view.glance
     shown = view.attempts if whole else view.attempts[-ATTEMPTS_SHOWN:]
-    children = [_attempt_node(attempt, now) for attempt in shown]
+    children = [_attempt_node(attempt, now, _same_after(attempt, shown), whole=whole) for attempt in shown]
     if left := len(view.attempts) - len(shown):
         children.insert(0, Node(head=(Cell(text=f"… {left} older {'attempt' if left == 1 else 'attempts'} (--all)", colour=FAINT),)))
-    told = {attempt.failure.message for attempt in view.attempts if attempt.failure is not None}
-    notes = [Cell(text=glance.message)] if glance.message and glance.message not in told else []
-    notes += [Cell(text=said, colour=YELLOW) for said in view.messages if said not in told]
+    told = [why.message for why in view.failures]
+    notes = [Cell(text=glance.message)] if glance.message and not says_the_same(glance.message, told) else []
+    notes += [Cell(text=said, colour=YELLOW) for said in view.messages if not says_the_same(said, told)]
+    notes = notes if whole else [Cell(text=gist_of(note.text), colour=note.colour) for note in notes]
     head = (
         Cell(text=f"{glance.mark} {view.name}", colour=glance.colour),
         Cell(text=_how(glance, now), colour=glance.colour),
         Cell(text=" · ".join((*roles[:1], *view.facts)), colour=FAINT),
     )
-    return Node(head=head, notes=tuple(notes), children=tuple(children))
+    return Node(head=head, notes=tuple(dict.fromkeys(notes)), children=tuple(children), is_whole=whole)
 
 
 _OVER: Final = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED})
@@ -240,12 +247,15 @@ def _how(glance: Glance, now: datetime) -> str:
     return f"{word}{since}{why}"
 
 
-def _attempt_node(attempt: Attempt, now: datetime) -> Node:
+def _attempt_node(attempt: Attempt, now: datetime, same: int | None, *, whole: bool) -> Node:
+    """Return one attempt; *same* is the number of a later one that failed in the same words, and says them."""
     glance = attempt_glance_of(attempt)
     notes = list[Cell]()
     if attempt.failure is not None:
         follows = "" if attempt.failure.retryable else ", and trying again cannot help"
-        notes.append(Cell(text=f"{attempt.failure.kind}{follows}: {attempt.failure.message}", colour=RED))
+        notes.append(Cell(text=f"{attempt.failure.kind}{follows}: {_error(attempt.failure, same, whole=whole)}", colour=RED))
+        if not whole and same is None and (more := lines_beyond(attempt.failure.message)):
+            notes.append(Cell(text=f"… and {more} lines of a stack: --all, or kubectl dataflow logs", colour=FAINT))
     name = f"job {attempt.job_id}" if attempt.job_id else f"job name {attempt.job_name}"
     state = job_word(attempt.job_state)
     job = name if not state or state == glance.reason else f"{name} {state}"
@@ -256,7 +266,22 @@ def _attempt_node(attempt: Attempt, now: datetime) -> Node:
             Cell(text=job),
         ),
         notes=tuple(notes),
+        is_whole=whole,
     )
+
+
+def _same_after(attempt: Attempt, shown: Sequence[Attempt]) -> int | None:
+    """Return the number of the last attempt after this one that failed in the same words, if there is one."""
+    if attempt.failure is None:
+        return None
+    gist, later = gist_of(attempt.failure.message), (each for each in reversed(shown) if each.number > attempt.number)
+    return next((each.number for each in later if each.failure is not None and gist_of(each.failure.message) == gist), None)
+
+
+def _error(failure: Failure, same: int | None, *, whole: bool) -> str:
+    if same is not None:
+        return f"as attempt {same}"
+    return failure.message if whole else gist_of(failure.message)
 
 
 def _about(pipeline: Pipeline) -> str:
@@ -268,7 +293,7 @@ def _about(pipeline: Pipeline) -> str:
 
 
 def _notes(pipeline: Pipeline, glance: Glance, now: datetime) -> Iterator[Cell]:
-    yield Cell(text=f"{_how(glance, now)}: {glance.message}" if glance.message else _how(glance, now), colour=glance.colour)
+    yield Cell(text=f"{_how(glance, now)}: {gist_of(glance.message)}" if glance.message else _how(glance, now), colour=glance.colour)
     remarks = list(remarks_on(pipeline)) if is_observed(pipeline) else []
     yield from (Cell(text=f"! {each.text}", colour=YELLOW) for each in remarks if not each.is_well)
     if well := ", ".join(each.text for each in remarks if each.is_well):

@@ -194,7 +194,7 @@ def remarks_on(pipeline: Pipeline) -> Iterator[Remark]:
             continue
         if found.status is Truth.TRUE:
             yield Remark(is_well=True, text=well)
-        elif found.message and found.message == told:
+        elif found.message and found.message in told:
             continue
         else:
             doubt = "not known" if found.status is Truth.UNKNOWN else ill

@@ -11,6 +11,7 @@ from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
+from dataflow_operator.cli.gist import gist_of
 from dataflow_operator.cli.glance import State, glance_of, is_observed, is_true, run_glance_of
 from dataflow_operator.cli.reading import Kind, path_of
 from dataflow_operator.cli.server import Server
@@ -67,13 +68,13 @@ def sight_of(wait: Wait, raw: Json | None) -> Sight:
         return Sight(is_met=wait.goal is Goal.DELETED, never=None if wait.goal is Goal.DELETED else "it is gone", says="not there")
     if wait.goal is Goal.DELETED:
         glance = glance_of(pipeline_of(raw)) if wait.kind is Kind.PIPELINE else run_glance_of(run_of(raw))
-        return Sight(says=f"{glance.state}: {glance.message}")
+        return Sight(says=f"{glance.state}: {gist_of(glance.message)}")
     return _pipeline_sight(pipeline_of(raw), wait.goal) if wait.kind is Kind.PIPELINE else _run_sight(run_of(raw), wait.goal)
 
 
 def _pipeline_sight(pipeline: Pipeline, goal: Goal) -> Sight:
     glance = glance_of(pipeline)
-    says = f"{glance.state}: {glance.message}" if glance.message else str(glance.state)
+    says = f"{glance.state}: {gist_of(glance.message)}" if glance.message else str(glance.state)
     spec = pipeline.spec
     if goal is Goal.SUCCEEDED and not isinstance(spec, Broken) and not spec.is_batch:
         return Sight(never="a stream never succeeds: wait for ready or running", says=says)
@@ -113,7 +114,7 @@ def _is_at_its_end(pipeline: Pipeline, goal: Goal) -> bool:
 
 def _run_sight(run: Run, goal: Goal) -> Sight:
     glance = run_glance_of(run)
-    says = ": ".join(part for part in (run.status.result or glance.reason or glance.state, glance.message) if part)
+    says = ": ".join(part for part in (run.status.result or glance.reason or glance.state, gist_of(glance.message)) if part)
     match goal:
         case Goal.READY | Goal.SUSPENDED:
             return Sight(never=f"a run is never {goal}: wait for running, succeeded or deleted", says=says)

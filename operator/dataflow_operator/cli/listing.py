@@ -9,6 +9,7 @@ from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, moment
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of
+from dataflow_operator.cli.gist import gist_of
 from dataflow_operator.cli.glance import glance_of, job_word
 from dataflow_operator.cli.objects import objects_as
 from dataflow_operator.cli.reading import pipelines
@@ -119,4 +120,4 @@ def _row(raw: Json, now: datetime, *, is_wide: bool) -> tuple[Cell, ...]:
             Cell(text=status.job_id or ""),
         ]
     born = moment(mapping(raw.get("metadata")).get("creationTimestamp"))
-    return (*cells, Cell(text=age(born, now)), Cell(text=glance.message))
+    return (*cells, Cell(text=age(born, now)), Cell(text=gist_of(glance.message)))

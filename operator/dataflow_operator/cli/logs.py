@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, stamp, text
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
+from dataflow_operator.cli.gist import says_the_same, without_told
 from dataflow_operator.cli.glance import job_word
 from dataflow_operator.cli.reading import Kind, Subject, events, found, path_of, runs, seen_at, times_of, uid_of
 from dataflow_operator.cli.server import Server, connected
@@ -103,7 +104,9 @@ def _write(lines: list[Line], streams: Streams) -> None:
     in_colour = streams.are_in_colour
     for each in lines:
         reason = painted(each.reason, RED if each.is_bad else YELLOW, in_colour=in_colour)
-        streams.out.write(f"{painted(each.time, FAINT, in_colour=in_colour)}  {each.who}  {reason}  {each.text}\n")
+        first, *rest = each.text.splitlines() or [""]
+        streams.out.write(f"{painted(each.time, FAINT, in_colour=in_colour)}  {each.who}  {reason}  {first}\n")
+        streams.out.writelines(f"    {line}\n" for line in rest)
     streams.out.flush()
 
 
@@ -113,11 +116,14 @@ def _lines(server: Server, subject: Subject) -> list[Line]:
         pictures, owner = [subject.raw], None
     else:
         pictures, owner = runs(server, server.namespace, subject.name), subject.raw
-    every = [*_told(server, subject), *(line for raw in pictures for line in _of_run(raw))]
+    lines = [line for raw in pictures for line in _of_run(raw)]
     if owner is not None:
         known = {run_of(raw).name for raw in pictures}
         entries = pipeline_of(owner).status.ledger
-        every += [line for entry in entries if entry.run not in known for line in _of_attempts(entry.run, entry.attempts)]
+        lines += [line for entry in entries if entry.run not in known for line in _of_attempts(entry.run, entry.attempts)]
+    # An event repeats the error of the attempt that it is about.
+    errors = [line.text for line in lines if line.is_bad]
+    every = [replace(line, text=without_told(line.text, errors)) for line in _told(server, subject)] + lines
     return sorted(every, key=lambda line: line.time)
 
 
@@ -130,7 +136,7 @@ def _told(server: Server, subject: Subject) -> Iterator[Line]:
     )
     about = [uid_of(each) for each in (subject.raw, owner) if each is not None]
     for event in events(server, subject.namespace, about):
-        note = " ".join((text(event.get("note")) or "").split())
+        note = text(event.get("note")) or ""
         is_direct = mapping(event.get("regarding")).get("uid") == uid_of(subject.raw)
         if not is_direct and subject.name not in note.replace(",", " ").replace(";", " ").split():
             continue
@@ -147,9 +153,11 @@ def _told(server: Server, subject: Subject) -> Iterator[Line]:
 def _of_run(raw: Json) -> Iterator[Line]:
     run = run_of(raw)
     yield from _of_attempts(run.name, run.status.attempts)
+    errors = [attempt.failure.message for attempt in run.status.attempts if attempt.failure is not None]
     for message in run.status.messages:
-        is_bad = message.importance is Importance.ERROR
-        yield Line(at=message.time, is_bad=is_bad, who=run.name, reason=message.importance.value, text=" ".join(message.text.split()))
+        if not says_the_same(message.text, errors):
+            is_bad = message.importance is Importance.ERROR
+            yield Line(at=message.time, is_bad=is_bad, who=run.name, reason=message.importance.value, text=message.text)
 
 
 def _of_attempts(run: str, attempts: tuple[Attempt, ...]) -> Iterator[Line]:
@@ -159,8 +167,8 @@ def _of_attempts(run: str, attempts: tuple[Attempt, ...]) -> Iterator[Line]:
         if attempt.start_time is not None:
             yield Line(at=attempt.start_time, is_bad=False, who=who, reason="Running", text=job)
         if attempt.failure is not None:
-            said = " ".join(attempt.failure.message.split())
-            yield Line(at=attempt.end_time or attempt.job_state_time, is_bad=True, who=who, reason=attempt.failure.reason, text=said)
+            at, said = attempt.end_time or attempt.job_state_time, attempt.failure.message
+            yield Line(at=at, is_bad=True, who=who, reason=attempt.failure.reason, text=said)
         elif attempt.end is not None:
             yield Line(at=attempt.end_time, is_bad=False, who=who, reason="Ended", text=f"{job} {job_word(attempt.end)}")
 

@@ -173,7 +173,7 @@ def _changing(*, is_tried: bool) -> dict[str, str]:
     return {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", **({"dryRun": "All"} if is_tried else {})}
 
 
-def connected(place: Place, *, seconds: float = CALL_SECONDS) -> Server:
+def connected(place: Place, *, seconds: float = CALL_SECONDS, kind: type[Server] = Server) -> Server:
     """Return the server that a kubeconfig describes, or in a pod without one its own. ServerError: none is described so that it can be used."""
     kubeconfig, context = place.kubeconfig, place.context
     configuration = _client.Configuration()
@@ -188,7 +188,7 @@ def connected(place: Place, *, seconds: float = CALL_SECONDS) -> Server:
     except (ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise ServerError(f"no access to a cluster by the kubeconfig {where}: {' '.join(str(error).split())}") from error
-    return Server(_client.ApiClient(configuration), namespace, seconds)
+    return kind(_client.ApiClient(configuration), namespace, seconds)
 
 
 def _has_kubeconfig() -> bool:

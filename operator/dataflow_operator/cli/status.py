@@ -97,20 +97,20 @@ def _families(server: Server, options: Options) -> Iterator[Family]:
     told = _events(server, place) if every else ()
     for raw in every:
         mine = tuple(run for run in all_runs if pipeline_name_of(run) == name_of(raw) and _namespace_of(run) == _namespace_of(raw))
-        yield Family(raw=raw, runs=mine, events=_about(told, raw), whole=options.whole)
+        yield Family(raw=raw, runs=mine, events=about(told, raw), whole=options.whole)
 
 
 def _family_named(server: Server, name: str, *, whole: bool) -> Family:
     subject = found(server, name)
     if subject.kind is Kind.PIPELINE:
-        told = _about(_events(server, server.namespace), subject.raw)
+        told = about(_events(server, server.namespace), subject.raw)
         return Family(raw=subject.raw, runs=tuple(runs(server, server.namespace, subject.name)), events=told, whole=whole)
     owner = found(server, pipeline_name_of(subject.raw) or "?", only=Kind.PIPELINE)
     # Of the ledger only the entry of this run is drawn.
     inner = mapping(owner.raw.get("status"))
     ledger = [each for each in objects(inner.get("ledger")) if each.get("run") == subject.name]
     only: Json = {**owner.raw, "status": {**inner, "ledger": ledger}}
-    return Family(raw=only, runs=(subject.raw,), events=_about(_events(server, server.namespace), owner.raw), whole=True)
+    return Family(raw=only, runs=(subject.raw,), events=about(_events(server, server.namespace), owner.raw), whole=True)
 
 
 def _events(server: Server, namespace: str | None) -> tuple[Json, ...]:
@@ -123,7 +123,8 @@ def _events(server: Server, namespace: str | None) -> tuple[Json, ...]:
         raise
 
 
-def _about(told: tuple[Json, ...], raw: Json) -> tuple[Json, ...]:
+def about(told: tuple[Json, ...], raw: Json) -> tuple[Json, ...]:
+    """Return the events about one pipeline."""
     return tuple(each for each in told if mapping(each.get("regarding")).get("uid") == uid_of(raw))
 
 

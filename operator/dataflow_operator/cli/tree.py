@@ -24,6 +24,8 @@ class Node:
     head: tuple[Cell, ...]
     notes: tuple[Cell, ...] = ()
     children: tuple[Node, ...] = ()
+    is_whole: bool = False
+    """True: its notes are not cut, and keep their lines."""
 
 
 def drawn(node: Node, *, width: int, in_colour: bool) -> Iterator[str]:
@@ -35,7 +37,8 @@ def drawn(node: Node, *, width: int, in_colour: bool) -> Iterator[str]:
 def _below(node: Node, edge: str, width: int, *, in_colour: bool) -> Iterator[str]:
     stem = "│ " if node.children else "  "
     for note in node.notes:
-        for line in broken(note.text, width - len(edge) - len(stem)):
+        room = width - len(edge) - len(stem)
+        for line in whole(note.text, room) if node.is_whole else broken(note.text, room):
             yield f"{edge}{stem}{painted(line, note.colour, in_colour=in_colour)}".rstrip()
     for child in node.children:
         is_last = child is node.children[-1]
@@ -48,6 +51,22 @@ def broken(text: str, width: int) -> list[str]:
     return textwrap.wrap(
         text, max(width, NARROWEST), max_lines=LINES, placeholder=" …", break_long_words=False, break_on_hyphens=False
     ) or [""]
+
+
+def whole(text: str, width: int) -> list[str]:
+    """Return all of *text*, each of its lines by itself; what of one goes on below begins where it began."""
+    lines = list[str]()
+    for line in text.splitlines():
+        indent = " " * min(len(line) - len(line.lstrip()), max(width, NARROWEST) // 2)
+        lines += textwrap.wrap(
+            line.strip(),
+            max(width, NARROWEST),
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines or [""]
 
 
 def _painted(cells: tuple[Cell, ...], *, in_colour: bool) -> str:

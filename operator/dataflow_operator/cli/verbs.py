@@ -192,16 +192,13 @@ def _question(said: argparse.Namespace) -> Question:
 
 
 def _report(said: argparse.Namespace, streams: Streams) -> int:
+    from dataflow_operator.cli.evidence import Asked  # noqa: PLC0415
     from dataflow_operator.cli.report import Options, report  # noqa: PLC0415
 
-    options = Options(
-        names=tuple(said.pipeline),
-        place=place_of(said),
-        everywhere=said.all_namespaces,
-        operator_namespace=said.operator_namespace,
-        file=said.file,
-        shows_parameters=said.with_parameters,
+    asked = Asked(
+        names=tuple(said.pipeline), everywhere=said.all_namespaces, selector=said.selector, operator_namespace=said.operator_namespace
     )
+    options = Options(asked=asked, place=place_of(said), file=said.file, shows_parameters=said.with_parameters)
     return report(options, streams, _now())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -21,6 +22,11 @@ DEPLOYMENT: Final = "dataflow-operator"
 
 CHECKOUT: Final = "a checkout"
 """The version of a plugin that was not installed."""
+
+
+def lease_path(namespace: str) -> str:
+    """Return where the API server has the Lease of the operator that acts."""
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{DEPLOYMENT}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,11 @@ def plugin_version() -> str:
         return importlib.metadata.version("dataflow-operator")
     except importlib.metadata.PackageNotFoundError:
         return CHECKOUT
+
+
+def plugin_facts() -> dict[str, str]:
+    """Return the plugin's version, and what it runs with."""
+    return {"plugin": plugin_version(), "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
 
 
 def versions_of(server: Server, namespace: str) -> dict[str, str]:
