@@ -166,7 +166,8 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         namespaces=settings.served_namespaces,
     )
     vitals = Vitals(
-        depth=lambda: len(queue),
+        depth=lambda: queue.depth if turn.is_mine else 0,
+        waiting=lambda: len(queue),
         oldest_due_seconds=lambda: queue.oldest_due_seconds if turn.is_mine else 0.0,
         since_pass_seconds=lambda: clock.monotonic() - loop.last_pass,
         since_event_seconds=lambda: clock.monotonic() - edge.last_event,

@@ -48,7 +48,7 @@ def fleet_of(settings: Settings, cache: Cache, meter: Meter | None, clock: Clock
     return Fleet(
         pipelines=cache.pipelines,
         runs=cache.runs,
-        readings=lambda: meter.known() if meter is not None else {},
+        readings=meter.known if meter is not None else None,
         now=clock.now,
         leads=lambda: turn.is_mine,
         prices=prices_in(settings.prices) if settings.prices is not None else LIST_PRICES,

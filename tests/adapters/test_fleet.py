@@ -77,6 +77,7 @@ class World:
         self.cache = Cache()
         self.readings = dict[JobId, Measured]()
         self.leads = True
+        self.is_read = True
         for number in range(count):
             self.put(a_pipeline(number))
 
@@ -91,7 +92,7 @@ class World:
         return Fleet(
             pipelines=self.cache.pipelines,
             runs=self.cache.runs,
-            readings=lambda: self.readings,
+            readings=(lambda: self.readings) if self.is_read else None,
             now=lambda: NOW,
             leads=lambda: self.leads,
             per_object=per_object,
@@ -185,6 +186,28 @@ def test_a_spec_that_cannot_be_read_has_series_all_the_same() -> None:
     text = world.fleet().written()
     assert "it says" not in text, "no error text in a label"
     assert samples_in(text)["dataflow_pipeline_info"]
+
+
+def test_identities_are_counted_by_whether_they_work_and_why_they_do_not() -> None:
+    world = World(0)
+    told = {0: (Truth.TRUE, Reason.READY), 1: (Truth.FALSE, Reason.IMPERSONATION_DENIED), 2: (Truth.FALSE, Reason.IMPERSONATION_DENIED)}
+    for number, (truth, reason) in told.items():
+        condition = Condition(type="IdentityReady", status=truth, reason=reason, message="bind it")
+        pipeline = a_pipeline(number)
+        world.put(replace(pipeline, status=replace(pipeline.status, conditions=(condition,))))
+    for fleet in (world.fleet(), world.fleet(per_object=False)):
+        assert samples_in(fleet.written())["dataflow_operator_identities"] == [
+            ({"ready": "True", "reason": "Ready"}, 1.0),
+            ({"ready": "False", "reason": "ImpersonationDenied"}, 2.0),
+        ]
+
+
+def test_where_nobody_reads_the_metrics_of_jobs_none_are_said_to_be_known() -> None:
+    world = World()
+    world.is_read = False
+    found = samples_in(world.fleet().written())
+    assert "dataflow_job_info" in found
+    assert "dataflow_operator_job_readings" not in found
 
 
 def test_labels_are_escaped() -> None:

@@ -46,6 +46,15 @@ class Service:
         return found
 
 
+class Waiting:
+    """It is never the turn of a process that stands by."""
+
+    is_mine = False
+
+    async def mine(self) -> None:
+        await asyncio.Event().wait()
+
+
 @dataclass
 class World:
     service: Service
@@ -222,6 +231,36 @@ def test_a_list_that_is_made_with_a_credential_that_is_left_says_so_and_wakes_ev
         assert view.lack is None
 
     live(story)
+
+
+def test_a_place_that_was_never_listed_is_as_old_as_the_wish_for_a_list() -> None:
+    async def story(world: World) -> None:
+        world.service.failing = "denied"
+        world.lists.follow(ORDERS, about("a"))
+        await asyncio.sleep(400)
+        assert world.lists.ages() == {HERE: 400.0}
+        world.service.failing = None
+        await asyncio.sleep(120)
+        assert 0 <= world.lists.ages()[HERE] <= 10 + world.service.seconds
+
+    live(story)
+
+
+def test_a_standby_has_no_list_that_could_be_old() -> None:
+    lists = SharedJobLists(
+        wake=lambda _key: None,
+        clock=LoopClock(),
+        list_jobs=Service().read,
+        pace=Pace(calm_seconds=10.0, hurried_seconds=1.0),
+        turn=Waiting(),
+    )
+
+    async def life() -> None:
+        lists.follow(ORDERS, about("a"))
+        await asyncio.sleep(1000)
+        assert lists.ages() == {}
+
+    in_virtual_time(life())
 
 
 def test_failures_are_further_and_further_apart_up_to_a_minute() -> None:

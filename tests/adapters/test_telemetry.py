@@ -16,11 +16,12 @@ from dataflow_operator.telemetry.window import Window
 def some_vitals(*, due: float = 0.0, since_pass: float = 0.0, since_relist: float = 0.0, ready: bool = True) -> Vitals:
     return Vitals(
         depth=lambda: 3,
+        waiting=lambda: 40,
         oldest_due_seconds=lambda: due,
         since_pass_seconds=lambda: since_pass,
         since_event_seconds=lambda: 1.0,
         since_relist_seconds=lambda: since_relist,
-        list_ages=lambda: [("acme", "europe-west1", "team-a/orders", 4.0), ("acme", "us-central1", "pod", None)],
+        list_ages=lambda: [("acme", "europe-west1", "team-a/orders", 4.0)],
         objects=lambda: {"DataflowPipeline": 2},
         is_ready=lambda: ready,
         leads=lambda: True,
@@ -90,6 +91,7 @@ async def test_the_window_shows_metrics_health_and_readiness(path: str, status: 
         for line in (
             'controller_runtime_reconcile_total{controller="dataflowpipeline",result="error"} 1.0',
             'workqueue_depth{name="dataflowpipeline"} 3.0',
+            "dataflow_operator_waiting_keys 40.0",
             'dataflow_operator_launches_total{result="launched"} 1.0',
             'dataflow_operator_drift_corrections_total{field="environment.maxWorkers"} 1.0',
             'dataflow_operator_drift_corrections_total{field="jobs"} 1.0',
@@ -97,7 +99,6 @@ async def test_the_window_shows_metrics_health_and_readiness(path: str, status: 
             'dataflow_operator_job_list_age_seconds{identity="team-a/orders",project="acme",region="europe-west1"} 4.0',
         ):
             assert line in text
-        assert "us-central1" not in text
         assert "_created" not in text
 
 

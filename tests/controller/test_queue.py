@@ -139,6 +139,7 @@ async def test_the_oldest_due_key_tells_how_far_behind_the_workers_are(queue: Qu
     queue.add("b", 100)
     clock.seconds += 7
     assert queue.oldest_due_seconds == 7
+    assert (queue.depth, len(queue)) == (1, 2), "what waits for its time is not in the way of anything"
 
 
 async def test_a_key_that_is_due_wakes_one_worker_and_no_other(queue: Queue[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -12,9 +14,12 @@ import yaml
 from tests.monitoring.test_rules import CLIENT
 
 from dataflow_local.cache import ROOT
-from dataflow_local.monitoring.dashboards import DASHBOARDS, Dashboard, rendered
+from dataflow_local.install import kubectl
+from dataflow_local.monitoring.dashboards import DASHBOARDS
 from dataflow_local.monitoring.pages import ALL
+from dataflow_local.monitoring.panels import Dashboard, rendered
 from dataflow_local.monitoring.picture import filled, picture
+from dataflow_local.monitoring.scale import marks, shown
 from dataflow_operator.telemetry.definitions import Kind
 
 EACH = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
@@ -110,13 +115,89 @@ def test_a_picture_is_drawn_of_whatever_there_is() -> None:
     def ask(expr: str) -> list[dict[str, Any]]:
         if "stat" in expr or "count" in expr:
             return []
-        return [{"metric": {"namespace": "<team>", "reason": "JobRunning"}, "values": [[1.0, "1"], [2.0, "NaN"], [3.0, "2500"]]}]
+        values = [[1.0, "1"], [2.0, "NaN"], [3.0, "2500"], [4.0, "0"], [90.0, "1"]]
+        return [{"metric": {"namespace": "<team>", "reason": "JobRunning"}, "values": values}]
 
     for dashboard in DASHBOARDS:
-        drawn = picture(dashboard, ask)
+        drawn = picture(dashboard, ask, says="of a test")
         root = ET.fromstring(drawn)  # noqa: S314 # made here
         assert len(list(root.iter("{http://www.w3.org/2000/svg}g"))) == len(dashboard.panels)
         assert "&lt;team&gt;" in drawn or dashboard.uid == "dataflow-operator"
+        assert all(panel.title in drawn for panel in dashboard.panels)
+
+
+def test_nothing_of_a_picture_lies_outside_its_panel() -> None:
+    values = [[float(at), f"{at * 1e-5}"] for at in range(90)]
+
+    def ask(_expr: str) -> list[dict[str, Any]]:
+        return [{"metric": {"namespace": "n" * 63, "reason": f"{number}" + "r" * 60, "run": "r" * 63}, "values": values} for number in range(12)]
+
+    for dashboard in DASHBOARDS:
+        for panel in ET.fromstring(picture(dashboard, ask)).iter("{http://www.w3.org/2000/svg}g"):  # noqa: S314 # made here
+            frame = panel[0]
+            wide, tall = float(frame.attrib["width"]), float(frame.attrib["height"])
+            for one in panel.iter("{http://www.w3.org/2000/svg}text"):
+                x, y, room = float(one.attrib["x"]), float(one.attrib["y"]), len(one.text or "") * float(one.attrib["font-size"]) * 0.55
+                left = {"start": x, "middle": x - room / 2, "end": x - room}[one.attrib["text-anchor"]]
+                assert -8 <= left, (dashboard.uid, one.text)
+                assert left + room <= wide + 8, (dashboard.uid, one.text)
+                assert 0 <= y <= tall, (dashboard.uid, one.text)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0, "s", "0 s"),
+        (0.0025, "s", "2.5 ms"),
+        (53.1, "s", "53.1 s"),
+        (7200, "s", "2 h"),
+        (133_000_000, "bytes", "127 MiB"),
+        (0.000185, "short", "0.000185"),
+        (12_500, "short", "12.5k"),
+        (0.214, "ops", "0.214/s"),
+    ],
+)
+def test_numbers_are_shown_in_a_unit_that_fits(value: float, unit: str, text: str) -> None:
+    assert shown(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("highest", "unit", "texts"),
+    [
+        (1, "short", ["0.0", "0.5", "1.0"]),
+        (4.7, "s", ["0 s", "2 s", "4 s", "6 s"]),
+        (0.000185, "short", ["0.0000", "0.0001", "0.0002"]),
+        (0, "ops", ["0.0/s", "0.5/s", "1.0/s"]),
+        (140_000_000, "bytes", ["0 MiB", "50 MiB", "100 MiB", "150 MiB"]),
+    ],
+)
+def test_an_axis_has_round_marks_of_one_unit(highest: float, unit: str, texts: list[str]) -> None:
+    found = marks(highest, unit)
+    assert [mark.text for mark in found] == texts
+    assert found[-1].at >= highest
+
+
+@pytest.mark.parametrize("folder", ["exported-namespace", "managed-prometheus", "grafana-exported-namespace"])
+def test_where_the_scraper_renames_nothing_asks_for_a_pipelines_namespace_by_its_own_name(folder: str) -> None:
+    path = ROOT / "manifests" / "monitoring" / folder
+    built = subprocess.run([*kubectl(), "kustomize", str(path)], capture_output=True, text=True, timeout=60, check=True).stdout
+    asked = [str(text) for one in yaml.safe_load_all(built) for text in _expressions_in(one)]
+    assert any("exported_namespace" in text for text in asked)
+    for text in asked:
+        assert not re.search(r"(?<![\w$])namespace(?![\w:])", text), text
+    assert len(list(yaml.safe_load_all(built))) == len({(one["kind"], one["metadata"]["name"]) for one in yaml.safe_load_all(built)})
+
+
+def _expressions_in(made: dict[str, Any]) -> Iterator[str]:
+    """Yield all queries of a manifest."""
+    if made["kind"] in {"PrometheusRule", "Rules"}:
+        yield from (rule["expr"] for group in made["spec"]["groups"] for rule in group["rules"])
+        yield from (rule["annotations"]["summary"] for group in made["spec"]["groups"] for rule in group["rules"] if "alert" in rule)
+    if made["kind"] == "ConfigMap":
+        for text in made["data"].values():
+            said = json.loads(text)
+            yield from (target["expr"] for panel in said["panels"] for target in panel["targets"])
+            yield from (one["definition"] for one in said["templating"]["list"] if one["type"] == "query")
 
 
 def test_variables_are_filled_in() -> None:
@@ -128,6 +209,7 @@ def test_the_kit_is_whole() -> None:
     for folder in (kit, *(path for path in kit.iterdir() if path.is_dir())):
         said = yaml.safe_load((folder / "kustomization.yaml").read_text())
         named = [*said.get("resources", []), *(name for one in said.get("configMapGenerator", []) for name in one["files"])]
+        named += [one["path"] for one in said.get("patches", [])]
         assert all((folder / name).exists() for name in named), folder
         there = {path.name for path in folder.iterdir() if path.is_file() and path.name != "kustomization.yaml"}
         assert there <= set(named), "every file is used"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +9,9 @@ import yaml
 
 from dataflow_local.cache import ROOT
 from dataflow_local.monitoring.alerts import rules
-from dataflow_local.monitoring.dashboards import DASHBOARDS, rendered
+from dataflow_local.monitoring.dashboards import DASHBOARDS
 from dataflow_local.monitoring.pages import alerts_page, metrics_page
+from dataflow_local.monitoring.panels import as_text
 
 KIT: Final = ROOT / "manifests" / "monitoring"
 
@@ -28,14 +28,23 @@ def files() -> dict[Path, str]:
         "metadata": {"name": "dataflow-operator", "namespace": "dataflow-operator", "labels": _LABELS},
         "spec": rules(),
     }
+    exported = rules(exported=True)
+    managed = rule | {"apiVersion": "monitoring.googleapis.com/v1", "kind": "Rules", "spec": exported}
     made = {
-        KIT / "prometheus-operator" / "prometheusrule.yaml": _NOTE + yaml.safe_dump(rule, sort_keys=False, width=1000),
+        KIT / "prometheus-operator" / "prometheusrule.yaml": _yaml(rule),
+        KIT / "exported-namespace" / "prometheusrule.yaml": _yaml(rule | {"spec": exported}),
+        KIT / "managed-prometheus" / "rules.yaml": _yaml(managed),
         ROOT / "docs" / "metrics.md": metrics_page(),
         ROOT / "docs" / "alerts.md": alerts_page(),
     }
     for dashboard in DASHBOARDS:
-        made[KIT / "grafana" / f"{dashboard.uid}.json"] = json.dumps(rendered(dashboard), indent=1) + "\n"
+        for folder, is_renamed in (("grafana", False), ("grafana-exported-namespace", True)):
+            made[KIT / folder / f"{dashboard.uid}.json"] = as_text(dashboard, exported=is_renamed)
     return made
+
+
+def _yaml(made: dict[str, Any]) -> str:
+    return _NOTE + yaml.safe_dump(made, sort_keys=False, width=1000)
 
 
 def main() -> None:

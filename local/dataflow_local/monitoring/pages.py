@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
-from dataflow_local.monitoring.alerts import GROUPS, RECORDS, Alert
+from dataflow_local.monitoring.alert import Alert
+from dataflow_local.monitoring.alerts import GROUPS, RECORDS
 from dataflow_operator.domain.reading import LIST_PRICES, Prices
 from dataflow_operator.telemetry import fleet, operator
 from dataflow_operator.telemetry.definitions import PER_OBJECT, Definition, Group
@@ -22,7 +23,12 @@ Only the replica that acts tells of pipelines. Names with `controller_runtime_`,
 controller-runtime, so that its dashboards work; `process_*` are the client library's.
 
 - **Labels.** `namespace` is the pipeline's, and the target has one, too: scrape with `honorLabels: true`, as the manifests do. A scraper that
-  cannot gives the pipeline's the name `exported_namespace`.
+  does not (Google's managed collection; a Prometheus with `overrideHonorLabels` or `enforcedNamespaceLabel`) calls the pipeline's
+  `exported_namespace`, and needs other rules and dashboards:
+  [exported-namespace](../manifests/monitoring/exported-namespace/kustomization.yaml) has them,
+  [managed-prometheus](../manifests/monitoring/managed-prometheus/kustomization.yaml) those for Google's.
+- **Replicas.** The one that acts tells of the fleet, the others of themselves. Alerts about the fleet look at what was told last by any of
+  them within five minutes: a fail-over or an upgrade ends none and begins none anew.
 - **How many.** A pipeline with a running job and three runs in its history has about 70 series. `--per-object-metrics=false` leaves
   the counts alone. No histogram is per object, and no error text is in a label.
 - **Metrics of jobs** are read from Dataflow for running jobs, each once in `--job-metrics-seconds` (60; 0 switches it off), at ten jobs a second
@@ -37,7 +43,23 @@ The pictures of the dashboards ([Fleet](dashboards/dataflow-fleet.svg), [Pipelin
 `PICTURES=docs/dashboards PICTURES_SECONDS=90 python -m pytest tests/e2e/test_monitoring.py -k watermark`; Grafana draws the same data in its
 own way.
 
-Set up with [manifests/monitoring](../manifests/monitoring/kustomization.yaml); what is told when is in [alerts.md](alerts.md).
+Set up with [manifests/monitoring](../manifests/monitoring/kustomization.yaml); what is told when is in [alerts.md](alerts.md). Every alert
+has the address of its page of the runbook. Where you publish it, say so in an overlay:
+
+```yaml
+resources:
+- https://git.example/dataflow-operator//manifests/monitoring?ref=v0.1.0
+configMapGenerator:
+- name: pages
+  literals: [url=https://wiki.acme.example/dataflow]
+  options: {annotations: {config.kubernetes.io/local-config: "true"}}
+replacements:
+- source: {kind: ConfigMap, name: pages, fieldPath: data.url}
+  targets:
+  - select: {kind: PrometheusRule, name: dataflow-operator}
+    fieldPaths: [spec.groups.*.rules.*.annotations.runbook_url]
+    options: {delimiter: /docs/, index: 0}
+```
 """
 
 _PRICES: Final = """
@@ -98,5 +120,5 @@ def _alert_lines() -> Iterator[str]:
 
 def _row(alert: Alert) -> str:
     expr = alert.expr.replace("|", "\\|")
-    link = f"[{alert.name}]({alert.runbook.removeprefix('docs/')})"
+    link = f"[{alert.name}](runbook.md#{alert.anchor})"
     return f"| {link} | {alert.severity.value} | {alert.lasts} | {alert.description}<br>`{expr}` |\n"

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from dataflow_local.monitoring.dashboards import WIDTH, Dashboard, Panel, rendered
+from dataflow_local.monitoring.charts import Box, Line, Span, chart, states
+from dataflow_local.monitoring.panels import HIDDEN, WIDTH, Dashboard, Look, Mood, Panel, rendered
+from dataflow_local.monitoring.scale import clock_step, shown
+from dataflow_local.monitoring.strokes import FAINT, GREEN, INK, RED, cut, group, rect, text
 
 COLUMN: Final = 50
 """Pixels of one column of a dashboard."""
 
-ROW: Final = 26
+ROW: Final = 28
 """Pixels of one row."""
 
-MOST: Final = 6
-"""Series, or rows of a table, that a panel shows."""
+HEAD: Final = 52
+"""Pixels above the panels."""
 
-COLOURS: Final = ("#3274d9", "#e0752d", "#56a64b", "#a352cc", "#e02f44", "#0a9396")
+GAP: Final = 4
+"""Pixels around a panel."""
 
-_ENGINE: Final = frozenset({"__name__", "job", "instance"})
+ROWS: Final = 8
+"""Rows of a table that are shown."""
 
-_UNITS: Final = {"s": " s", "bytes": " B", "Bps": " B/s", "ops": "/s", "currencyUSD": " $", "short": ""}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One series of a panel."""
-
-    name: str
-    points: tuple[tuple[float, float], ...]
-    """Time and value, oldest first."""
-
+LETTER: Final = 6.8
+"""Pixels of a letter of a table, about."""
 
 Ask = Callable[[str], list[dict[str, Any]]]
 """Returns the series of an expression over some time, as Prometheus has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filled:
+    """A panel with its data."""
+
+    panel: Panel
+    lines: Sequence[Line]
+    place: dict[str, int]
 
 
 def filled(expr: str, *, rate: str = "15s", **variables: str) -> str:
@@ -47,81 +52,86 @@ def filled(expr: str, *, rate: str = "15s", **variables: str) -> str:
     return expr
 
 
-def picture(dashboard: Dashboard, ask: Ask, **variables: str) -> str:
-    """Return the picture of a dashboard."""
+def picture(dashboard: Dashboard, ask: Ask, *, says: str = "", **variables: str) -> str:
+    """Return the picture of a dashboard; *says* stands below its title."""
     places = [panel["gridPos"] for panel in rendered(dashboard)["panels"]]
-    height = max(place["y"] + place["h"] for place in places) * ROW + 40
-    parts = [_text(12, 26, dashboard.title, size=18, weight="bold")]
-    for panel, place in zip(dashboard.panels, places, strict=True):
-        lines = [line for query in panel.queries for line in _lines(ask(filled(query.expr, **variables)), query.legend)]
-        x, y, width, tall = place["x"] * COLUMN, place["y"] * ROW + 40, place["w"] * COLUMN, place["h"] * ROW
-        parts += [
-            f'<g transform="translate({x + 4} {y + 4})">',
-            f'<rect width="{width - 8}" height="{tall - 8}" rx="3" fill="#fff" stroke="#d8dce2"/>',
-            _text(10, 18, panel.title, size=12, weight="bold"),
-            *_inside(panel, lines, width - 8, tall - 8),
-            "</g>",
-        ]
+    full = [
+        _Filled(panel=panel, lines=list(_lines_of(panel, ask, variables)), place=place)
+        for panel, place in zip(dashboard.panels, places, strict=True)
+    ]
+    span = _span_of(full)
+    height = max(place["y"] + place["h"] for place in places) * ROW + HEAD + GAP
+    parts = [text(12, 24, dashboard.title, size=18, weight="bold"), text(12, 42, says, size=11, colour=FAINT)]
+    parts += [_panel(one, span) for one in full]
     frame = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * COLUMN} {height}" font-family="sans-serif">'
     return "\n".join([frame, '<rect width="100%" height="100%" fill="#f4f5f8"/>', *parts, "</svg>", ""])
 
 
-def _lines(series: Sequence[dict[str, Any]], legend: str) -> list[Line]:
-    found = list[Line]()
-    for one in series:
-        labels: dict[str, str] = one["metric"]
-        name = legend
-        for label, value in labels.items():
-            name = name.replace(f"{{{{{label}}}}}", value)
-        points = tuple((float(at), float(value)) for at, value in one["values"] if math.isfinite(float(value)))
-        told = name or ", ".join(f"{label} {value}" for label, value in labels.items() if label not in _ENGINE)
-        if points:
-            found.append(Line(name=told, points=points))
-    return sorted(found, key=lambda line: -line.points[-1][1])
+def _lines_of(panel: Panel, ask: Ask, variables: dict[str, str]) -> Iterator[Line]:
+    for query in panel.queries:
+        for one in sorted(ask(filled(query.expr, **variables)), key=lambda series: sorted(series["metric"].items())):
+            labels: dict[str, str] = one["metric"]
+            name = query.legend
+            for label, value in labels.items():
+                name = name.replace(f"{{{{{label}}}}}", value)
+            points = tuple((float(at), float(value)) for at, value in one["values"] if math.isfinite(float(value)))
+            if points:
+                yield Line(name=name, labels=labels, points=points)
 
 
-def _inside(panel: Panel, lines: list[Line], width: int, height: int) -> list[str]:
+def _span_of(full: Sequence[_Filled]) -> Span:
+    times = [at for one in full for line in one.lines for at in (line.points[0][0], line.points[-1][0])]
+    begin, end = min(times, default=0.0), max(times, default=0.0)
+    end = max(end, begin + 1.0)
+    step = clock_step(end - begin)
+    first = math.ceil(begin / step) * step
+    marks = [(at, f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}") for at in range(first, math.floor(end) + 1, step)]
+    return Span(begin=begin, end=end, marks=marks)
+
+
+def _panel(one: _Filled, span: Span) -> str:
+    place = one.place
+    box = Box(width=place["w"] * COLUMN - 2 * GAP, height=place["h"] * ROW - 2 * GAP)
+    inside = [rect(0, 0, box.width, box.height, "#fff", edge="#d8dce2"), text(12, 20, one.panel.title, size=13, weight="bold")]
+    inside += _inside(one, span, box)
+    return group(place["x"] * COLUMN + GAP, place["y"] * ROW + HEAD, inside)
+
+
+def _inside(one: _Filled, span: Span, box: Box) -> list[str]:
+    if not one.lines:
+        return [text(box.width / 2, box.height / 2 + 8, "nothing to tell of", size=12, colour=FAINT, anchor="middle")]
+    match one.panel.look:
+        case Look.NUMBER:
+            return [_number(one.panel, one.lines[0].points[-1][1], box)]
+        case Look.TABLE:
+            return _table([line for line in one.lines if line.lasts_until(span.end)], box)
+        case Look.STATES:
+            return states(one.lines, span, box)
+        case Look.LINES | Look.STACK:
+            return chart(one.lines, span, box, unit=one.panel.unit, is_stack=one.panel.look is Look.STACK)
+
+
+def _number(panel: Panel, value: float, box: Box) -> str:
+    colour, words = INK, shown(value, panel.unit)
+    if panel.mood is Mood.GOOD_IF_ONE:
+        colour, words = (GREEN, "yes") if value == 1 else (RED, "no" if value == 0 else words)
+    elif panel.mood is Mood.BAD_IF_ANY:
+        colour = RED if value else GREEN
+    return text(box.width / 2, box.height - 26, words, size=32, colour=colour, anchor="middle")
+
+
+def _table(lines: Sequence[Line], box: Box) -> list[str]:
+    """Return the rows that there are at the end, in columns as wide as what stands in them."""
     if not lines:
-        return [_text(width / 2 - 20, height / 2 + 6, "no data", size=12, colour="#8e97a8")]
-    if panel.kind == "stat":
-        return [_text(10, height - 14, _shown(lines[0].points[-1][1], panel.unit), size=26, colour=COLOURS[0])]
-    if panel.kind == "table":
-        now = max(line.points[-1][0] for line in lines)
-        lines = [line for line in lines if line.points[-1][0] == now]
-        return [_text(10, 40 + 18 * number, line.name[: width // 6], size=11) for number, line in enumerate(lines[:MOST])]
-    return _drawn(lines[:MOST], panel.unit, width, height)
-
-
-def _drawn(lines: list[Line], unit: str, width: int, height: int) -> list[str]:
-    left, right, top, bottom = 62, width - 12, 30, height - 14 - 14 * len(lines)
-    times = [at for line in lines for at, _ in line.points]
-    highest = max(value for line in lines for _, value in line.points) or 1.0
-    begin, span = min(times), max(max(times) - min(times), 1.0)
-    parts = list[str]()
-    for share in (0.0, 0.5, 1.0):
-        y = bottom - share * (bottom - top)
-        parts.append(f'<line x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e6e8ee"/>')
-        parts.append(_text(left - 6, y + 4, _shown(share * highest, unit), size=10, colour="#6e7687", anchor="end"))
-    for number, line in enumerate(lines):
-        colour = COLOURS[number % len(COLOURS)]
-        path = " ".join(
-            f"{left + (at - begin) / span * (right - left):.1f},{bottom - max(value, 0.0) / highest * (bottom - top):.1f}"
-            for at, value in line.points
-        )
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        y = height - 8 - 14 * (len(lines) - 1 - number)
-        parts.append(f'<rect x="{left}" y="{y - 8}" width="10" height="4" fill="{colour}"/>')
-        parts.append(_text(left + 16, y - 2, f"{line.name}  {_shown(line.points[-1][1], unit)}", size=10))
+        return [text(box.width / 2, box.height / 2 + 8, "none", size=12, colour=FAINT, anchor="middle")]
+    names = [name for name in lines[0].labels if name not in HIDDEN]
+    widest = {name: max(len(name), *(len(line.labels.get(name, "")) for line in lines)) + 2 for name in names}
+    parts, x = list[str](), 14.0
+    for name in names:
+        wide = widest[name] / sum(widest.values()) * (box.width - 28)
+        parts.append(text(x, 44, name, size=11, weight="bold", colour=FAINT))
+        cells = [cut(line.labels.get(name, ""), max(int(wide // LETTER), 1)) for line in lines[:ROWS]]
+        parts += [text(x, 64 + 20 * number, cell, size=12) for number, cell in enumerate(cells)]
+        x += wide
+    parts.append(rect(14, 49, box.width - 28, 1, "#e6e8ee"))
     return parts
-
-
-def _shown(value: float, unit: str) -> str:
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{letter}{_UNITS.get(unit, '')}"
-    return f"{value:.3g}{_UNITS.get(unit, '')}"
-
-
-def _text(x: float, y: float, text: str, *, size: int, weight: str = "normal", colour: str = "#24292e", anchor: str = "start") -> str:
-    style = f'font-size="{size}" font-weight="{weight}" fill="{colour}" text-anchor="{anchor}"'
-    return f'<text x="{x:.0f}" y="{y:.0f}" {style}>{escape(text)}</text>'

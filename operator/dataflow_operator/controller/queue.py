@@ -47,6 +47,12 @@ class Queue(Generic[K]):
         return len(self._due)
 
     @property
+    def depth(self) -> int:
+        """How many keys are due and wait for a worker."""
+        now = self._time()
+        return sum(at <= now for at in self._due.values())
+
+    @property
     def oldest_due_seconds(self) -> float:
         """How long the key that is overdue the longest has waited; 0 when none is."""
         return max(self._time() - min(self._due.values(), default=self._time()), 0.0)

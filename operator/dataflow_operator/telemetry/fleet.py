@@ -15,6 +15,7 @@ from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Result
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline
+from dataflow_operator.domain.pipeline.narrate import IDENTITY_READY
 from dataflow_operator.domain.reading import LIST_PRICES, Measured, PriceTable, cost_of
 from dataflow_operator.domain.run import Run
 from dataflow_operator.telemetry.definitions import PER_OBJECT, Definition, Group, Kind, by_name
@@ -42,7 +43,14 @@ def _job(name: str, text: str, *labels: str) -> Definition:
 
 DEFINITIONS: Final = by_name(
     _of(Group.FLEET, "dataflow_operator_pipelines", "Pipelines, by type and by why they are Ready or not.", "type", "ready", "reason"),
-    _of(Group.FLEET, "dataflow_operator_job_readings", "Running jobs whose metrics are known."),
+    _of(
+        Group.FLEET,
+        "dataflow_operator_identities",
+        "Pipelines whose calls are made as an account of their own, by whether that works, and why it does or does not.",
+        "ready",
+        "reason",
+    ),
+    _of(Group.FLEET, "dataflow_operator_job_readings", "Running jobs whose metrics are known; not shown where nobody reads them."),
     _pipeline("info", "Always 1; what a pipeline is.", "type", "project", "region", "service_account"),
     _pipeline("condition", "1 for the status that a condition has, 0 for the two others.", "type", "status"),
     _pipeline("ready_reason", "Always 1; why the pipeline is Ready, or is not.", "reason"),
@@ -118,7 +126,7 @@ class Fleet:
         *,
         pipelines: Callable[[], Iterable[Pipeline]],
         runs: Callable[[], Iterable[Run]],
-        readings: Callable[[], Mapping[JobId, Measured]],
+        readings: Callable[[], Mapping[JobId, Measured]] | None,
         now: Callable[[], datetime],
         leads: Callable[[], bool],
         prices: PriceTable = LIST_PRICES,
@@ -141,10 +149,11 @@ class Fleet:
         return page.written(shown, open_metrics=open_metrics)
 
     def _find(self, page: Page) -> None:
-        pipelines, readings, now = tuple(self._pipelines()), self._readings(), self._now()
-        for (kind, ready, reason), count in Counts(map(_kind_of, pipelines)).items():
-            page.put("dataflow_operator_pipelines", labels_of(type=kind, ready=ready, reason=reason), count)
-        page.put("dataflow_operator_job_readings", "", len(readings))
+        pipelines, now = tuple(self._pipelines()), self._now()
+        readings: Mapping[JobId, Measured] = self._readings() if self._readings is not None else {}
+        _count(page, pipelines)
+        if self._readings is not None:
+            page.put("dataflow_operator_job_readings", "", len(readings))
         if not self._per_object:
             return
         succeeded = dict[tuple[str, str, str], float]()
@@ -192,6 +201,14 @@ def _told_of(measured: Measured, now: datetime) -> dict[str, float | None]:
         "shuffle_bytes_total": reading.shuffle_bytes,
         "streaming_bytes_total": reading.streaming_bytes,
     }
+
+
+def _count(page: Page, pipelines: Iterable[Pipeline]) -> None:
+    for (kind, ready, reason), count in Counts(map(_kind_of, pipelines)).items():
+        page.put("dataflow_operator_pipelines", labels_of(type=kind, ready=ready, reason=reason), count)
+    identities = (condition_of(pipeline.status.conditions, IDENTITY_READY) for pipeline in pipelines)
+    for (truth, reason), count in Counts((one.status.value, one.reason) for one in identities if one is not None).items():
+        page.put("dataflow_operator_identities", labels_of(ready=truth, reason=reason), count)
 
 
 def _kind_of(pipeline: Pipeline) -> tuple[str, str, str]:

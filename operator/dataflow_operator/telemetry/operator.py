@@ -27,13 +27,15 @@ class Vitals:
     """What is measured when somebody asks, and not before."""
 
     depth: Callable[[], int]
-    """Keys that wait for their time."""
+    """Keys that are due and wait for a worker."""
+    waiting: Callable[[], int]
+    """Keys that wait for their time, or are due."""
     oldest_due_seconds: Callable[[], float]
     since_pass_seconds: Callable[[], float]
     since_event_seconds: Callable[[], float]
     since_relist_seconds: Callable[[], float]
-    list_ages: Callable[[], Iterable[tuple[str, str, str, float | None]]]
-    """Project, region, as whom they are listed, and the age of the last complete job list in seconds."""
+    list_ages: Callable[[], Iterable[tuple[str, str, str, float]]]
+    """Project, region, as whom they are listed, and the age of the last complete job list in seconds, or for how long one has been wanted."""
     objects: Callable[[], Mapping[str, int]]
     """Objects known, by kind."""
     is_ready: Callable[[], bool]
@@ -58,7 +60,7 @@ DEFINITIONS: Final = by_name(
     _of("controller_runtime_reconcile_total", "Passes, by outcome.", "controller", "result", kind=Kind.COUNTER),
     _of("controller_runtime_reconcile_errors_total", "Passes that failed.", "controller", kind=Kind.COUNTER),
     _of("controller_runtime_reconcile_time_seconds", "How long passes take.", "controller", kind=Kind.HISTOGRAM),
-    _of("workqueue_depth", "Keys that wait for their time or are due.", "name"),
+    _of("workqueue_depth", "Keys that are due and wait for a worker.", "name"),
     _of("leader_election_master_status", "1: this replica acts; 0: it stands by.", "name"),
     _of("dataflow_operator_effects_total", "Effects, by kind and outcome.", "effect", "outcome", kind=Kind.COUNTER),
     _of(
@@ -91,12 +93,13 @@ DEFINITIONS: Final = by_name(
         kind=Kind.COUNTER,
     ),
     _of("dataflow_operator_events_dropped_total", "Events that could not be written.", kind=Kind.COUNTER),
+    _of("dataflow_operator_waiting_keys", "Keys that wait for their time, or are due."),
     _of("dataflow_operator_oldest_due_key_seconds", "How long the key that is overdue the longest waits."),
     _of("dataflow_operator_last_event_age_seconds", "Since the watch last said something."),
     _of("dataflow_operator_last_relist_age_seconds", "Since a re-list last ended."),
     _of(
         "dataflow_operator_job_list_age_seconds",
-        "Age of the last complete job list of a place.",
+        "Age of the last complete job list of a place; where there was none yet, for how long one has been wanted.",
         "project",
         "region",
         "identity",
@@ -116,14 +119,14 @@ class AtScrape(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield all of them."""
         vitals = self._vitals
-        ages = [(labels, age) for *labels, age in vitals.list_ages() if age is not None]
         told: dict[str, Iterable[tuple[list[str], float]]] = {
             "leader_election_master_status": [([CONTROLLER], 1.0 if vitals.leads() else 0.0)],
             "workqueue_depth": [([CONTROLLER], vitals.depth())],
+            "dataflow_operator_waiting_keys": [([], vitals.waiting())],
             "dataflow_operator_oldest_due_key_seconds": [([], vitals.oldest_due_seconds())],
             "dataflow_operator_last_event_age_seconds": [([], vitals.since_event_seconds())],
             "dataflow_operator_last_relist_age_seconds": [([], vitals.since_relist_seconds())],
-            "dataflow_operator_job_list_age_seconds": ages,
+            "dataflow_operator_job_list_age_seconds": [(labels, age) for *labels, age in vitals.list_ages()],
             "dataflow_operator_objects": [([kind], count) for kind, count in vitals.objects().items()],
         }
         for name, values in told.items():

@@ -52,6 +52,8 @@ class _Taken:
 class _Board:
     """What is known of one place, and who follows it."""
 
+    since: float
+    """When somebody began to follow it."""
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     again: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: a list that failed may be tried again without a pause."""
@@ -101,7 +103,7 @@ class SharedJobLists:
             self._detach(key, known)
         self._interests[key] = interest
         if interest.place not in self._boards:
-            self._boards[interest.place] = _Board()
+            self._boards[interest.place] = _Board(since=self._clock.monotonic())
             self._places_changed.set()
         board = self._boards[interest.place]
         board.followers.add(key)
@@ -137,10 +139,12 @@ class SharedJobLists:
             board.hurried = HURRIED_POLLS
             board.bell.set()
 
-    def ages(self) -> dict[Place, float | None]:
-        """Return the age of each place's last complete list in seconds; None: there was none yet."""
+    def ages(self) -> dict[Place, float]:
+        """Return the age of each place's last complete list in seconds, or for how long one has been wanted; a standby wants none."""
+        if not self._turn.is_mine:
+            return {}
         now = self._clock.monotonic()
-        return {place: None if board.taken is None else now - board.taken.sent_at for place, board in self._boards.items()}
+        return {place: now - (board.since if board.taken is None else board.taken.sent_at) for place, board in self._boards.items()}
 
     def retry(self, place: Place) -> None:
         """End the pause after a list that failed: what stood in its way is gone."""
