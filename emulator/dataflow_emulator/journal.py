@@ -116,7 +116,7 @@ class Journal:
     @staticmethod
     def read(path: Path) -> list[Record]:
         """Return every record of a file; a last line that a killed process left unfinished is left out."""
-        return list(_read(path.read_bytes()))
+        return list(records_of(path.read_bytes()))
 
 
 def stamp(time: datetime) -> str:
@@ -130,7 +130,8 @@ def line_of(record: Record) -> bytes:
     return json.dumps({"kind": kind, **asdict(record)}, separators=(",", ":")).encode() + b"\n"
 
 
-def _read(content: bytes) -> Iterator[Record]:
+def records_of(content: bytes) -> Iterator[Record]:
+    """Yield the records of whole lines of a file."""
     for line in content.splitlines(keepends=True):
         if line.endswith(b"\n"):
             entry = cast("dict[str, Any]", json.loads(line))

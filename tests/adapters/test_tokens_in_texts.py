@@ -107,7 +107,7 @@ def test_an_answer_of_the_api_server_that_is_no_object_is_not_quoted_where_it_wa
     assert said.message == "HTTP 201 without an object"
 
 
-@pytest.mark.parametrize("own", [secrets.token_hex(24), secrets.token_urlsafe(32)])
+@pytest.mark.parametrize("own", [secrets.token_hex(24), secrets.token_urlsafe(32)], ids=["in hex", "in base64"])
 def test_a_proxys_page_that_repeats_our_request_is_quoted_without_our_token(own: str) -> None:
     said = said_by(502, f"<pre>Bad gateway\nAuthorization: Bearer {own}\nX-Token: {own}</pre>".encode(), None)
     assert own not in said.message

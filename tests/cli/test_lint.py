@@ -170,19 +170,20 @@ def key(prefix: str, length: int) -> str:
     return prefix + "".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(length))
 
 
-@pytest.mark.parametrize(
-    ("value", "what"),
-    [
-        (key("AI" + "za", 35), "a Google API key"),
-        (key("ya" + "29.", 40), "an access token of Google's"),
-        (key("AK" + "IA", 16), "an access key of AWS"),
-        (key("gh" + "p_", 36), "a token of GitHub"),
-        (f"-----BEGIN {'PRIVATE'} KEY-----\n{key('', 40)}", "a private key"),
-        (f"jdbc:postgresql://reader:{key('', 8)}@db.example/orders", "a password in an address"),
-        (f"Authorization: Bearer {key('', 30)}", "a bearer token"),
-    ],
-)
-def test_a_key_in_a_parameter_or_a_program_is_an_error_and_is_not_repeated(value: str, what: str) -> None:
+KEYS = {
+    "a Google API key": key("AI" + "za", 35),
+    "an access token of Google's": key("ya" + "29.", 40),
+    "an access key of AWS": key("AK" + "IA", 16),
+    "a token of GitHub": key("gh" + "p_", 36),
+    "a private key": f"-----BEGIN {'PRIVATE'} KEY-----\n{key('', 40)}",
+    "a password in an address": f"jdbc:postgresql://reader:{key('', 8)}@db.example/orders",
+    "a bearer token": f"Authorization: Bearer {key('', 30)}",
+}
+
+
+@pytest.mark.parametrize("what", KEYS)
+def test_a_key_in_a_parameter_or_a_program_is_an_error_and_is_not_repeated(what: str) -> None:
+    value = KEYS[what]
     yaml = {"template": {"flex": None, "beamYaml": {"pipeline": f"a: {value}"}}}
     for changes, path in (({"parameters": {"url": value}}, "spec.parameters.url"), (yaml, "spec.template.beamYaml.pipeline")):
         obj = a_pipeline(changes)

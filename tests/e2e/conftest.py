@@ -6,16 +6,20 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.records import records
 from tests.waiting import eventually
 from typing_extensions import override
 
-from dataflow_emulator.journal import Call, Journal
+from dataflow_emulator.journal import Call
 from dataflow_local.cache import ROOT
+from dataflow_local.client import Client
 from dataflow_local.platform import Engine, Platform, make_data
+from dataflow_local.users import User
 
 RUN = {"inputFile": "gs://acme-data/harbour-log.txt", "output": "gs://acme-results/w"}
 """Parameters of the template Word_Count."""
@@ -47,8 +51,17 @@ class Owner:
     def runs(self) -> dict[str, dict[str, Any]]:
         return self._all("dataflowruns")
 
+    @property
+    def _reads_as(self) -> User:
+        return User.ADMIN
+
     def _all(self, kind: str) -> dict[str, dict[str, Any]]:
-        return {item["metadata"]["name"]: item for item in json.loads(self.kubectl("get", kind, "--output=json"))["items"]}
+        """Return what `kubectl get` would. Waits ask this time and again, and kubectl takes a third of a second of a processor each time."""
+        api = self.platform.api
+        client = Client(port=api.port, authority=api.authority, token=api.token(self._reads_as))
+        status, body = client.get(f"/apis/dataflow-operator.io/v1beta1/namespaces/{self.namespace}/{kind}")
+        assert status == HTTPStatus.OK, body
+        return {item["metadata"]["name"]: item for item in json.loads(body)["items"]}
 
     def _status(self, name: str) -> dict[str, Any]:
         return dict(self.pipelines().get(name, {}).get("status", {}))
@@ -67,10 +80,9 @@ class Owner:
 
     def calls(self, method: str, name_part: str) -> list[Call]:
         """Return the calls that were really made of a method, for jobs with a name like this."""
-        records = Journal.read(self.platform.journal)
         return [
             record
-            for record in records
+            for record in records(self.platform.journal)
             if isinstance(record, Call)
             and record.method == method
             and name_part in record.job_name

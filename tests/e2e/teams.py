@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 from tests.e2e.conftest import Owner, a_pipeline, a_stream
+from tests.e2e.records import records
 from tests.waiting import eventually
 from typing_extensions import override
 
-from dataflow_emulator.journal import Call, JobForm, Journal
+from dataflow_emulator.journal import Call, JobForm
 from dataflow_local.apiserver import ISSUER
 from dataflow_local.tenants import PROVIDER, Tenant, configuration, google_account, principal, project
 from dataflow_local.users import OPERATOR_NAMESPACE, User, identity_of
@@ -119,7 +120,7 @@ class Google:
         """Return the calls that were made, oldest first."""
         return [
             record
-            for record in Journal.read(self.platform.journal)
+            for record in records(self.platform.journal)
             if isinstance(record, Call)
             and (not methods or record.method in methods)
             and project_id in {"", record.project}
@@ -128,7 +129,7 @@ class Google:
 
     def forms(self, job_id: str) -> list[str]:
         """Return the states that a job took, oldest first."""
-        return [record.state for record in Journal.read(self.platform.journal) if isinstance(record, JobForm) and record.job_id == job_id]
+        return [record.state for record in records(self.platform.journal) if isinstance(record, JobForm) and record.job_id == job_id]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +153,11 @@ class Team(Owner):
     def principal(self) -> str:
         """Whom the ServiceAccount `orders` is before that."""
         return principal(self.namespace, "orders")
+
+    @property
+    @override
+    def _reads_as(self) -> User:
+        return self.user
 
     @override
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:

@@ -9,9 +9,10 @@ import grpc
 import pytest
 from google.cloud import dataflow_v1beta3 as dataflow
 from tests.e2e.conftest import Owner, a_person_s_run, a_stream
+from tests.e2e.records import records
 from tests.waiting import eventually
 
-from dataflow_emulator.journal import Call, Journal
+from dataflow_emulator.journal import Call
 
 PLACE = {"project_id": "acme-prod", "location": "europe-west1"}
 PARAMETERS = {"eventsPerSecond": "10", "windowSeconds": "5", "output": "gs://acme-results/views"}
@@ -37,7 +38,7 @@ def by_hand(owner: Owner, job: str, state: str = "", workers: int = 0) -> None:
 
 def options_calls(owner: Owner, job: str) -> list[Call]:
     """Return the calls that changed options of a job."""
-    calls = [each for each in Journal.read(owner.platform.journal) if isinstance(each, Call) and each.method == "UpdateJob"]
+    calls = [each for each in records(owner.platform.journal) if isinstance(each, Call) and each.method == "UpdateJob"]
     return [each for each in calls if each.job_id == job and each.fields.get("updateMask")]
 
 
@@ -46,7 +47,7 @@ def job_of(owner: Owner, name: str) -> str:
 
 
 def state_of(owner: Owner, job: str) -> str:
-    forms = [each for each in Journal.read(owner.platform.journal) if not isinstance(each, Call) and each.job_id == job]
+    forms = [each for each in records(owner.platform.journal) if not isinstance(each, Call) and each.job_id == job]
     return forms[-1].state
 
 
@@ -126,7 +127,7 @@ def test_a_parallel_change_runs_both_jobs_drains_the_old_one_and_says_which_serv
     eventually(lambda: state_of(owner, old) == "JOB_STATE_DRAINED", seconds=60)
     owner.becomes("views", "Ready", "True", "JobRunning")
     assert state_of(owner, new) == "JOB_STATE_RUNNING"
-    names = [form.job_name for form in Journal.read(owner.platform.journal) if not isinstance(form, Call) and form.job_id in {old, new}]
+    names = [form.job_name for form in records(owner.platform.journal) if not isinstance(form, Call) and form.job_id in {old, new}]
     assert len(set(names)) == 2
 
 

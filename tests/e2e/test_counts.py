@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
+from tests.e2e.records import records
 from tests.waiting import eventually
 
-from dataflow_emulator.journal import Call, Journal
+from dataflow_emulator.journal import Call
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.audit import AuditRecord, Stage
 from dataflow_local.install import kubectl
@@ -79,7 +80,7 @@ def test_two_hundred_pipelines_cost_two_hundred_launches_and_no_needless_write(o
         return reasons["Succeeded"] == batch and reasons["JobRunning"] == PIPELINES - batch
 
     eventually(done, seconds=180)
-    calls = [record for record in Journal.read(simulated.journal) if isinstance(record, Call)]
+    calls = [record for record in records(simulated.journal) if isinstance(record, Call)]
     ours = f"-{owner.namespace[:4]}"
     launched = [
         call.job_id
@@ -139,7 +140,7 @@ def test_a_steady_minute_costs_the_api_server_nothing(owner: Owner, simulated: P
     assert {name: item["metadata"]["resourceVersion"] for name, item in owner.pipelines().items()} == versions
     asked = [record for record in _asked(simulated.api, owner.namespace, settled) if record.verb != "watch"]
     assert asked == [], json.dumps([f"{record.verb} {record.resource} {record.name}" for record in asked])
-    calls = [record for record in Journal.read(simulated.journal) if isinstance(record, Call)]
+    calls = [record for record in records(simulated.journal) if isinstance(record, Call)]
     gaps = [(later - sooner).total_seconds() for sooner, later in pairwise(_list_times(calls, settled))]
     assert gaps
     assert min(gaps) > 0.9 * POLL_SECONDS, sorted(gaps)[:5]

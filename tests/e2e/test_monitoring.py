@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
+from tests.e2e.records import records
 from tests.waiting import eventually
 
-from dataflow_emulator.journal import Call, Journal
+from dataflow_emulator.journal import Call
 from dataflow_local.monitoring.alerts import rules
 from dataflow_local.monitoring.dashboards import DASHBOARDS
 from dataflow_local.monitoring.picture import filled, picture
@@ -142,7 +143,7 @@ def test_a_failed_jobs_own_error_is_described_and_told_within_a_poll_and_the_tim
 
 def test_a_scrape_asks_nobody(quiet: Platform) -> None:
     def calls() -> int:
-        return sum(isinstance(record, Call) and record.method != "ListJobs" for record in Journal.read(quiet.journal))
+        return sum(isinstance(record, Call) and record.method != "ListJobs" for record in records(quiet.journal))
 
     before = (calls(), sum(record.user.endswith("dataflow-operator") and record.verb != "watch" for record in quiet.api.audit()))
     for _ in range(SCRAPES):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import RUN, Owner, a_person_s_run, a_pipeline, a_stream
+from tests.e2e.records import records
 from tests.waiting import eventually
 
-from dataflow_emulator.journal import Call, Journal
+from dataflow_emulator.journal import Call
 from dataflow_local.kubectl import KubectlError
 from dataflow_local.platform import Platform
 
@@ -60,7 +61,7 @@ def test_a_deleted_stream_ends_as_its_policy_says(owner: Owner, policy: str, sta
     owner.becomes("views", "Ready", "True", "JobRunning")
     job = owner.pipelines()["views"]["status"]["jobId"]
     owner.kubectl("delete", "dfp", "views", "--timeout=60s")
-    forms = [record for record in Journal.read(owner.platform.journal) if not isinstance(record, Call) and record.job_id == job]
+    forms = [record for record in records(owner.platform.journal) if not isinstance(record, Call) and record.job_id == job]
     assert forms[-1].state == state
 
 

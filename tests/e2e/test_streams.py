@@ -15,10 +15,11 @@ from typing import Any, Self
 import pytest
 import requests
 from tests.e2e.conftest import Owner, a_stream
+from tests.e2e.records import records
 from tests.emulator.pubsub_client import PubSub, subscription_name
 from tests.waiting import eventually
 
-from dataflow_emulator.journal import JobForm, Journal
+from dataflow_emulator.journal import JobForm
 from dataflow_local.kubectl import KubectlError
 from dataflow_local.platform import Platform
 
@@ -105,7 +106,7 @@ class Stream:
     def jobs(self) -> dict[str, list[JobForm]]:
         """Return the forms of every job, by id, oldest job first."""
         jobs = dict[str, list[JobForm]]()
-        for record in Journal.read(self.owner.platform.journal):
+        for record in records(self.owner.platform.journal):
             if isinstance(record, JobForm) and record.job_name.startswith(f"{self.name}-"):
                 jobs.setdefault(record.job_id, []).append(record)
         return jobs
