@@ -25,6 +25,12 @@ from dataflow_local.kubectl import KubectlError
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.meanings import Kind, appears_on
 
+
+def is_rolled_back(document: dict[str, Any]) -> bool:
+    """Whether a pipeline says that it runs something else than its spec says, because a person asked for that."""
+    return any(condition["reason"] == Reason.ROLLED_BACK for condition in conditions_of(document))
+
+
 KINDS = ("dataflowpipelines", "dataflowruns")
 STOP_SECONDS = 20
 
@@ -89,7 +95,7 @@ class Onlooker:
             for condition in conditions_of(each):
                 if not appears_on(kind, condition["type"], Reason(condition["reason"])):
                     yield f"{told}: {condition['type']} has the reason {condition['reason']}, which is not documented there"
-            if row in {Row.STREAMING, Row.DONE, Row.IN_FLIGHT}:
+            if row in {Row.STREAMING, Row.DONE, Row.IN_FLIGHT} and not is_rolled_back(each):
                 run = runs[each["status"]["currentRun"]]
                 if run["status"]["resolvedSpec"]["parameters"] != each["spec"]["parameters"]:
                     yield f"{told}: run {run['metadata']['name']} runs something else"
