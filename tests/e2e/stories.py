@@ -6,16 +6,15 @@ import json
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
+from tests.e2e.direct import removed
 from tests.e2e.onlooker import Onlooker
 from tests.tools.argocd import Health
 from tests.tools.states import Row
 from tests.waiting import eventually
-from typing_extensions import override
 
 if TYPE_CHECKING:
     from dataflow_local.program import Program
@@ -30,18 +29,6 @@ ENGINE: Final = {"enableStreamingEngine": True, "maxWorkers": 10}
 NAME: Final = "orders"
 
 ALWAYS: Final = frozenset({Row.NOT_SEEN, Row.WORKING, Row.RUN_NOT_SEEN, Row.RUN_WORKING})
-
-
-class Watchful(Owner):
-    """Somebody who looks often, and so asks the API server without starting kubectl for it."""
-
-    __slots__ = ()
-
-    @override
-    def _all(self, kind: str) -> dict[str, dict[str, Any]]:
-        status, text = self.platform.api.client.get(f"/apis/dataflow-operator.io/v1beta1/namespaces/{self.namespace}/{kind}")
-        assert status == HTTPStatus.OK, text
-        return {item["metadata"]["name"]: item for item in json.loads(text)["items"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +72,7 @@ def suspended(owner: Owner, document: dict[str, Any]) -> None:
 
 def deleted(owner: Owner) -> None:
     """Delete the pipeline, and wait until it is gone."""
-    owner.kubectl("delete", "dfp", NAME, "--wait=false")
+    removed(owner, "dataflowpipelines", NAME)
     eventually(lambda: NAME not in owner.pipelines(), seconds=50)
 
 
@@ -102,11 +89,22 @@ def ended(owner: Owner, run: str, result: str) -> None:
 
 def fault(owner: Owner, **said: object) -> None:
     """Let something go wrong with calls to Dataflow."""
+    _tell(owner, "POST", "/emulator/faults", said)
+
+
+def goes_on(owner: Owner, job: str, **directions: str) -> None:
+    """Let a job that was to stay as it is go on."""
+    _tell(owner, "PUT", f"/emulator/jobs/{job}/script", directions)
+
+
+def job_of(owner: Owner) -> str:
+    """Return the pipeline's job as its status has it."""
+    return str(owner.pipelines()[NAME]["status"]["jobId"])
+
+
+def _tell(owner: Owner, method: str, path: str, said: object) -> None:
     request = urllib.request.Request(  # noqa: S310 - a loopback address of our own
-        f"{owner.platform.rest}/emulator/faults",
-        data=json.dumps(said).encode(),
-        headers={"Content-Type": "application/json"},
-        method="POST",
+        f"{owner.platform.rest}{path}", data=json.dumps(said).encode(), headers={"Content-Type": "application/json"}, method=method
     )
     with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - as above
         pass

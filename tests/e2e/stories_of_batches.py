@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from tests.e2e.conftest import RUN, Owner, a_person_s_run, a_pipeline
+from tests.e2e.direct import patched, removed
 from tests.e2e.stories import (
     ALWAYS,
     DEGRADED,
@@ -26,6 +26,9 @@ from tests.waiting import eventually
 
 FIRST: Final = f"{NAME}-1"
 
+A_WHILE: Final = "12"
+"""Seconds that a job runs which is to be in flight while something is done: on a busy machine that takes as long."""
+
 
 def in_flight(owner: Owner) -> None:
     """Wait until a run is in flight."""
@@ -33,9 +36,10 @@ def in_flight(owner: Owner) -> None:
 
 
 def it_is_changed_while_a_run_is_in_flight(owner: Owner) -> None:
-    owner.apply(a_batch("one", runSeconds="4"))
+    owner.apply(a_batch("one", runSeconds=A_WHILE))
     in_flight(owner)
     changed(owner, a_batch("two"))
+    owner.becomes(NAME, "Ready", "Unknown", "Launching")
     ended(owner, f"{NAME}-2", "Succeeded")
     owner.becomes(NAME, "Succeeded", "True")
 
@@ -44,15 +48,15 @@ def it_is_changed_while_it_retries(owner: Owner) -> None:
     owner.apply(a_batch("one", spec={"retryPolicy": PATIENT}, fail="run"))
     owner.becomes(NAME, "Ready", "False")
     changed(owner, a_batch("two"))
-    owner.kubectl("patch", "dfr", FIRST, "--type=merge", "--patch", json.dumps({"spec": {"stop": "Cancel"}}))
+    patched(owner, "dataflowruns", FIRST, {"spec": {"stop": "Cancel"}})
     ended(owner, f"{NAME}-2", "Succeeded")
     owner.becomes(NAME, "Ready", "True", "Succeeded")
 
 
 def it_is_suspended_while_a_run_is_in_flight(owner: Owner) -> None:
-    owner.apply(a_batch("one", runSeconds="3"))
+    owner.apply(a_batch("one", runSeconds=A_WHILE))
     in_flight(owner)
-    owner.apply(a_batch("one", spec={"suspend": True}, runSeconds="3"))
+    changed(owner, a_batch("one", spec={"suspend": True}, runSeconds=A_WHILE))
     owner.becomes(NAME, "Suspended", "True")
     changed(owner, a_batch("two", spec={"suspend": True}))
     owner.becomes(NAME, "Ready", "True", "Suspended")
@@ -116,7 +120,7 @@ def dataflow_answers_no_dry_run(owner: Owner) -> None:
     fault(owner, method="LaunchTemplate", code="UNAVAILABLE")
     owner.apply(a_batch("one"))
     owner.becomes(NAME, "Ready", "False", "Unavailable")
-    owner.kubectl("annotate", "dfp", NAME, "dataflow-operator.io/reconcile-requested-at=now")
+    patched(owner, "dataflowpipelines", NAME, {"metadata": {"annotations": {"dataflow-operator.io/reconcile-requested-at": "now"}}})
     owner.becomes(NAME, "Ready", "True", "Succeeded")
 
 
@@ -159,10 +163,10 @@ def a_person_s_run_with_other_parameters_fails(owner: Owner) -> None:
 def a_run_is_deleted_that_somebody_holds(owner: Owner) -> None:
     owner.apply(a_batch("one", runSeconds="never"))
     in_flight(owner)
-    owner.kubectl("patch", "dfr", FIRST, "--type=merge", "--patch", json.dumps({"metadata": {"finalizers": ["example.com/holds"]}}))
-    owner.kubectl("delete", "dfr", FIRST, "--wait=false")
+    patched(owner, "dataflowruns", FIRST, {"metadata": {"finalizers": ["example.com/holds"]}})
+    removed(owner, "dataflowruns", FIRST)
     owner.becomes(NAME, "Ready", "True", "Stopped")
-    owner.kubectl("patch", "dfr", FIRST, "--type=merge", "--patch", json.dumps({"metadata": {"finalizers": None}}))
+    patched(owner, "dataflowruns", FIRST, {"metadata": {"finalizers": None}})
     eventually(lambda: FIRST not in owner.runs(), seconds=30)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.e2e.conftest import Owner, a_person_s_run
+from tests.e2e.direct import ask, patched, removed
 from tests.e2e.stories import (
     ALWAYS,
     DEGRADED,
@@ -21,6 +22,8 @@ from tests.e2e.stories import (
     emulator_of,
     ended,
     fault,
+    goes_on,
+    job_of,
     operator_of,
     runs,
     suspended,
@@ -28,11 +31,6 @@ from tests.e2e.stories import (
 from tests.e2e.test_changes import a_job_of_somebody, by_hand
 from tests.tools.states import Row
 from tests.waiting import eventually
-
-
-def _job(owner: Owner) -> str:
-    return str(owner.pipelines()[NAME]["status"]["jobId"])
-
 
 # suspended, and resumed
 
@@ -60,10 +58,13 @@ def it_is_suspended_while_it_retries(owner: Owner) -> None:
 
 
 def its_suspension_is_taken_back_while_it_drains(owner: Owner) -> None:
-    runs(owner, a_wider_stream(5, drainSeconds="4"))
-    owner.apply(a_wider_stream(5, spec={"suspend": True}, drainSeconds="4"))
+    runs(owner, a_wider_stream(5, drainSeconds="never"))
+    job = job_of(owner)
+    owner.apply(a_wider_stream(5, spec={"suspend": True}, drainSeconds="never"))
     owner.becomes(NAME, "Ready", "Unknown", "Draining")
-    runs(owner, a_wider_stream(5, drainSeconds="4"))
+    changed(owner, a_wider_stream(5, drainSeconds="never"))
+    goes_on(owner, job, drainSeconds="0")
+    owner.becomes(NAME, "Ready", "True", "JobRunning")
 
 
 def its_drain_outlasts_its_time(owner: Owner) -> None:
@@ -119,7 +120,7 @@ def it_is_deleted_while_dataflow_is_away(owner: Owner) -> None:
     runs(owner, a_wider_stream(5))
     emulator_of(owner).stop()
     try:
-        owner.kubectl("delete", "dfp", NAME, "--wait=false")
+        removed(owner, "dataflowpipelines", NAME)
         owner.becomes(NAME, "Ready", "Unknown")
     finally:
         owner.platform.start_emulator()
@@ -128,9 +129,9 @@ def it_is_deleted_while_dataflow_is_away(owner: Owner) -> None:
 
 def it_is_let_go_while_its_drain_does_not_end(owner: Owner) -> None:
     runs(owner, a_wider_stream(5, drainSeconds="never"))
-    owner.kubectl("delete", "dfp", NAME, "--wait=false")
+    removed(owner, "dataflowpipelines", NAME)
     owner.becomes(NAME, "Ready", "Unknown", "Draining")
-    owner.kubectl("annotate", "dfp", NAME, "dataflow-operator.io/orphan-jobs=true")
+    patched(owner, "dataflowpipelines", NAME, {"metadata": {"annotations": {"dataflow-operator.io/orphan-jobs": "true"}}})
     eventually(lambda: NAME not in owner.pipelines(), seconds=50)
 
 
@@ -145,7 +146,7 @@ def it_is_changed_while_it_launches(owner: Owner) -> None:
 
 def it_is_changed_while_it_updates(owner: Owner) -> None:
     runs(owner, a_wider_stream(5))
-    owner.apply(a_wider_stream(6, queueSeconds="3"))
+    owner.apply(a_wider_stream(6, queueSeconds="never"))
     owner.becomes(NAME, "Ready", "Unknown", "Updating")
     runs(owner, a_wider_stream(7))
 
@@ -215,32 +216,37 @@ def bounds_are_changed_in_place(owner: Owner) -> None:
 
 def somebody_cancels_it_and_that_is_corrected(owner: Owner) -> None:
     runs(owner, a_wider_stream(5, spec={"retryPolicy": QUICK}))
-    job = _job(owner)
+    job = job_of(owner)
     by_hand(owner, job, "JOB_STATE_CANCELLED")
-    eventually(lambda: _job(owner) != job, seconds=40)
+    eventually(lambda: job_of(owner) != job, seconds=40)
     owner.becomes(NAME, "Ready", "True", "JobRunning")
 
 
 def somebody_cancels_it_and_that_is_reported(owner: Owner) -> None:
     runs(owner, a_wider_stream(5, spec={"driftPolicy": "Report"}))
-    by_hand(owner, _job(owner), "JOB_STATE_CANCELLED")
+    by_hand(owner, job_of(owner), "JOB_STATE_CANCELLED")
     owner.becomes(NAME, "Stalled", "True", "StoppedOutside")
 
 
 def somebody_changes_its_bounds_and_that_is_corrected(owner: Owner) -> None:
     runs(owner, a_wider_stream(5, spec={"environment": ENGINE}))
-    by_hand(owner, _job(owner), workers=3)
-    eventually(lambda: "DriftCorrected" in owner.kubectl("get", "events"), seconds=40)
+    by_hand(owner, job_of(owner), workers=3)
+    path = f"/apis/events.k8s.io/v1/namespaces/{owner.namespace}/events"
+    eventually(
+        lambda: [each["reason"] for each in ask(owner.platform, "GET", path)["items"]],
+        until=lambda seen: "DriftCorrected" in seen,
+        seconds=40,
+    )
     owner.becomes(NAME, "InSync", "True", "InSync")
 
 
 def the_api_is_switched_off_when_it_is_launched_again(owner: Owner) -> None:
     runs(owner, a_wider_stream(5, spec={"retryPolicy": QUICK}))
-    job = _job(owner)
+    job = job_of(owner)
     off = "Dataflow API has not been used in project 1 before or it is disabled. Enable it, then wait a few minutes and retry."
     fault(owner, method="LaunchFlexTemplate", code="PERMISSION_DENIED", message=off)
     by_hand(owner, job, "JOB_STATE_CANCELLED")
-    eventually(lambda: _job(owner) != job, seconds=40)
+    eventually(lambda: job_of(owner) != job, seconds=40)
     owner.becomes(NAME, "Ready", "True", "JobRunning")
     attempts = [each for run in owner.runs().values() for each in run["status"]["attempts"]]
     assert "ApiDisabled" in [each.get("failure", {}).get("reason") for each in attempts], attempts

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e import stories_of_batches, stories_of_streams
+from tests.e2e.direct import Watchful
 from tests.e2e.onlooker import Onlooker
-from tests.e2e.stories import NAME, Story, Watchful, operator_of, said_by
+from tests.e2e.stories import NAME, Story, operator_of, said_by
 from tests.tools.rows import row_of
 from tests.tools.states import Row
 from typing_extensions import override
