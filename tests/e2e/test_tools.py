@@ -145,11 +145,6 @@ def test_no_tool_is_told_anything_wrong_from_first_to_last(owner: Owner, story: 
     assert story.rows <= onlooker.rows()
 
 
-def test_the_stories_pass_through_every_row_of_the_tables() -> None:
-    """But for a run that is being deleted: it has no finalizer, and goes at once."""
-    assert {row for story in STORIES for row in story.rows} == set(Row) - {Row.RUN_DELETING}
-
-
 RESTING: Final[dict[str, tuple[dict[str, Any], tuple[str, str, str]]]] = {
     "a stream": (a_stream(NAME), ("Ready", "True", "JobRunning")),
     "a suspended stream": (a_stream(NAME, suspend=True), ("Suspended", "True", "Suspended")),
