@@ -99,6 +99,7 @@ LOOKED = [Case(Code.NOT_FOUND, UNKNOWN_JOB, None), *READS]
 
 LAUNCHED = [
     Case(Code.ALREADY_EXISTS, TAKEN, RefusedError, Reason.ALREADY_EXISTS),
+    Case(Code.PERMISSION_DENIED, NO_API, RefusedError, Reason.API_DISABLED),
     Case(Code.PERMISSION_DENIED, NO_CREATE, RefusedError, Reason.PERMISSION_DENIED),
     Case(Code.PERMISSION_DENIED, NO_WORKER, RefusedError, Reason.ACT_AS_DENIED),
     Case(Code.PERMISSION_DENIED, NO_FILE, RefusedError, Reason.PERMISSION_DENIED),
@@ -120,6 +121,7 @@ LAUNCHED = [
 UPDATED = [Case(Code.NOT_FOUND, NO_BASE, UnavailableError, Reason.NOT_FOUND), *LAUNCHED]
 
 CHANGED = [
+    Case(Code.PERMISSION_DENIED, NO_API, RefusedError, Reason.API_DISABLED),
     Case(Code.PERMISSION_DENIED, "Permission 'dataflow.jobs.updateContents' denied", RefusedError, Reason.PERMISSION_DENIED),
     Case(Code.FAILED_PRECONDITION, NOT_READY, UnavailableError, Reason.FAILED_PRECONDITION, 5.0),
     Case(Code.FAILED_PRECONDITION, TERMINATED, RefusedError, Reason.FAILED_PRECONDITION),
@@ -138,6 +140,7 @@ STOPPED = [
     Case(Code.FAILED_PRECONDITION, TERMINATED, None),
     Case(Code.FAILED_PRECONDITION, NOT_READY, UnavailableError, Reason.NOT_READY_FOR_CANCELING, 5.0),
     Case(Code.FAILED_PRECONDITION, NOT_READY_TO_DRAIN, UnavailableError, Reason.NOT_READY_FOR_CANCELING, 5.0),
+    Case(Code.PERMISSION_DENIED, NO_API, RefusedError, Reason.API_DISABLED),
     Case(Code.PERMISSION_DENIED, "Permission 'dataflow.jobs.cancel' denied", RefusedError, Reason.PERMISSION_DENIED),
     Case(Code.FAILED_PRECONDITION, NO_DRAIN, RefusedError, Reason.FAILED_PRECONDITION),
     Case(Code.NOT_FOUND, UNKNOWN_JOB, RefusedError, Reason.NOT_FOUND),

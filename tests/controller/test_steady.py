@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from tests.adapters.virtual import in_virtual_time
 from tests.builders import LIMITS, a_spec
 from tests.controller.fakes import FakeClock, FakeDataflow, FakeStore
@@ -91,11 +92,17 @@ class Stores:
         return sum((store.writes for store in stores), Counter[str]()), sum(len(store.notices) for store in stores)
 
 
-def test_a_steady_hour_of_two_hundred_streams_costs_no_write_no_event_and_no_pass() -> None:
-    in_virtual_time(_hour())
+EACH_AS_ITSELF = Tenancy(each_as_itself=True)
+ACCOUNTS = 20
+"""ServiceAccounts that the pipelines share, where each has one: as many lists are polled."""
 
 
-async def _hour() -> None:
+@pytest.mark.parametrize("tenancy", [Tenancy(), EACH_AS_ITSELF], ids=["one identity", "identities of their own"])
+def test_a_steady_hour_of_two_hundred_streams_costs_no_write_no_event_no_look_and_no_pass(tenancy: Tenancy) -> None:
+    in_virtual_time(_hour(tenancy))
+
+
+async def _hour(tenancy: Tenancy) -> None:
     clock, cache, metrics, reads = VirtualClock(), Cache(), Metrics(), Counter[JobId]()
     dataflow, queue = FakeDataflow(clock=clock), Queue[Key](clock.monotonic)
     keys = [Key("team-a", f"p{number}") for number in range(PIPELINES)]
@@ -112,7 +119,7 @@ async def _hour() -> None:
         return (message_of(clock.now(), Importance.WARNING, f"a new warning at {clock.monotonic()}"),)
 
     lists = SharedJobLists(wake=queue.add, clock=clock, list_jobs=listed, pace=Pace(calm_seconds=10.0, hurried_seconds=1.0))
-    meter = Meter(subjects=lambda: tuple[Subject, ...](subjects_in(cache, Tenancy())), read=read, clock=clock, period_seconds=60.0)
+    meter = Meter(subjects=lambda: tuple[Subject, ...](subjects_in(cache, tenancy)), read=read, clock=clock, period_seconds=60.0)
     reconciler = Reconciler(
         cache=cache,
         store=stores,
@@ -123,12 +130,16 @@ async def _hour() -> None:
         claim_life=timedelta(seconds=5),
         moved=metrics.moved,
         said=said,
+        tenancy=tenancy,
     )
     stop = asyncio.Event()
     loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=10, gauge=metrics)
     tasks = [asyncio.create_task(part) for part in (loop.run(stop), lists.run(), meter.run())]
     for number, key in enumerate(keys):
-        stores.by_key[key].apply(a_spec(), uid=f"{number:08}-2222-3333-4444-555555555555")
+        account = f"account-{number % ACCOUNTS}"
+        dataflow.accounts.add(account)
+        spec = a_spec(service_account_name=account if tenancy.each_as_itself else None)
+        stores.by_key[key].apply(spec, uid=f"{number:08}-2222-3333-4444-555555555555")
         queue.add(key)
     await asyncio.sleep(30)
     for job_id in tuple(dataflow.jobs):
@@ -137,9 +148,11 @@ async def _hour() -> None:
     pipelines = cache.pipelines()
     assert {pipeline.status.job_state for pipeline in pipelines} == {"JOB_STATE_RUNNING"}
     assert all(entry.stable for pipeline in pipelines for entry in pipeline.status.ledger)
-    before, passes, read_before = stores.written(), _passes(metrics), reads.total()
+    before, passes, read_before, calls = stores.written(), _passes(metrics), reads.total(), dataflow.calls.copy()
     await asyncio.sleep(HOUR)
     assert stores.written() == before
+    assert dataflow.calls == calls
+    assert len(lists.ages()) == (ACCOUNTS if tenancy.each_as_itself else 1)
     assert _passes(metrics) == passes
     assert reads.total() - read_before == PIPELINES * HOUR / 60
     assert len(meter.known()) == PIPELINES

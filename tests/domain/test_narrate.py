@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.builders import NOW, STREAM, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
+from tests.builders import BATCH, NOW, STREAM, a_batch, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
 
 from dataflow_operator.domain.conditions import Condition, condition_of
 from dataflow_operator.domain.errors import Reason
@@ -145,3 +145,11 @@ def test_a_stream_that_somebody_ended_says_how_it_would_stay_stopped() -> None:
     assert ready.message.endswith(
         "The job ended as CANCELLED, and nothing here asked for it (Cloud Audit Logs say who did); to keep a stream stopped, set spec.suspend to true"
     )
+
+
+@pytest.mark.parametrize(("suspend", "ready"), [(False, ("Unknown", "Launching")), (True, ("True", "RunInFlight"))])
+def test_a_batch_that_was_changed_while_a_run_is_in_flight_is_not_ready_by_that_run(*, suspend: bool, ready: tuple[str, str]) -> None:
+    running = an_entry(1, an_attempt(), spec=BATCH)
+    told = said(a_world(a_batch(content="B", suspend=suspend), entries=(running,), started=BATCH))
+    assert (told.status, told.reason) == ready
+    assert "Run orders-1 is in flight" in told.message

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPSConnection
 from itertools import groupby
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from tests.e2e.conftest import Owner
+from tests.e2e.direct import connected, path_of, watched
 from tests.tools.answers import SUMMARY, answers_of
 from tests.tools.argocd import Health
 from tests.tools.flux import broken_rules
@@ -20,10 +21,15 @@ from tests.tools.kstatus import conditions_of
 from tests.tools.rows import row_of
 from tests.tools.states import EXPECTED, Row
 
-from dataflow_local.install import kubectl
 from dataflow_local.kubectl import KubectlError
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.meanings import Kind, appears_on
+
+
+def is_rolled_back(document: dict[str, Any]) -> bool:
+    """Whether a pipeline says that it runs something else than its spec says, because a person asked for that."""
+    return any(condition["reason"] == Reason.ROLLED_BACK for condition in conditions_of(document))
+
 
 KINDS = ("dataflowpipelines", "dataflowruns")
 STOP_SECONDS = 20
@@ -35,16 +41,14 @@ class Onlooker:
 
     owner: Owner
     seen: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    _watches: list[subprocess.Popen[str]] = field(default_factory=list["subprocess.Popen[str]"])
+    _watches: list[HTTPSConnection] = field(default_factory=list[HTTPSConnection])
     _readers: list[threading.Thread] = field(default_factory=list[threading.Thread])
 
     def __enter__(self) -> Self:
-        environment = {**os.environ, "KUBECONFIG": str(self.owner.platform.api.kubeconfig())}
         for kind in KINDS:
-            command = [*kubectl(), "get", kind, "--namespace", self.owner.namespace, "--watch", "--output=json", "--output-watch-events"]
-            watch = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-            assert watch.stdout is not None
-            reader = threading.Thread(target=self._read, args=(watch.stdout,))
+            watch = connected(self.owner.platform, None)
+            watch.connect()
+            reader = threading.Thread(target=self._read, args=(watch, path_of(self.owner.namespace, kind)))
             reader.start()
             self._watches.append(watch)
             self._readers.append(reader)
@@ -52,16 +56,17 @@ class Onlooker:
 
     def __exit__(self, *_: object) -> None:
         for watch in self._watches:
-            watch.terminate()
-            watch.wait(STOP_SECONDS)
+            watch.sock.shutdown(socket.SHUT_RDWR)
         for reader in self._readers:
             reader.join(STOP_SECONDS)
+            assert not reader.is_alive()
+        for watch in self._watches:
+            watch.close()
 
-    def _read(self, stream: IO[str]) -> None:
-        with stream:
-            for event in map(json.loads, stream):
-                if event["type"] != "DELETED":
-                    self.seen.append(event["object"])
+    def _read(self, watch: HTTPSConnection, path: str) -> None:
+        for event in watched(self.owner.platform, watch, path):
+            if event["type"] not in {"DELETED", "BOOKMARK"}:
+                self.seen.append(event["object"])
 
     def of(self, name: str) -> list[dict[str, Any]]:
         """Return every version of an object, oldest first."""
@@ -89,7 +94,7 @@ class Onlooker:
             for condition in conditions_of(each):
                 if not appears_on(kind, condition["type"], Reason(condition["reason"])):
                     yield f"{told}: {condition['type']} has the reason {condition['reason']}, which is not documented there"
-            if row in {Row.STREAMING, Row.DONE, Row.IN_FLIGHT}:
+            if row in {Row.STREAMING, Row.DONE, Row.IN_FLIGHT} and not is_rolled_back(each):
                 run = runs[each["status"]["currentRun"]]
                 if run["status"]["resolvedSpec"]["parameters"] != each["spec"]["parameters"]:
                     yield f"{told}: run {run['metadata']['name']} runs something else"

@@ -1,8 +1,9 @@
-"""Each example, applied as Argo CD and Flux apply, is what its manifest says, by all their rules, before and after the operator worked on it."""
+"""Each example, and each manifest of the docs, applied as Argo CD and Flux apply, is what its manifest says, before and after the operator worked on it."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,52 @@ def test_no_rule_finds_a_difference_before_and_after_the_operator_worked_on_an_e
     eventually(lambda: [worked_on(each) for each in owner.pipelines().values()], until=all, seconds=50)
     after = differences(owner, EXAMPLES, way)
     assert not [found for each in (untouched, after) for found in each.values() if any(found.values())], (untouched, after)
+
+
+def manifests_of_the_docs() -> list[dict[str, Any]]:
+    """Return every pipeline that the README and the docs show whole, each under a name of its own."""
+    found = list[dict[str, Any]]()
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+            documents = [each for each in yaml.safe_load_all(block) if isinstance(each, dict) and each.get("kind") == "DataflowPipeline"]
+            found += [each | {"metadata": {**each["metadata"], "name": f"{page.stem.lower()}-{len(found)}"}} for each in documents]
+    for each in found:
+        each["metadata"].pop("namespace", None)
+    return found
+
+
+@pytest.mark.parametrize("way", APPLIED)
+def test_no_rule_finds_a_difference_in_a_manifest_that_the_docs_show(owner: Owner, way: str, tmp_path: Path) -> None:
+    paths = list[Path]()
+    for each in manifests_of_the_docs():
+        paths.append(tmp_path / f"{each['metadata']['name']}.yaml")
+        paths[-1].write_text(yaml.safe_dump(each))
+    assert len(paths) > 1
+    owner.kubectl(*APPLIED[way], *(f"--filename={path}" for path in paths))
+    eventually(lambda: [each["status"].get("conditions") for each in owner.pipelines().values()], until=all, seconds=50)
+    after = differences(owner, paths, way)
+    assert not [found for found in after.values() if any(found.values())], after
+
+
+def test_no_rule_finds_a_difference_in_the_tenant_that_is_an_example(owner: Owner, tmp_path: Path) -> None:
+    text = owner.kubectl("kustomize", str(ROOT / "examples" / "tenant")).replace("team-a", owner.namespace)
+    config = tmp_path / "tenant.yaml"
+    config.write_text(text)
+    for manager in (ARGO, FLUX):
+        command = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", f"--filename={config}")
+        owner.kubectl(*command)
+        live, dry = (
+            {(each["kind"], each["metadata"]["name"]): each for each in json.loads(printed).get("items", [])}
+            for printed in (
+                owner.kubectl("get", f"--filename={config}", "--output=json", "--show-managed-fields"),
+                owner.kubectl(*command, "--dry-run=server", "--output=json", "--show-managed-fields"),
+            )
+        )
+        assert len(live) > 4
+        assert live.keys() == dry.keys()
+        assert {
+            key: found for key, each in live.items() if (found := differs_by_server_side(each, dry[key]) + differs_for_flux(each, dry[key]))
+        } == {}
 
 
 def test_a_change_by_hand_is_found_by_every_rule(owner: Owner) -> None:

@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Final
 
 import pytest
 from tests.e2e.conftest import RUN, Owner, a_person_s_run, a_pipeline, a_stream
 from tests.e2e.onlooker import Onlooker
+from tests.e2e.stories import (
+    ALWAYS,
+    DEGRADED,
+    ENGINE,
+    HEALTHY,
+    NAME,
+    PROGRESSING,
+    Story,
+    a_batch,
+    a_wider_stream,
+    changed,
+    deleted,
+    said_by,
+)
 from tests.e2e.test_changes import by_hand
-from tests.tools.argocd import Health, run_action, run_discovery, script
+from tests.tools.argocd import run_action, run_discovery, script
 from tests.tools.states import Row
 from tests.waiting import eventually
-
-PROGRESSING, HEALTHY, DEGRADED = Health.PROGRESSING, Health.HEALTHY, Health.DEGRADED
-
-PARAMETERS: Final = {"eventsPerSecond": "10", "windowSeconds": "5", "output": "gs://acme-results/views"}
-QUICK: Final = {"initialIntervalSeconds": 1, "maximumIntervalSeconds": 1}
-ENGINE: Final = {"enableStreamingEngine": True, "maxWorkers": 10}
-NAME: Final = "orders"
-
-
-def a_wider_stream(window: int, *, suspend: bool = False, **directions: str) -> dict[str, Any]:
-    parameters = PARAMETERS | {"windowSeconds": str(window)} | {f"simulate.{name}": value for name, value in directions.items()}
-    return a_stream(NAME, parameters=parameters, suspend=suspend)
-
-
-def a_batch(output: str, **directions: str) -> dict[str, Any]:
-    parameters = RUN | {"output": f"gs://acme-results/{output}"} | {f"simulate.{name}": value for name, value in directions.items()}
-    return a_pipeline(NAME, parameters=parameters, retryPolicy=QUICK)
-
-
-def changed(owner: Owner, document: dict[str, Any]) -> None:
-    """Apply a change, and wait until the operator has seen it."""
-    owner.apply(document)
-    generation = owner.pipelines()[NAME]["metadata"]["generation"]
-    eventually(lambda: owner.pipelines()[NAME]["status"].get("observedGeneration") == generation, seconds=30)
-
-
-def deleted(owner: Owner) -> None:
-    owner.kubectl("delete", "dfp", NAME, "--timeout=60s")
 
 
 def a_stream_s_life(owner: Owner) -> None:
@@ -50,7 +33,7 @@ def a_stream_s_life(owner: Owner) -> None:
     owner.becomes(NAME, "Ready", "True", "JobRunning")
     changed(owner, a_wider_stream(6))
     owner.becomes(NAME, "Ready", "True", "JobRunning")
-    owner.apply(a_wider_stream(6, suspend=True))
+    owner.apply(a_wider_stream(6, spec={"suspend": True}))
     owner.becomes(NAME, "Suspended", "True")
     owner.apply(a_person_s_run("again", NAME))
     eventually(lambda: owner.runs()["again"].get("status", {}).get("conditions"), seconds=30)
@@ -130,17 +113,6 @@ def a_batch_whose_account_comes_later(owner: Owner) -> None:
     owner.becomes(NAME, "Succeeded", "True")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """What is done, what Argo CD says of the pipeline all along, and the rows that the tools see on the way."""
-
-    acts: Callable[[Owner], None]
-    health: tuple[Health, ...]
-    rows: frozenset[Row]
-
-
-ALWAYS: Final = frozenset({Row.NOT_SEEN, Row.WORKING, Row.RUN_NOT_SEEN, Row.RUN_WORKING})
-
 STORIES: Final = (
     Story(
         acts=a_stream_s_life,
@@ -164,30 +136,13 @@ STORIES: Final = (
 )
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.acts.__name__)
+@pytest.mark.parametrize("story", STORIES, ids=str)
 def test_no_tool_is_told_anything_wrong_from_first_to_last(owner: Owner, story: Story) -> None:
     with Onlooker(owner) as onlooker:
         story.acts(owner)
     assert list(onlooker.lies()) == []
-    assert tuple(onlooker.health(NAME)) == story.health, told(onlooker)
+    assert tuple(onlooker.health(NAME)) == story.health, said_by(onlooker)
     assert story.rows <= onlooker.rows()
-
-
-def test_the_stories_pass_through_every_row_of_the_tables() -> None:
-    """But for a run that is being deleted: it has no finalizer, and goes at once."""
-    assert {row for story in STORIES for row in story.rows} == set(Row) - {Row.RUN_DELETING}
-
-
-def told(onlooker: Onlooker) -> str:
-    """Return what was said of the pipeline, for a person who has to find out why."""
-    ready = (
-        next(
-            (f"{c['status']} {c['reason']}: {c['message']}" for c in each.get("status", {}).get("conditions", ()) if c["type"] == "Ready"),
-            "nothing",
-        )
-        for each in onlooker.of(NAME)
-    )
-    return "\n".join(said for said, _ in groupby(ready))
 
 
 RESTING: Final[dict[str, tuple[dict[str, Any], tuple[str, str, str]]]] = {
@@ -215,7 +170,7 @@ def test_a_restart_of_the_operator_changes_nothing_that_a_tool_sees(owner: Owner
         eventually(lambda: owner.pipelines()[NAME]["status"].get("lastHandledReconcileAt") == "now", seconds=30)
         owner.becomes(NAME, kind, status, reason)
     assert list(onlooker.lies()) == []
-    assert len(onlooker.health(NAME)) == 1, told(onlooker)
+    assert len(onlooker.health(NAME)) == 1, said_by(onlooker)
 
 
 def test_kubectl_wait_itself_says_what_its_rules_say(owner: Owner) -> None:

@@ -37,7 +37,11 @@ OFFERED: Final[Mapping[str, frozenset[str]]] = {
     "retries-spent": frozenset({"reconcile", "run", "suspend"}),
     "succeeded": frozenset({"reconcile", "run", "suspend"}),
     "update-failed": frozenset({"reconcile", "suspend"}),
-    "not-seen": frozenset({"reconcile", "run", "suspend"}),
+    "not-seen": frozenset({"reconcile", "suspend"}),
+    "changed": frozenset({"reconcile", "suspend"}),
+    "parameter-unknown": frozenset({"reconcile", "suspend"}),
+    "in-flight": frozenset({"reconcile", "run", "suspend"}),
+    "retrying": frozenset({"reconcile", "suspend"}),
     "draining": frozenset(),
 }
 """By state of a pipeline: the actions that are offered, and not greyed out."""

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from tests.tidy.argocd_package import ACTIONS, ASKED, CONFIG_MAP, GROUP, KINDS, REQUEST, TIME, files
 from tests.tools.argocd import PACKAGE, Health, run_action, run_discovery, run_health
+from tests.tools.pipeline_states import PIPELINE_STATES
+from tests.tools.states import Row, State
 
 from dataflow_local.apiserver import ApiServer
 
@@ -56,6 +58,24 @@ def test_the_actions_are_offered_that_make_sense(test: dict[str, Any]) -> None:
     folder = PIPELINES / "actions"
     offered = run_discovery((folder / "discovery.lua").read_text(), loaded(folder / test["inputPath"]))
     assert sorted(({"name": name} | look for name, look in offered.items()), key=lambda each: str(each["name"])) == test["result"]
+
+
+@pytest.mark.parametrize("state", PIPELINE_STATES, ids=lambda state: state.name)
+def test_no_action_is_offered_that_would_do_nothing(state: State) -> None:
+    offered = run_discovery((PIPELINES / "actions" / "discovery.lua").read_text(), state.document)
+    allowed = {name for name, look in offered.items() if not look["disabled"]}
+    status, spec = state.document["status"], state.document["spec"]
+    known = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
+    is_suspended, is_batch = spec.get("suspend", False), spec["type"] == "Batch"
+    if state.row is Row.DELETING:
+        assert allowed == set()
+        return
+    assert allowed - {"run"} == {"reconcile", "resume" if is_suspended else "suspend"}
+    if "run" in allowed:
+        assert not is_suspended
+        assert status["observedGeneration"] == state.document["metadata"]["generation"]
+        assert known.get("TemplateValid") != "False", "it would be refused"
+        assert is_batch or state.row is Row.STALLED, "a stream that runs, or is to run, refuses it"
 
 
 @pytest.mark.parametrize("test", ACTION_TESTS["actionTests"], ids=lambda test: test["action"])

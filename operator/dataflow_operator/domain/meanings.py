@@ -121,7 +121,10 @@ _OF_A_FAILURE: Final = (On.READY, On.SUCCEEDED, On.RUN)
 _AND_RUN: Final = (On.READY, On.RUN)
 
 _UNDER_WAY: Final[Mapping[Reason, Meaning]] = {
-    Reason.LAUNCHING: _is("a run is about to launch its job, or the job does not run yet", *_AND_RUN),
+    Reason.LAUNCHING: _is(
+        "a run is about to launch its job, or the job does not run yet, or a batch's run waits for the end of an earlier revision's",
+        *_AND_RUN,
+    ),
     Reason.UPDATING: _is("another run takes over from the one that serves", On.READY),
     Reason.DRAINING: _is("a job finishes what it has read, and ends; the message says since when, and until when at most", *_AND_RUN),
     Reason.CANCELLING: _is("a job is being ended at once, or a suspended stream waits for a complete job list", *_AND_RUN),

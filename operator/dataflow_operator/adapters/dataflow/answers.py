@@ -74,7 +74,7 @@ _BAD: Final = (StatusCode.INVALID_ARGUMENT, StatusCode.FAILED_PRECONDITION)
 _NO_API: Final = ("SERVICE_DISABLED", "has not been used in project")
 """How a 403 says that Dataflow is switched off in the project."""
 
-_ABOUT_CALLER: Final = ("Permission 'dataflow.", *_NO_API, "does not have write access to project")
+_ABOUT_CALLER: Final = ("Permission 'dataflow.", "does not have write access to project")
 """How a 403 says that the caller may not do such a thing in the project, whatever it is about."""
 
 _ABOUT_WORKER: Final = ("act as service account", "actAs")
@@ -208,13 +208,14 @@ _TAKEN: Final = Row(
 )
 
 _LAUNCHES: Final = (
+    _SWITCHED_OFF,
     Row(
         codes=(StatusCode.PERMISSION_DENIED,),
         words=_ABOUT_CALLER,
         meaning=Meaning.REFUSED,
         blames_caller=True,
-        why="The caller may not launch in this project, or the API is switched off there; no job was made.",
-        source="apache/beam#590; a recorded answer in cloud-custodian",
+        why="The caller may not launch in this project; no job was made.",
+        source="apache/beam#590",
     ),
     Row(
         codes=(StatusCode.PERMISSION_DENIED,),
@@ -326,6 +327,7 @@ STOPS: Final = (
         why="The job is too young to be stopped.",
         source=_TERRAFORM,
     ),
+    _SWITCHED_OFF,
     Row(
         codes=(StatusCode.PERMISSION_DENIED,),
         meaning=Meaning.REFUSED,
@@ -344,6 +346,7 @@ STOPS: Final = (
 """A drain or a cancel."""
 
 INPLACE: Final = (
+    _SWITCHED_OFF,
     Row(
         codes=(StatusCode.PERMISSION_DENIED,),
         meaning=Meaning.REFUSED,

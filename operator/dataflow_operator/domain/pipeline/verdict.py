@@ -175,10 +175,12 @@ def _batch(scene: Scene) -> Verdict:
     entries = [entry for entry in scene.status.ledger if not entry.has_overrides]
     newest = entries[-1] if entries else None
     if newest is not None:
-        last_attempt = newest.last_attempt
-        if (newest.is_running and not newest.is_late) or (last_attempt is not None and last_attempt.end is JobState.DONE):
-            return Verdict(ready=Truth.TRUE, reason=Reason.RUN_IN_FLIGHT, message=f"Run {newest.run} is in flight{_next_waits(scene)}")
-        return _under_way(scene, newest, Reason.LAUNCHING)
+        said = _in_flight(scene, newest)
+        if not _is_to_start(scene):
+            return said
+        # However well that run does: it proves nothing of what the spec says now.
+        text = f"A run of what the spec says now follows the end of run {newest.run}, which is of an earlier revision: {said.message}"
+        return Verdict(ready=Truth.UNKNOWN, reason=Reason.LAUNCHING, message=text, is_working=True)
     last = scene.status.last_run
     if last is None or _is_to_start(scene):
         return _about_to_start(scene, Reason.LAUNCHING)
@@ -193,10 +195,11 @@ def _batch(scene: Scene) -> Verdict:
             return _failed_for_good(last)
 
 
-def _next_waits(scene: Scene) -> str:
-    if scene.spec is None or all(entry.digest == scene.status.started_digest for entry in scene.status.ledger):
-        return ""
-    return "; a newer revision waits for its end"
+def _in_flight(scene: Scene, entry: Entry) -> Verdict:
+    last = entry.last_attempt
+    if (entry.is_running and not entry.is_late) or (last is not None and last.end is JobState.DONE):
+        return Verdict(ready=Truth.TRUE, reason=Reason.RUN_IN_FLIGHT, message=f"Run {entry.run} is in flight")
+    return _under_way(scene, entry, Reason.LAUNCHING)
 
 
 def _failed_for_good(last: LastRun) -> Verdict:
