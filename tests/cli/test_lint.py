@@ -181,6 +181,7 @@ def key(prefix: str, length: int) -> str:
         (f"jdbc:postgresql://reader:{key('', 8)}@db.example/orders", "a password in an address"),
         (f"Authorization: Bearer {key('', 30)}", "a bearer token"),
     ],
+    ids=lambda value: value if value.startswith("a") else "key",
 )
 def test_a_key_in_a_parameter_or_a_program_is_an_error_and_is_not_repeated(value: str, what: str) -> None:
     yaml = {"template": {"flex": None, "beamYaml": {"pipeline": f"a: {value}"}}}

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import BATCH, a_world, an_attempt, an_entry
+from tests.builders import BATCH, NOW, a_world, an_attempt, an_entry
 from tests.cli.fleet import JOB, STREAM, Person, pictured
 from tests.integration.schema_objects import ROOT, a_door
 
@@ -196,7 +196,7 @@ def test_logs_before_a_restart_and_metrics_are_asked_of_every_pod(door: Door) ->
             return f"said by {path}"
 
     place = Place(kubeconfig=str(door.kubeconfig), namespace=door.namespace)
-    whole = evidence_of(connected(place, kind=Listening), Asked(operator_namespace="op"))
+    whole = evidence_of(connected(place, kind=Listening), Asked(operator_namespace="op"), NOW)
     base = "/api/v1/namespaces/op/pods/op-1"
     assert asked == [f"{base}/log", f"{base}/log?previous", f"{base}:9090/proxy/metrics"]
     assert list(whole.texts) == ["operator/pods/op-1.log", "operator/pods/op-1.previous.log", "operator/pods/op-1.metrics"]
