@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import http.server
 import json
-import ssl
 import subprocess
 import sys
-import threading
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from tests.cli.fleet import Person
+from tests.cli.mirror import Json, Mirror, a_mirror, in_base64
 from tests.integration.schema_objects import ROOT, a_door
-from typing_extensions import override
 
 from dataflow_local.install import kubectl
 from dataflow_local.users import User
@@ -36,111 +26,12 @@ if TYPE_CHECKING:
 
     from dataflow_local.apiserver import ApiServer
 
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A key with the certificate that a small authority gave it."""
-
-    certificate: bytes
-    key: bytes
-
-
-def a_name(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-@dataclass(slots=True, kw_only=True)
-class Authority:
-    """Whoever signs."""
-
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-
-    def signed(self, name: str, *, others: tuple[x509.GeneralName, ...] = (), is_authority: bool = False) -> Pair:
-        key = self.key if is_authority else ec.generate_private_key(ec.SECP256R1())
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(a_name(name))
-            .issuer_name(a_name("authority"))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-        )
-        if others:
-            builder = builder.add_extension(x509.SubjectAlternativeName(others), critical=False)
-        signed = builder.sign(self.key, hashes.SHA256())
-        pem = serialization.Encoding.PEM
-        secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        return Pair(certificate=signed.public_bytes(pem), key=secret)
-
-
-@dataclass(slots=True, kw_only=True)
-class Mirror:
-    """A server that answers who asked for what; what it was asked is kept."""
-
-    port: int
-    authority: bytes
-    person: Pair
-    seen: list[Json] = field(default_factory=list[Json])
-    refuses: set[str] = field(default_factory=set[str])
-    """Values of the Authorization header that are not accepted."""
-    hangs_up: int = 0
-    """After how many answers the next connection is closed unasked."""
-
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
-
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
     """The mirror, for all; each test has it fresh by `mirror`."""
-    folder, authority = tmp_path_factory.mktemp("tls"), Authority()
-    root, person = authority.signed("authority", is_authority=True), authority.signed("ann")
-    served = authority.signed("mirror", others=(x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("mirror.test")))
-    (folder / "chain").write_bytes(served.certificate + served.key)
-    (folder / "root").write_bytes(root.certificate)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "chain")
-    context.load_verify_locations(folder / "root")
-    context.verify_mode = ssl.CERT_OPTIONAL
-    mirror = Mirror(port=0, authority=root.certificate, person=person)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            certificate = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
-            subject = dict(pair for part in (certificate or {}).get("subject", ()) for pair in part)  # type: ignore[union-attr,misc]  # as it is
-            who = {key: self.headers.get_all(key) for key in self.headers if key.startswith(("Impersonate", "Authorization"))}
-            mirror.seen.append({"path": self.path, "name": subject.get("commonName"), "port": self.client_address[1], **who})
-            refused = self.headers.get("Authorization") in mirror.refuses
-            body = json.dumps({"message": "who are you"} if refused else mirror.seen[-1]).encode()
-            self.send_response(401 if refused else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-            if mirror.hangs_up and len(mirror.seen) == mirror.hangs_up:
-                self.close_connection = True
-
-        @override
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    mirror.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield mirror
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with a_mirror(tmp_path_factory.mktemp("tls")) as mirror:
+        yield mirror
 
 
 @pytest.fixture
@@ -149,10 +40,6 @@ def mirror(serving: Mirror) -> Mirror:
     serving.refuses.clear()
     serving.hangs_up = 0
     return serving
-
-
-def in_base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()
 
 
 def a_kubeconfig(folder: Path, mirror: Mirror, user: Json, **cluster: object) -> Place:
@@ -166,7 +53,7 @@ def a_kubeconfig(folder: Path, mirror: Mirror, user: Json, **cluster: object) ->
         "users": [{"name": "u", "user": user}],
     }
     path = folder / "kubeconfig"
-    path.write_text(json.dumps({key: value for key, value in whole.items() if value is not None}))
+    path.write_text(json.dumps(whole))
     return Place(kubeconfig=str(path))
 
 
@@ -199,9 +86,11 @@ def test_a_certificate_is_shown_from_files_and_from_the_kubeconfig_itself(mirror
 
 
 def test_the_server_s_certificate_is_checked_unless_that_is_waived_and_by_the_name_that_is_told(mirror: Mirror, tmp_path: Path) -> None:
-    for cluster in ({"tls-server-name": "mirror.test"}, {"certificate-authority-data": None, "insecure-skip-tls-verify": True}):
+    well: list[Json] = [{"tls-server-name": "mirror.test"}, {"certificate-authority-data": None, "insecure-skip-tls-verify": True}]
+    for cluster in well:
         assert asked(a_kubeconfig(tmp_path, mirror, {}, **cluster))["path"] == "/x"
-    for cluster in ({"tls-server-name": "other.test"}, {"certificate-authority-data": None}):
+    ill: list[Json] = [{"tls-server-name": "other.test"}, {"certificate-authority-data": None}]
+    for cluster in ill:
         with pytest.raises(ServerError, match=r"no answer from the API server .*: its certificate is not believed: "):
             asked(a_kubeconfig(tmp_path, mirror, {}, **cluster))
 

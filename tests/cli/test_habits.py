@@ -12,19 +12,23 @@ import yaml
 from tests.builders import BATCH, a_world, an_attempt, an_entry
 from tests.cli.fleet import JOB, STREAM, Person, Terminal, data, pictured
 from tests.integration.schema_objects import a_door
+from typing_extensions import override
 
 from dataflow_local.install import kubectl
 from dataflow_operator.cli.__main__ import main
 from dataflow_operator.cli.arguments import parser
+from dataflow_operator.cli.completion import candidates
 from dataflow_operator.cli.habits import SYNONYMS, in_order
 from dataflow_operator.cli.listing import Options, listing
-from dataflow_operator.cli.parsing import GROUPS, verbs_of
+from dataflow_operator.cli.parsing import GROUPS, actions_of, verbs_of
 from dataflow_operator.cli.server import ServerError
 from dataflow_operator.cli.terminal import Place, Streams
 from dataflow_operator.cli.verbs import VERBS
 from dataflow_operator.cli.watching import watched
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dataflow_local.apiserver import ApiServer
 
 RUNNING = a_world(STREAM, entries=(an_entry(1, an_attempt(job=JOB), spec=STREAM),), jobs=None)
@@ -68,7 +72,7 @@ def refusal_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (("stop",), "error: missing: NAME\n  → kubectl dataflow stop --help\n"),
         (("-n", "a"), "error: missing: COMMAND\n  → kubectl dataflow --help\n"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 def test_what_is_not_understood_is_said_in_one_line_with_one_that_helps_on(
     words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
@@ -126,14 +130,15 @@ def test_what_is_waited_for_can_be_said_in_kubectl_s_words() -> None:
         assert parser().parse_args(["wait", "x", f"--for={word}"]).goal == goal
 
 
+def forms_of(verb: str) -> set[str]:
+    """Return what `-o` of a verb takes."""
+    return {str(form) for each in actions_of(verbs_of(parser())[verb]) if each.dest == "output" for form in each.choices or ()}
+
+
 def test_every_verb_that_shows_something_has_it_as_json_and_yaml() -> None:
-    without = {"open", "completion", "report"}
-    for name, verb in verbs_of(parser()).items():
-        forms = next((list(each.choices or ()) for each in verb._actions if each.dest == "output"), [])  # noqa: SLF001 # told in no public way
-        assert ({"json", "yaml"} <= set(forms)) is (name not in without), name
-    for name in ("list", "status", "wait", "run", "rerun", "stop", "suspend", "resume"):
-        forms = next(list(each.choices or ()) for each in verbs_of(parser())[name]._actions if each.dest == "output")  # noqa: SLF001 # as above
-        assert "name" in forms, name
+    assert {name for name in VERBS if not {"json", "yaml"} <= forms_of(name)} == {"open", "completion", "report"}
+    of_objects = ("list", "status", "wait", "run", "rerun", "stop", "suspend", "resume")
+    assert [name for name in of_objects if "name" not in forms_of(name)] == []
 
 
 def test_the_objects_of_a_tree_can_be_had_by_name(person: Person) -> None:
@@ -148,6 +153,31 @@ def test_the_objects_of_a_tree_can_be_had_by_name(person: Person) -> None:
     assert person.types("status", "orders", "-o", "wide").out == person.types("status", "orders", "--all").out
 
 
+def test_several_pipelines_are_suspended_by_their_labels(person: Person) -> None:
+    for name in ("orders", "views", "clicks"):
+        person.has(name, RUNNING)
+    for name in ("orders", "views"):
+        assert person.door.patch("dataflowpipelines", name, {"metadata": {"labels": {"team": "a"}}}).is_accepted
+    group = "dataflowpipeline.dataflow-operator.io"
+    assert person.types("suspend", "-l", "team=a", "-o", "name").out.splitlines() == [f"{group}/orders", f"{group}/views"]
+    assert [person.spec_of("dataflowpipelines", name).get("suspend") for name in ("clicks", "orders", "views")] == [None, True, True]
+    assert person.types("resume", "--all", "-o", "name").out.splitlines() == [f"{group}/{name}" for name in ("clicks", "orders", "views")]
+    for words, said in (
+        (("suspend",), "name a pipeline, or say --all or --selector"),
+        (("suspend", "orders", "--all"), "names go with neither --selector nor --all"),
+        (("suspend", "-l", "team=b"), "no pipelines found in namespace"),
+    ):
+        refused = person.types(*words)
+        assert (refused.code, said in refused.err) == (1, True)
+
+
+def test_names_are_completed_where_the_namespace_stands_before_the_verb(person: Person) -> None:
+    person.has("orders", RUNNING)
+    place = ["--kubeconfig", str(person.door.kubeconfig), "-n", person.door.namespace]
+    assert list(candidates(parser(), [*place, "status", "o"])) == ["orders", ":4"]
+    assert person.door.namespace in list(candidates(parser(), [*place[:2], "-n", ""]))
+
+
 def test_what_was_waited_for_can_be_had_as_an_object(person: Person) -> None:
     person.has("orders", RUNNING)
     person.has("daily", a_world(BATCH, entries=(an_entry(1, an_attempt(job=JOB), spec=BATCH),), jobs=None))
@@ -160,9 +190,10 @@ def test_what_was_waited_for_can_be_had_as_an_object(person: Person) -> None:
 def test_a_list_is_shown_anew_when_something_changed(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.has("orders", RUNNING)
     monkeypatch.setattr("dataflow_operator.cli.watching.LOOK_SECONDS", 0.05)
-    out, looks = io.StringIO(), threading.Event()
+    looks = threading.Event()
 
     class Watching(io.StringIO):
+        @override
         def flush(self) -> None:
             looks.set()
 
@@ -170,7 +201,7 @@ def test_a_list_is_shown_anew_when_something_changed(person: Person, monkeypatch
     place = Place(kubeconfig=str(person.door.kubeconfig), namespace=person.door.namespace)
     streams = Streams(stdin=io.StringIO(), out=out, err=io.StringIO())
 
-    def clock() -> object:
+    def clock() -> datetime:
         if out.getvalue().count("---\n"):
             raise ServerError("seen enough", code=500)
         return RUNNING.now
@@ -182,7 +213,7 @@ def test_a_list_is_shown_anew_when_something_changed(person: Person, monkeypatch
     changing = threading.Thread(target=change)
     changing.start()
     with pytest.raises(ServerError):
-        listing(Options(place=place, watches=True), streams, clock)  # type: ignore[arg-type]  # one that ends
+        listing(Options(place=place, watches=True), streams, clock)
     changing.join()
     assert out.getvalue().count("NAME ") == 2
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.builders import BATCH, NOW, a_world, an_attempt, an_entry
 from tests.cli.fleet import JOB, STREAM, Person, pictured
 from tests.integration.schema_objects import ROOT, a_door
+from typing_extensions import override
 
 from dataflow_local.install import kubectl
 from dataflow_local.users import User
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.integration.schema_objects import Door, Json
+    from tests.integration.schema_objects import Door
 
     from dataflow_local.apiserver import ApiServer
+    from dataflow_operator.adapters.kubernetes.fields import Json as Read
 
-POD = {
+POD: Read = {
     "metadata": {"name": "op-1"},
     "spec": {"containers": [{"name": "operator", "ports": [{"name": "http", "containerPort": 9090}]}]},
     "status": {"containerStatuses": [{"name": "operator", "restartCount": 2}]},
@@ -188,9 +190,11 @@ def test_logs_before_a_restart_and_metrics_are_asked_of_every_pod(door: Door) ->
     asked = list[str]()
 
     class Listening(Server):
-        def listed(self, path: str, selector: str | None = None) -> list[Json]:
+        @override
+        def listed(self, path: str, selector: str | None = None) -> list[Read]:
             return [POD] if path.endswith("/pods") else super().listed(path, selector)
 
+        @override
         def plain(self, path: str, query: Mapping[str, str]) -> str:
             asked.append(path + ("?previous" if query.get("previous") else ""))
             return f"said by {path}"

@@ -11,6 +11,7 @@ from html import escape
 
 from tests.builders import BATCH, NOW, a_last_run, a_world, an_attempt, an_entry
 from tests.cli.fleet import JOB, QUOTA, STREAM, Terminal, an_update, stored
+from typing_extensions import override
 
 from dataflow_local.cache import ROOT
 from dataflow_operator.cli.listing import Options, lines_of
@@ -43,10 +44,12 @@ def terminal(width: int = COLUMNS) -> Streams:
 
     class Wide(Streams):
         @property
+        @override
         def width(self) -> int | None:
             return width
 
         @property
+        @override
         def are_in_colour(self) -> bool:
             return True
 

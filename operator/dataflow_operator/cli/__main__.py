@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given in (["help"], ["help", "--help"]):
         show_help(whole)
         return 0
-    said = whole.parse_args(["version", "--client"] if given == ["--version"] else in_order(given))
+    said = whole.understood(["version", "--client"] if given == ["--version"] else in_order(given))
     streams, verb = Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr), VERBS[said.command]
     try:
         code = verb.done(said, streams)

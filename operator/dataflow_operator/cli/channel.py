@@ -19,7 +19,15 @@ from dataflow_operator.cli.secure import context_of, login_of, proxy_of
 from dataflow_operator.cli.terminal import Place
 
 if TYPE_CHECKING:
+    from typing_extensions import override
+
     from dataflow_operator.cli.plugins import Given
+else:  # importing it takes as long as all the rest
+
+    def override(method: object) -> object:
+        """Mark nothing: only type checkers ask."""
+        return method
+
 
 _HTTPS: Final = 443
 _HTTP: Final = 80
@@ -46,6 +54,7 @@ class _Secure(http.client.HTTPSConnection):
         super().__init__(host, port, timeout=seconds, context=context)
         self._tls, self._name = context, name
 
+    @override
     def connect(self) -> None:
         """Connect, through a proxy if one was told."""
         http.client.HTTPConnection.connect(self)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from dataflow_operator.cli.habits import PLACES, in_order
 from dataflow_operator.cli.parsing import actions_of, offered, verbs_of
 from dataflow_operator.cli.terminal import Place, UndoneError
 
@@ -27,7 +28,10 @@ SECONDS: Final = 3.0
 def candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterator[str]:
     """Yield each candidate for the last word, with what it is after a tab, and at the end the directive."""
     *before, current = words or [""]
-    verb, rest = _verb_of(parser, before)
+    verb, rest = _verb_of(parser, in_order(before) or before)
+    if verb is None and before and before[-1] in PLACES:
+        # The value of a flag that stands before the verb: every verb has it.
+        verb, rest = verbs_of(parser)["list"], before
     if verb is None:
         yield from (f"{name}\t{text}" for name, text in offered(parser) if name.startswith(current))
         yield f":{NO_FILES}"

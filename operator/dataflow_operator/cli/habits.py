@@ -46,7 +46,7 @@ FORMS: Final = (
 )
 """Forms of output that kubectl has and this plugin does not."""
 
-_PLACES: Final = frozenset({"-n", "--namespace", "--context", "--kubeconfig", "--as", "--as-group", "--request-timeout"})
+PLACES: Final = frozenset({"-n", "--namespace", "--context", "--kubeconfig", "--as", "--as-group", "--request-timeout"})
 """Flags with a value that every verb has, and that may stand before it as well."""
 
 
@@ -56,7 +56,7 @@ def in_order(words: Sequence[str]) -> list[str]:
     while rest and rest[0].startswith("-"):
         name, equals, _ = rest[0].partition("=")
         taken = 1 if equals or (name.startswith("-n") and len(name) > 2) else 2  # noqa: PLR2004 # -nteam-a
-        if name not in _PLACES and not (name.startswith("-n") and not name.startswith("--")):
+        if name not in PLACES and not (name.startswith("-n") and not name.startswith("--")):
             return list(words)
         before += rest[:taken]
         rest = rest[taken:]

@@ -55,13 +55,11 @@ class Parser(argparse.ArgumentParser):
         lines = [f"error: {said}\n", *(f"  → {line}\n" for line in mend)]
         self.exit(CANNOT_SAY, "".join(lines))
 
-    @override
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def understood(self, words: Sequence[str]) -> argparse.Namespace:
         """Return what the arguments say; what is left over is an error of the verb's, which knows its flags."""
-        said, rest = self.parse_known_args(args, namespace)
+        said, rest = self.parse_known_args(words)
         if rest:
-            verbs = verbs_of(self)
-            verbs.get(getattr(said, "command", ""), self).error(f"unrecognized arguments: {' '.join(rest)}")
+            verbs_of(self).get(str(said.command), self).error(f"unrecognized arguments: {' '.join(rest)}")
         return said
 
     def _told(self, message: str) -> tuple[str, Sequence[str]]:

@@ -7,7 +7,7 @@ import binascii
 import os
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -85,7 +85,7 @@ def _decoded(data: str) -> str:
 
 
 @contextmanager
-def _file_of(content: str) -> Iterator[str]:
+def _file_of(content: str) -> Generator[str]:
     """Have it in a file for a moment, which is how OpenSSL wants it."""
     with tempfile.NamedTemporaryFile("w", prefix="kubectl-dataflow-") as file:
         file.write(content)

@@ -122,7 +122,12 @@ def _switch(said: argparse.Namespace, streams: Streams) -> int:
 
     mode = getattr(said, "mode", None)
     options = Options(
-        names=tuple(said.pipeline), suspends=said.command == "suspend", mode=StopMode(mode) if mode else None, changing=_changing(said)
+        names=tuple(said.pipeline),
+        suspends=said.command == "suspend",
+        mode=StopMode(mode) if mode else None,
+        selector=said.selector,
+        all_of_them=said.all,
+        changing=_changing(said),
     )
     return suspend(options, streams)
 
