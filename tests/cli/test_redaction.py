@@ -26,6 +26,7 @@ from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from dataflow_local.apiserver import ApiServer
@@ -86,7 +87,7 @@ def test_what_an_object_shows_itself_is_no_secret_because_a_parameter_says_it_to
     assert redaction.text("acme-prod has no payroll-2026") == f"acme-prod has no {REDACTED}"
 
 
-PLACES: dict[str, Any] = {
+PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "an annotation of a tool that nobody knows": lambda word: {"metadata": {"annotations": {"example.com/webhook": word}}},
     "what was applied last": lambda word: {"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": word}}},
     "a label by its name": lambda word: {"metadata": {"labels": {"db-password": word}}},

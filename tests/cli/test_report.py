@@ -15,9 +15,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import BATCH, a_world, an_attempt, an_entry
+from tests.builders import BATCH, NOW, a_world, an_attempt, an_entry
 from tests.cli.fleet import JOB, STREAM, Person, pictured
 from tests.integration.schema_objects import ROOT, a_door
+from typing_extensions import override
 
 from dataflow_local.install import kubectl
 from dataflow_local.users import User
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.integration.schema_objects import Door, Json
+    from tests.integration.schema_objects import Door
 
     from dataflow_local.apiserver import ApiServer
+    from dataflow_operator.adapters.kubernetes.fields import Json as Read
 
-POD = {
+POD: Read = {
     "metadata": {"name": "op-1"},
     "spec": {"containers": [{"name": "operator", "ports": [{"name": "http", "containerPort": 9090}]}]},
     "status": {"containerStatuses": [{"name": "operator", "restartCount": 2}]},
@@ -188,15 +190,17 @@ def test_logs_before_a_restart_and_metrics_are_asked_of_every_pod(door: Door) ->
     asked = list[str]()
 
     class Listening(Server):
-        def listed(self, path: str, selector: str | None = None) -> list[Json]:
+        @override
+        def listed(self, path: str, selector: str | None = None) -> list[Read]:
             return [POD] if path.endswith("/pods") else super().listed(path, selector)
 
+        @override
         def plain(self, path: str, query: Mapping[str, str]) -> str:
             asked.append(path + ("?previous" if query.get("previous") else ""))
             return f"said by {path}"
 
     place = Place(kubeconfig=str(door.kubeconfig), namespace=door.namespace)
-    whole = evidence_of(connected(place, kind=Listening), Asked(operator_namespace="op"))
+    whole = evidence_of(connected(place, kind=Listening), Asked(operator_namespace="op"), NOW)
     base = "/api/v1/namespaces/op/pods/op-1"
     assert asked == [f"{base}/log", f"{base}/log?previous", f"{base}:9090/proxy/metrics"]
     assert list(whole.texts) == ["operator/pods/op-1.log", "operator/pods/op-1.previous.log", "operator/pods/op-1.metrics"]

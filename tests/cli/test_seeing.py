@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,6 +84,10 @@ def test_a_narrow_terminal_goes_without_what_the_message_says(monkeypatch: pytes
     head, row = lines_of([raw], Options(), terminal, NOW)
     assert head.split() == ["NAME", "TYPE", "STATE", "REASON", "JOB", "STATE", "AGE", "MESSAGE"]
     assert row.endswith("Job 2026-11-25_03_00_00-1234567890123…")
+    monkeypatch.setenv("COLUMNS", "80")
+    named = stored(RUNNING, name="revenue-by-country")
+    shown = [re.sub(r"\x1b\[\d+m", "", line) for line in lines_of([named, raw], Options(), terminal, NOW)]
+    assert [line for line in shown if len(line) > 80] == []
     monkeypatch.setenv("COLUMNS", "200")
     assert "SINCE" in lines_of([raw], Options(), terminal, NOW)[0]
     assert "SINCE" in lines_of([raw], Options(output=Format.WIDE), terminal, NOW)[0]
@@ -231,12 +237,32 @@ def test_open_prints_the_console_s_address(person: Person) -> None:
 
 def test_versions_are_told_and_what_cannot_be_asked_is_said_in_its_place(person: Person, kubeconfig_of_nowhere: str) -> None:
     said = data(person.types("version", "-o", "json"))
-    assert set(said) == {"plugin", "operator", "api", "cluster"}
+    assert set(said) == {"plugin", "operator", "acting", "api", "cluster"}
     assert said["api"] == "dataflow-operator.io/v1beta1"
     assert said["cluster"].startswith("v1.")
     assert "has no Deployment dataflow-operator" in said["operator"]
     assert set(data(person.types("version", "--client", "-o", "json", kubeconfig=kubeconfig_of_nowhere))) == {"plugin"}
     assert "no answer from the API server" in person.types("version", kubeconfig=kubeconfig_of_nowhere).out
+
+
+def test_whether_an_operator_acts_is_told_by_its_lease(person: Person) -> None:
+    place = person.door.namespace
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{place}/leases"
+
+    def acting(**spec: object) -> str:
+        """Return what is said of a Lease."""
+        body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "dataflow-operator"}, "spec": spec}
+        assert person.door.call("POST", leases, body).is_accepted
+        told = data(person.types("version", "--operator-namespace", place, "-o", "json"))["acting"]
+        assert person.door.call("DELETE", f"{leases}/dataflow-operator").is_accepted
+        return str(told)
+
+    now, then = (f"{at:%Y-%m-%dT%H:%M:%S.%fZ}" for at in (datetime.now(UTC), datetime.now(UTC) - timedelta(hours=5, minutes=1)))
+    held = {"holderIdentity": "op-1", "leaseDurationSeconds": 60, "acquireTime": then}
+    assert acting(**held, renewTime=now) == "op-1, for 5h1m"
+    assert acting(**held, renewTime=then) == "nobody: op-1 has not renewed the Lease for 5h1m"
+    assert acting(leaseDurationSeconds=1, renewTime=then) == "nobody: the last one gave the Lease back 5h1m ago"
+    assert data(person.types("version", "--operator-namespace", place, "-o", "json"))["acting"].startswith("not known: namespace ")
 
 
 def test_watching_ends_when_what_was_watched_is_gone(person: Person) -> None:

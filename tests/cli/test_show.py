@@ -10,7 +10,7 @@ import pytest
 from tests.builders import a_batch, a_spec, a_world, an_attempt, an_entry
 
 from dataflow_operator.cli.outlook import Outlook, outlook_of
-from dataflow_operator.cli.show import Report, json_of, text_of
+from dataflow_operator.cli.show import Report, data_on, text_of
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import StopMode, Strategy
 from dataflow_operator.domain.pipeline.model import Adoption, Broken, Pipeline, PipelineSpec
@@ -184,7 +184,7 @@ def test_colours_change_nothing_but_colours() -> None:
 
 
 def test_a_report_for_programs_has_the_same() -> None:
-    told = json.loads(json_of([REPORT], ["ConfigMap a"], []))
+    told = json.loads(json.dumps(data_on([REPORT], ["ConfigMap a"], [])))
     assert told["skipped"] == ["ConfigMap a"]
     (pipeline,) = told["pipelines"]
     assert [change["path"] for change in pipeline["changes"]] == ["parameters.content", "environment.maxWorkers", "environment.machineType"]

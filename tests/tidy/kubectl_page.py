@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "kubectl.md"
 SEAM = "<!-- What follows is made of the plugin's own help: python -m tests.tidy.kubectl_page -->\n"
 """Between what is written by hand and what is made."""
 
-EVERYWHERE = ("kubeconfig", "context", "help")
+EVERYWHERE = ("kubeconfig", "context", "impersonated", "groups", "request_timeout", "help")
 """Flags that every verb has, told once."""
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from dataflow_operator.cli.arguments import parser
 from dataflow_operator.cli.completion import COMPLETE, candidates
+from dataflow_operator.cli.habits import in_order
+from dataflow_operator.cli.parsing import show_help
 from dataflow_operator.cli.terminal import CANNOT_SAY, INTERRUPTED, Streams, UndoneError
 from dataflow_operator.cli.verbs import VERBS
 
@@ -17,7 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == [COMPLETE]:
         return complete(given[1:])
-    said = parser().parse_args(given)
+    whole = parser()
+    if not given or given in (["help"], ["help", "--help"]):
+        show_help(whole)
+        return 0
+    said = whole.understood(["version", "--client"] if given == ["--version"] else in_order(given))
     streams, verb = Streams(stdin=sys.stdin, out=sys.stdout, err=sys.stderr), VERBS[said.command]
     try:
         code = verb.done(said, streams)

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
-import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
+from dataflow_operator.cli.parsing import Help, form_of
 from dataflow_operator.cli.tenant import OPERATOR
 from dataflow_operator.cli.terminal import Format, Place
-
-if TYPE_CHECKING:
-    from typing_extensions import override
-else:  # importing it takes as long as all the rest of `--help`
-
-    def override(method: object) -> object:
-        """Mark nothing: only type checkers ask."""
-        return method
-
 
 Commands: TypeAlias = Callable[..., argparse.ArgumentParser]
 """Adds a command: argparse exports no name for what does."""
@@ -27,23 +17,11 @@ MANIFESTS: Final = "manifests in YAML or JSON: a file, - for standard input, or 
 
 NAMESPACE: Final = "namespace; default: that of the context, else 'default'"
 
+DATA: Final = (Format.TEXT, Format.JSON, Format.YAML)
+"""Forms in which what is no object can be written."""
+
 CHANGED: Final = (Format.TEXT, Format.JSON, Format.YAML, Format.NAME)
 """Forms in which an object that was changed can be written."""
-
-
-class Help(argparse.RawDescriptionHelpFormatter):
-    """Breaks paragraphs where the terminal ends; lists and examples, which have columns of their own, stay as they are."""
-
-    @override
-    def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 # argparse calls it so
-        return "\n\n".join(
-            paragraph if _COLUMNS.search(paragraph) else textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
-            for paragraph in text.split("\n\n")
-        )
-
-
-_COLUMNS: Final = re.compile(r"^ |\S {2,}\S", re.MULTILINE)
-"""What a paragraph has that is no prose."""
 
 
 def command(commands: Commands, name: str, short: str, long: str, ends: str) -> argparse.ArgumentParser:
@@ -56,13 +34,23 @@ def add_operator(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--operator-namespace", default=OPERATOR, metavar="NAMESPACE", help=f"where the operator is; default: {OPERATOR}")
 
 
-def add_place(verb: argparse.ArgumentParser, namespace: str = NAMESPACE, *, forms: Sequence[Format] = (Format.TEXT, Format.JSON)) -> None:
+def add_place(verb: argparse.ArgumentParser, namespace: str = NAMESPACE, *, forms: Sequence[Format] = DATA) -> None:
     """Add what every command has: which cluster, which namespace, which form if there are several."""
     verb.add_argument("-n", "--namespace", help=namespace)
     verb.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, else ~/.kube/config, else a pod's own ServiceAccount")
     verb.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
+    verb.add_argument("--as", dest="impersonated", metavar="USER", help="ask as somebody else, as kubectl does")
+    verb.add_argument("--as-group", dest="groups", action="append", default=[], metavar="GROUP", help="with --as; may be repeated")
+    verb.add_argument("--request-timeout", default="0", metavar="DURATION", help="for one call, such as 30s; default: 10s")
     if forms:
-        verb.add_argument("-o", "--output", type=Format, choices=list(forms), default=Format.TEXT, help="default: text")
+        add_form(verb, forms)
+
+
+def add_form(verb: argparse.ArgumentParser, forms: Sequence[Format]) -> None:
+    """Add in which form it is written."""
+    verb.add_argument(
+        "-o", "--output", type=form_of(forms), choices=list(forms), metavar="|".join(forms), default=Format.TEXT, help="default: text"
+    )
 
 
 def add_all(verb: argparse.ArgumentParser) -> None:
@@ -86,4 +74,14 @@ def add_patience(verb: argparse.ArgumentParser, what: str) -> None:
 
 def place_of(said: argparse.Namespace) -> Place:
     """Return the place that the arguments name."""
-    return Place(namespace=said.namespace, kubeconfig=said.kubeconfig, context=said.context)
+    from dataflow_operator.cli.spans import duration_of  # noqa: PLC0415 # `--help` does without
+
+    longest = duration_of(said.request_timeout) if said.request_timeout != "0" else None
+    return Place(
+        namespace=said.namespace,
+        kubeconfig=said.kubeconfig,
+        context=said.context or None,
+        impersonated=said.impersonated,
+        groups=tuple(said.groups),
+        seconds=longest.total_seconds() or None if longest is not None else None,
+    )

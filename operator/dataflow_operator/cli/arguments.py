@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-
 from dataflow_operator.cli.arguments_changing import add_changing
 from dataflow_operator.cli.arguments_checking import add_checking
 from dataflow_operator.cli.arguments_seeing import add_own, add_seeing
+from dataflow_operator.cli.parsing import Parser, Whole
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return what reads the arguments."""
-    whole = argparse.ArgumentParser(prog="kubectl dataflow", description="Work with Dataflow pipelines in Kubernetes.", allow_abbrev=False)
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
+    whole = Whole(prog="kubectl dataflow", description="Work with Dataflow pipelines in Kubernetes.", allow_abbrev=False)
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser).add_parser
     add_seeing(commands)
     add_changing(commands)
     add_checking(commands)

@@ -76,7 +76,8 @@ exit code:
 
 examples:
   kubectl dataflow {} orders -n team-a
-  kubectl dataflow {} orders payments --dry-run=server"""
+  kubectl dataflow {} orders payments --dry-run=server
+  kubectl dataflow {} -l team=orders"""
 
 
 def add_changing(commands: Commands) -> None:
@@ -120,8 +121,10 @@ def _stop(commands: Commands) -> None:
 
 
 def _switch(commands: Commands, name: str, short: str, long: str) -> argparse.ArgumentParser:
-    verb = command(commands, name, short, long, SWITCH_EXIT.format(name, name))
-    verb.add_argument("pipeline", nargs="+", metavar="PIPELINE", help="name of a DataflowPipeline")
+    verb = command(commands, name, short, long, SWITCH_EXIT.format(name, name, name))
+    verb.add_argument("pipeline", nargs="*", metavar="PIPELINE", help="name of a DataflowPipeline")
+    verb.add_argument("--all", action="store_true", help="every pipeline of the namespace")
+    verb.add_argument("-l", "--selector", metavar="LABELS", help="every pipeline with these labels")
     add_tried(verb)
     add_place(verb, forms=CHANGED)
     return verb

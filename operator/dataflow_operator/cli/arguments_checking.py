@@ -6,14 +6,15 @@ import argparse
 from typing import Final
 
 from dataflow_operator.cli.argument_parts import (
+    DATA,
     MANIFESTS,
     Commands,
     add_all,
+    add_form,
     add_operator,
     add_place,
     command,
 )
-from dataflow_operator.cli.terminal import Format
 
 DIFF: Final = """\
 Say what applying manifests would bring about, and change nothing.
@@ -131,7 +132,7 @@ def add_checking(commands: Commands) -> None:
 
 
 def _diff(commands: Commands) -> None:
-    verb = command(commands, "diff", "say what applying manifests would bring about, and change nothing", DIFF, DIFF_EXIT)
+    verb = command(commands, "diff", "say what applying manifests would bring about", DIFF, DIFF_EXIT)
     verb.add_argument(
         "-f",
         "--filename",
@@ -159,7 +160,7 @@ def _grant(commands: Commands) -> None:
 
 
 def _doctor(commands: Commands) -> None:
-    verb = command(commands, "doctor", "say why the operator cannot act as a ServiceAccount, and what mends it", DOCTOR, DOCTOR_EXIT)
+    verb = command(commands, "doctor", "say why the operator cannot act as a ServiceAccount", DOCTOR, DOCTOR_EXIT)
     _whom(verb)
     verb.add_argument(
         "--author",
@@ -193,9 +194,7 @@ def _lint(commands: Commands) -> None:
     verb.add_argument("-f", "--filename", action="append", required=True, metavar="FILE|-|DIR", help=MANIFESTS)
     verb.add_argument("--against", action="append", default=[], metavar="FILE|DIR", help="what the manifests were before; may be repeated")
     verb.add_argument("--strict", action="store_true", help="count a warning as an error")
-    verb.add_argument(
-        "-o", "--output", type=Format, choices=[Format.TEXT, Format.JSON, Format.YAML], default=Format.TEXT, help="default: text"
-    )
+    add_form(verb, DATA)
 
 
 def _report(commands: Commands) -> None:

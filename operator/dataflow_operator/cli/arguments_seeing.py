@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dataflow_operator.cli.argument_parts import NAMESPACE, Commands, add_all, add_operator, add_place, command
+from dataflow_operator.cli.argument_parts import CHANGED, NAMESPACE, Commands, add_all, add_operator, add_place, command
 from dataflow_operator.cli.terminal import Format
 
 GOALS: Final = ("ready", "running", "succeeded", "suspended", "deleted")
@@ -29,13 +29,14 @@ exit code:
 examples:
   kubectl dataflow list
   kubectl dataflow list -A -o wide
+  kubectl dataflow list --watch
   kubectl dataflow list -n team-a -l team=orders -o name"""
 
 STATUS: Final = """\
 Show a pipeline as a tree: its runs, their attempts and jobs, with the last errors, and what helps on.
 
-Of a run's name only that run is drawn. Without a name: every pipeline of the namespace. Five runs and three attempts of each are drawn
-unless --all is given."""
+Of a run's name only that run is drawn. Without a name: every pipeline of the namespace. Five runs and three attempts of each are drawn, and of
+an error what it says, without its stack: --all, or -o wide, draws all there is."""
 
 STATUS_EXIT: Final = """\
 exit code:
@@ -97,7 +98,7 @@ examples:
   kubectl dataflow open dfr/orders-7 --print"""
 
 VERSION: Final = """\
-Print the versions of the plugin, the operator, the API and the cluster, and how many of the operator's pods are ready."""
+Print the versions of the plugin, the operator, the API and the cluster, how many of the operator's pods are ready, and which of them acts."""
 
 VERSION_EXIT: Final = """\
 exit code:
@@ -125,6 +126,12 @@ examples:
   kubectl dataflow completion kubectl > ~/bin/kubectl_complete-dataflow; chmod +x ~/bin/kubectl_complete-dataflow"""
 
 
+def goal_of(word: str) -> str:
+    """Return a goal by its own word or kubectl's: `delete`, `condition=Ready`."""
+    name = word.lower().removeprefix("condition=").removesuffix("=true")
+    return {"delete": "deleted"}.get(name, name)
+
+
 def add_seeing(commands: Commands) -> None:
     """Add these verbs, the most used first."""
     _list(commands)
@@ -139,7 +146,7 @@ def add_own(commands: Commands) -> None:
     verb = command(commands, "version", "print the versions of plugin, operator and API", VERSION, VERSION_EXIT)
     verb.add_argument("--client", action="store_true", help="only that of the plugin; asks nobody")
     add_operator(verb)
-    add_place(verb, forms=(Format.TEXT, Format.JSON, Format.YAML))
+    add_place(verb)
     verb = command(commands, "completion", "print a script that completes commands and names", COMPLETION, COMPLETION_EXIT)
     verb.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS), help="for which shell")
 
@@ -147,6 +154,7 @@ def add_own(commands: Commands) -> None:
 def _list(commands: Commands) -> None:
     verb = command(commands, "list", "list pipelines with what matters", LIST, LIST_EXIT)
     add_all(verb)
+    verb.add_argument("-w", "--watch", action="store_true", help="show it anew whenever it changes")
     verb.add_argument("--no-headers", action="store_true", help="leave the titles of the columns out")
     add_place(verb, forms=tuple(Format))
 
@@ -157,13 +165,13 @@ def _status(commands: Commands) -> None:
     verb.add_argument("-w", "--watch", action="store_true", help="show it anew whenever it changes")
     verb.add_argument("--all", action="store_true", help="draw every run and attempt")
     add_all(verb)
-    add_place(verb, forms=(Format.TEXT, Format.JSON, Format.YAML))
+    add_place(verb, forms=tuple(Format))
 
 
 def _wait(commands: Commands) -> None:
     verb = command(commands, "wait", "wait until pipelines or runs are as wanted", WAIT, WAIT_EXIT)
     verb.add_argument("name", nargs="*", metavar="NAME", help=THING)
-    verb.add_argument("--for", dest="goal", required=True, choices=GOALS, help="what to wait for")
+    verb.add_argument("--for", dest="goal", required=True, type=goal_of, choices=GOALS, help="what to wait for")
     verb.add_argument(
         "--timeout",
         default="30s",
@@ -172,14 +180,14 @@ def _wait(commands: Commands) -> None:
     )
     verb.add_argument("--all", action="store_true", help="every pipeline of the namespace")
     verb.add_argument("-l", "--selector", metavar="LABELS", help="every pipeline with these labels")
-    add_place(verb, forms=())
+    add_place(verb, forms=CHANGED)
 
 
 def _logs(commands: Commands) -> None:
     verb = command(commands, "logs", "show what was told about a pipeline or a run", LOGS, LOGS_EXIT)
     verb.add_argument("name", metavar="NAME", help=THING)
     verb.add_argument("-f", "--follow", action="store_true", help="go on with what is told from now on")
-    verb.add_argument("--tail", type=int, metavar="N", help="only the last N lines; default: all")
+    verb.add_argument("--tail", type=int, metavar="N", help="only what was told the last N times; default: all")
     add_place(verb, NAMESPACE)
 
 

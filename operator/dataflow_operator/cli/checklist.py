@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from dataflow_operator.cli.terminal import BOLD, FAINT, GREEN, RED, YELLOW, painted
-
-WIDTH: Final = 120
-"""Columns that text is broken at. Source: chosen; a terminal on half a screen."""
+from dataflow_operator.cli.terminal import BOLD, FAINT, GREEN, RED, WIDTH, YELLOW, painted
 
 INDENT: Final = 20
 """Columns before what was seen: the mark and the longest title."""
+
+NARROWEST: Final = 60
+"""Columns of the narrowest terminal that text is fitted to. Source: chosen; with less nothing fits beside the titles."""
 
 
 class Verdict(StrEnum):
@@ -65,15 +64,15 @@ def exit_code_of(steps: Iterable[Step]) -> int:
     return WRONG if Verdict.WRONG in verdicts else UNKNOWN if Verdict.UNKNOWN in verdicts else WELL
 
 
-def text_of(step: Step, *, mends: bool, in_colour: bool) -> str:
+def text_of(step: Step, *, mends: bool, in_colour: bool, width: int = WIDTH) -> str:
     """Return one step for people, with what mends it if *mends*."""
-    return "\n".join(_lines(step, mends=mends, in_colour=in_colour)) + "\n"
+    return "\n".join(_lines(step, width, mends=mends, in_colour=in_colour)) + "\n"
 
 
-def _lines(step: Step, *, mends: bool, in_colour: bool) -> Iterator[str]:
+def _lines(step: Step, width: int, *, mends: bool, in_colour: bool) -> Iterator[str]:
     mark, colour = _MARKS[step.verdict]
     # Never within a word: what is copied must stay whole.
-    seen = textwrap.wrap(step.seen, WIDTH - INDENT, break_long_words=False, break_on_hyphens=False) or [""]
+    seen = textwrap.wrap(step.seen, max(width, NARROWEST) - INDENT, break_long_words=False, break_on_hyphens=False) or [""]
     yield f"{painted(mark, colour, in_colour=in_colour)} {step.title:{INDENT - 2}}{seen[0]}".rstrip()
     yield from (" " * INDENT + line for line in seen[1:])
     if mends:
@@ -87,9 +86,9 @@ def wants_mending(step: Step, before: Sequence[Step]) -> bool:
     return step.verdict is not Verdict.WELL and bool(step.mend) and all(each.verdict is not Verdict.WRONG for each in before)
 
 
-def json_of(subject: str, steps: Sequence[Step]) -> str:
+def data_on(subject: str, steps: Sequence[Step]) -> dict[str, object]:
     """Return all steps for programs."""
-    whole = {
+    return {
         "subject": subject,
         "steps": [
             {"name": step.name, "verdict": step.verdict, "seen": step.seen, **({"mend": list(step.mend)} if step.mend else {})}
@@ -97,4 +96,3 @@ def json_of(subject: str, steps: Sequence[Step]) -> str:
         ],
         "exitCode": exit_code_of(steps),
     }
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
+from dataflow_operator.cli.habits import PLACES, in_order
+from dataflow_operator.cli.parsing import actions_of, offered, verbs_of
 from dataflow_operator.cli.terminal import Place, UndoneError
 
 COMPLETE: Final = "__complete"
@@ -26,9 +28,12 @@ SECONDS: Final = 3.0
 def candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterator[str]:
     """Yield each candidate for the last word, with what it is after a tab, and at the end the directive."""
     *before, current = words or [""]
-    verb, rest = _verb_of(parser, before)
+    verb, rest = _verb_of(parser, in_order(before) or before)
+    if verb is None and before and before[-1] in PLACES:
+        # The value of a flag that stands before the verb: every verb has it.
+        verb, rest = verbs_of(parser)["list"], before
     if verb is None:
-        yield from (f"{name}\t{text}" for name, text in _commands(parser) if name.startswith(current))
+        yield from (f"{name}\t{text}" for name, text in offered(parser) if name.startswith(current))
         yield f":{NO_FILES}"
         return
     flag, prefix = _flag_of(verb, rest, current), ""
@@ -38,7 +43,7 @@ def candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterato
     if flag is None and current.startswith("-"):
         yield from (
             f"{option}\t{_short(action)}"
-            for action in _actions(verb)
+            for action in actions_of(verb)
             for option in action.option_strings[-1:]
             if option.startswith(current)
         )
@@ -51,26 +56,8 @@ def candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterato
     yield f":{FILES if action is not None and action.metavar in OF_FILES else NO_FILES}"
 
 
-def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    inside: Any = parser  # argparse tells nobody what it knows in any public way
-    found: list[argparse.Action] = inside._actions  # noqa: SLF001 # as above
-    return found
-
-
-def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    found: Any = next((each for each in _actions(parser) if isinstance(each.choices, dict)), None)
-    verbs: dict[str, argparse.ArgumentParser] = found.choices if found is not None else {}
-    return verbs
-
-
-def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
-    found: Any = next((each for each in _actions(parser) if isinstance(each.choices, dict)), None)
-    if found is not None:
-        yield from ((each.dest, each.help or "") for each in found._choices_actions)  # noqa: SLF001 # as above
-
-
 def _verb_of(parser: argparse.ArgumentParser, before: Sequence[str]) -> tuple[argparse.ArgumentParser | None, list[str]]:
-    found = _verbs(parser)
+    found = verbs_of(parser)
     for at, word in enumerate(before):
         if word in found:
             return found[word], list(before[at + 1 :])
@@ -79,7 +66,7 @@ def _verb_of(parser: argparse.ArgumentParser, before: Sequence[str]) -> tuple[ar
 
 def _flag_of(verb: argparse.ArgumentParser, rest: Sequence[str], current: str) -> argparse.Action | None:
     """Return the flag whose value is being typed."""
-    options = {option: action for action in _actions(verb) for option in action.option_strings if action.nargs != 0}
+    options = {option: action for action in actions_of(verb) for option in action.option_strings if action.nargs != 0}
     if current.startswith("--") and "=" in current:
         return options.get(current.partition("=")[0])
     return options.get(rest[-1]) if rest else None
@@ -87,7 +74,7 @@ def _flag_of(verb: argparse.ArgumentParser, rest: Sequence[str], current: str) -
 
 def _positional_of(verb: argparse.ArgumentParser, rest: Sequence[str]) -> argparse.Action | None:
     """Return the positional argument that is being typed, or None where there is none left."""
-    options = {option: action for action in _actions(verb) for option in action.option_strings}
+    options = {option: action for action in actions_of(verb) for option in action.option_strings}
     given, skips = 0, False
     for word in rest:
         if skips:
@@ -96,7 +83,7 @@ def _positional_of(verb: argparse.ArgumentParser, rest: Sequence[str]) -> argpar
             skips = word in options and options[word].nargs != 0
         else:
             given += 1
-    for action in (each for each in _actions(verb) if not each.option_strings):
+    for action in (each for each in actions_of(verb) if not each.option_strings):
         if action.nargs in {"*", "+"} or given == 0:
             return action
         given -= 1
@@ -144,7 +131,7 @@ def _names(place: Place, plural: str) -> list[str]:
 
 
 def _contexts(place: Place) -> list[str]:
-    from dataflow_operator.cli.names import contexts_of  # noqa: PLC0415 # as above
+    from dataflow_operator.cli.kubeconfig import contexts_of  # noqa: PLC0415 # as above
 
     return contexts_of(place)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from dataflow_operator.adapters.kubernetes.spec import spec_of
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of
 from dataflow_operator.cli.manifests import InputError, Manifest, manifests_of
+from dataflow_operator.cli.objects import data_of
 from dataflow_operator.cli.outlook import OUR_WARNING, outlook_of
-from dataflow_operator.cli.show import Report, json_of, text_of
+from dataflow_operator.cli.show import Report, data_on, text_of
 from dataflow_operator.cli.terminal import CANNOT_SAY, Format, Place, Streams
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.pipeline.model import Broken
@@ -50,8 +51,10 @@ def diff(options: Options, streams: Streams) -> int:
         _report_on(ours, options, reports, errors)
     for skip in skipped:
         streams.err.write(f"skipped: {skip}: not a DataflowPipeline\n")
-    in_json = options.output is Format.JSON
-    streams.out.write(json_of(reports, skipped, errors) if in_json else text_of(reports, in_colour=streams.are_in_colour))
+    is_data = options.output.is_data
+    streams.out.write(
+        data_of(data_on(reports, skipped, errors), options.output) if is_data else text_of(reports, in_colour=streams.are_in_colour)
+    )
     for line in errors:
         streams.err.write(f"error: {line}\n")
     if errors:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dataflow_operator.cli.checklist import Step, Verdict, exit_code_of, json_of, step, text_of, wants_mending
+from dataflow_operator.cli.checklist import Step, Verdict, data_on, exit_code_of, step, text_of, wants_mending
+from dataflow_operator.cli.objects import data_of
 from dataflow_operator.cli.outside import advice_on_workers, said_by_the_operator, way_outside
 from dataflow_operator.cli.rights import namespace, rights
 from dataflow_operator.cli.server import Server, ServerError, connected
 from dataflow_operator.cli.tenancy import Tenant, account, definitions, identity, pipeline, settings
-from dataflow_operator.cli.terminal import BOLD, CANNOT_SAY, Format, Place, Streams, painted
+from dataflow_operator.cli.terminal import BOLD, CANNOT_SAY, WIDTH, Format, Place, Streams, painted
 from dataflow_operator.cli.whom import OF_TENANTS, Question
 from dataflow_operator.domain.pipeline.model import Pipeline
 
@@ -24,14 +25,14 @@ def doctor(question: Question, place: Place, output: Format, streams: Streams) -
             if output is Format.TEXT:
                 if number == 0:
                     streams.out.write(painted(_subject(question, server), BOLD, in_colour=in_colour) + "\n")
-                streams.out.write(text_of(each, mends=wants_mending(each, steps), in_colour=in_colour))
+                streams.out.write(text_of(each, mends=wants_mending(each, steps), in_colour=in_colour, width=streams.width or WIDTH))
                 streams.out.flush()
             steps.append(each)
     except ServerError as error:
         streams.err.writelines(f"error: {line}\n" for line in error.lines)
         return CANNOT_SAY
-    if output is Format.JSON:
-        streams.out.write(json_of(_subject(question, server), steps))
+    if output.is_data:
+        streams.out.write(data_of(data_on(_subject(question, server), steps), output))
     else:
         streams.out.write(painted(_summary(steps), BOLD, in_colour=in_colour) + "\n")
     return exit_code_of(steps)

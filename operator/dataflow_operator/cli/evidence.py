@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, count, mapping, objects, text
@@ -68,7 +69,7 @@ def namespace_of(raw: Json) -> str:
     return text(mapping(raw.get("metadata")).get("namespace")) or ""
 
 
-def evidence_of(server: Server, asked: Asked) -> Evidence:
+def evidence_of(server: Server, asked: Asked, now: datetime) -> Evidence:
     """Return what there is. UndoneError: no pipeline can be read."""
     mine = [found(server, name, only=Kind.PIPELINE).raw for name in asked.names]
     mine = mine or pipelines(server, everywhere=asked.everywhere, selector=asked.selector)
@@ -82,7 +83,7 @@ def evidence_of(server: Server, asked: Asked) -> Evidence:
         pipelines=mine,
         runs=related,
         events=told,
-        versions=versions_of(server, asked.operator_namespace),
+        versions=versions_of(server, asked.operator_namespace, now),
         missing=missing,
     )
     _read_places(server, whole)

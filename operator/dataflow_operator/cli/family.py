@@ -47,7 +47,9 @@ class Family:
     runs: tuple[Json, ...] = ()
     events: tuple[Json, ...] = ()
     whole: bool = False
-    """True: every run and attempt is drawn."""
+    """True: every run and attempt is drawn, and every error with its stack."""
+    is_of_pipeline: bool = True
+    """False: it is that of one run."""
 
     @property
     def pipeline(self) -> Pipeline:
@@ -60,7 +62,7 @@ def tree_of(family: Family, now: datetime) -> Node:
     pipeline = family.pipeline
     glance = glance_of(pipeline)
     views = sorted(_views(family), key=lambda view: (view.number is not None, -(view.number or 0)))
-    shown = views if family.whole else views[:RUNS_SHOWN]
+    shown = views if family.whole or not family.is_of_pipeline else views[:RUNS_SHOWN]
     nodes = [_run_node(view, pipeline, now, whole=family.whole) for view in shown]
     if left := len(views) - len(shown):
         nodes.append(Node(head=(Cell(text=f"… {left} older {'run' if left == 1 else 'runs'} (--all)", colour=FAINT),)))

@@ -127,13 +127,16 @@ def _run_sight(run: Run, goal: Goal) -> Sight:
     return Sight(is_met=is_met, never=says if run.is_over and not is_met else None, says=says)
 
 
-def wait_for(wait: Wait, server: Server, deadline: float | None, streams: Streams, monotonic: Callable[[], float] = time.monotonic) -> None:
-    """Return once the goal is met. UndoneError: it was not in time, or never will be, each with how it is."""
+def wait_for(
+    wait: Wait, server: Server, deadline: float | None, streams: Streams, monotonic: Callable[[], float] = time.monotonic
+) -> Json | None:
+    """Return the object, or None if it is gone, once the goal is met. UndoneError: it was not in time, or never will be, each with how it is."""
     told = ""
     while True:
-        sight = sight_of(wait, server.read(path_of(wait.kind, wait.namespace, wait.name)))
+        raw = server.read(path_of(wait.kind, wait.namespace, wait.name))
+        sight = sight_of(wait, raw)
         if sight.is_met:
-            return
+            return raw
         if sight.never is not None:
             raise UndoneError(f"{wait.full_name} will not come to '{wait.goal}': {sight.never}", mend=(_see(wait),))
         if deadline is not None and monotonic() >= deadline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataflow_operator.adapters.identity.hints import impersonation_binding
 from dataflow_operator.adapters.identity.modes import is_e_mail
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, texts
 from dataflow_operator.cli.installation import installation_of
+from dataflow_operator.cli.objects import data_of
 from dataflow_operator.cli.tenant import (
     OPERATOR,
     RBAC,
@@ -82,7 +82,8 @@ def grant(options: Options, streams: Streams) -> int:
         return CANNOT_SAY
     found = _found(options)
     rights = _rights(options, found)
-    streams.out.write(_json(rights, found.namespace) if options.output is Format.JSON else _yaml(rights, found.namespace))
+    is_json = options.output is Format.JSON
+    streams.out.write(data_of(_list(rights, found.namespace), options.output) if is_json else _yaml(rights, found.namespace))
     streams.err.writelines(f"{line}\n" for line in (*_kept(rights, found, options), *_to_do(options, found)))
     return 0
 
@@ -165,9 +166,8 @@ def _yaml(rights: tuple[Right, ...], namespace: str) -> str:
     return "---\n".join(documents)
 
 
-def _json(rights: tuple[Right, ...], namespace: str) -> str:
-    whole = {"apiVersion": "v1", "kind": "List", "items": [each for right in rights for each in right.objects(namespace)]}
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+def _list(rights: tuple[Right, ...], namespace: str) -> Json:
+    return {"apiVersion": "v1", "kind": "List", "items": [each for right in rights for each in right.objects(namespace)]}
 
 
 def _kept(rights: tuple[Right, ...], found: Found, options: Options) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -12,11 +12,12 @@ from dataflow_operator.adapters.kubernetes.wire import pipeline_of
 from dataflow_operator.cli.gist import gist_of
 from dataflow_operator.cli.glance import glance_of, job_word
 from dataflow_operator.cli.objects import objects_as
-from dataflow_operator.cli.reading import pipelines
-from dataflow_operator.cli.server import connected
+from dataflow_operator.cli.reading import pipelines, uid_of
+from dataflow_operator.cli.server import Server, connected
 from dataflow_operator.cli.spans import age
 from dataflow_operator.cli.table import GAP, Cell, table
 from dataflow_operator.cli.terminal import WIDTH, Format, Place, Streams
+from dataflow_operator.cli.watching import watched
 from dataflow_operator.domain.pipeline.model import Broken
 
 HEAD = ("NAME", "TYPE", "STATE", "SINCE", "REASON", "RUN", "JOB STATE", "AGE", "MESSAGE")
@@ -47,11 +48,14 @@ class Options:
     selector: str | None = None
     output: Format = Format.TEXT
     has_head: bool = True
+    watches: bool = False
 
 
-def listing(options: Options, streams: Streams, now: datetime) -> int:
+def listing(options: Options, streams: Streams, clock: Callable[[], datetime]) -> int:
     """Write the list; return the exit code. UndoneError: it cannot be had."""
     server = connected(options.place)
+    if options.watches and not options.output.is_data:
+        return watched(lambda: _look(server, options, streams, clock()), streams)
     found = pipelines(server, everywhere=options.everywhere, selector=options.selector)
     if options.output.is_data or options.output is Format.NAME:
         streams.out.write(objects_as(found, options.output, is_list=True))
@@ -60,9 +64,18 @@ def listing(options: Options, streams: Streams, now: datetime) -> int:
         where = "" if options.everywhere else f" in {server.namespace} namespace"
         streams.err.write(f"No pipelines found{where}.\n")
         return 0
-    for line in lines_of(found, options, streams, now):
+    for line in lines_of(found, options, streams, clock()):
         streams.out.write(f"{line}\n")
     return 0
+
+
+def _look(server: Server, options: Options, streams: Streams, now: datetime) -> tuple[str, object]:
+    found = pipelines(server, everywhere=options.everywhere, selector=options.selector)
+    if options.output is Format.NAME:
+        told = objects_as(found, options.output, is_list=True)
+    else:
+        told = "".join(f"{line}\n" for line in lines_of(found, options, streams, now))
+    return told, [(uid_of(raw), mapping(raw.get("metadata")).get("resourceVersion")) for raw in found]
 
 
 def lines_of(found: Sequence[Json], options: Options, streams: Streams, now: datetime) -> list[str]:
@@ -80,7 +93,7 @@ def lines_of(found: Sequence[Json], options: Options, streams: Streams, now: dat
     return lines if options.has_head else lines[1:]
 
 
-DROPPED: Final = ("SINCE", "RUN", "REASON")
+DROPPED: Final = ("SINCE", "RUN", "REASON", "JOB STATE", "AGE")
 """Columns that a narrow terminal goes without, the first first: the message says most of them."""
 
 ROOM: Final = 32

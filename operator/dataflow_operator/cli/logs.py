@@ -5,7 +5,6 @@ The job's own messages and the workers' logs are with Google, who wants a creden
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from dataflow_operator.adapters.kubernetes.fields import Json, mapping, stamp, t
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
 from dataflow_operator.cli.gist import says_the_same, without_told
 from dataflow_operator.cli.glance import job_word
+from dataflow_operator.cli.objects import data_of
 from dataflow_operator.cli.reading import Kind, Subject, events, found, path_of, runs, seen_at, times_of, uid_of
 from dataflow_operator.cli.server import Server, connected
 from dataflow_operator.cli.terminal import FAINT, RED, YELLOW, Format, Place, Streams, painted
@@ -65,7 +65,7 @@ def logs(options: Options, streams: Streams) -> int:
         lines = lines[len(lines) - min(options.tail, len(lines)) :]
     if options.output.is_data:
         shown = [{"time": each.time, "bad": each.is_bad, "who": each.who, "reason": each.reason, "text": each.text} for each in lines]
-        streams.out.write(json.dumps({"lines": shown, "commands": list(_elsewhere(server, subject))}, indent=2, ensure_ascii=False) + "\n")
+        streams.out.write(data_of({"lines": shown, "commands": list(_elsewhere(server, subject))}, options.output))
         return 0
     _write(lines, streams)
     if not lines:

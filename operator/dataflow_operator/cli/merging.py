@@ -64,3 +64,11 @@ def _spec_of(last: str) -> Json:
         return mapping(mapping(json.loads(last)).get("spec"))
     except ValueError:
         return {}
+
+
+def named(raw: Json, namespace: str) -> Json:
+    """Return the object as it is applied: in its namespace, and without what only a server writes."""
+    metadata = {key: value for key, value in mapping(raw.get("metadata")).items() if key not in {"managedFields", "resourceVersion", "uid"}}
+    annotations = {key: value for key, value in mapping(metadata.get("annotations")).items() if key != LAST_APPLIED}
+    kept = {key: value for key, value in raw.items() if key != "status"}
+    return {**kept, "metadata": {**metadata, "namespace": namespace, **({"annotations": annotations} if annotations else {})}}

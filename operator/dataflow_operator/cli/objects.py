@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, text
-from dataflow_operator.adapters.kubernetes.wire import GROUP
 from dataflow_operator.cli.terminal import Format
 
 NOISE: Final = frozenset({"managedFields"})
@@ -20,7 +19,9 @@ def data_of(value: object, output: Format) -> str:
         return json.dumps(value, indent=4, ensure_ascii=False) + "\n"
     import yaml  # noqa: PLC0415 # JSON does without
 
-    written: str = yaml.safe_dump(json.loads(json.dumps(value)), sort_keys=False, allow_unicode=True, width=2**20)
+    # By the C library where there is one: of some hundred objects that is seconds.
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    written: str = yaml.dump(json.loads(json.dumps(value)), Dumper=dumper, sort_keys=False, allow_unicode=True, width=2**20)
     return written
 
 
@@ -46,4 +47,5 @@ def name_of(raw: Json) -> str:
 
 def full_name_of(raw: Json) -> str:
     """Return what `kubectl -o name` calls an object of ours."""
-    return f"{(text(raw.get('kind')) or '?').lower()}.{GROUP}/{name_of(raw)}"
+    group = (text(raw.get("apiVersion")) or "").partition("/")[0]
+    return f"{(text(raw.get('kind')) or '?').lower()}.{group}/{name_of(raw)}"

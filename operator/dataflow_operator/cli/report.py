@@ -65,7 +65,7 @@ class Options:
 
 def report(options: Options, streams: Streams, now: datetime) -> int:
     """Write the file; return the exit code. What cannot be read is listed in it. UndoneError: nothing can be read, or written."""
-    whole = evidence_of(connected(options.place), options.asked)
+    whole = evidence_of(connected(options.place), options.asked, now)
     redaction = Redaction(whole.objects, shows_parameters=options.shows_parameters)
     parts = list(_parts(whole, redaction, now))
     missing = [f"not read: {redaction.text(line)}\n" for line in whole.missing]

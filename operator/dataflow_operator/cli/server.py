@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any, Final
-
-import kubernetes.client
-import kubernetes.config
-import urllib3
-import yaml
-from kubernetes.config.config_exception import ConfigException
+from typing import TYPE_CHECKING, Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
 from dataflow_operator.adapters.kubernetes.wire import PIPELINES
-from dataflow_operator.cli.manifests import Manifest
-from dataflow_operator.cli.merging import LAST_APPLIED, Way, way_of
+from dataflow_operator.cli.channel import Channel, SilentError
+from dataflow_operator.cli.kubeconfig import KubeconfigError, access_of, where_of
 from dataflow_operator.cli.terminal import Place, UndoneError
+
+if TYPE_CHECKING:
+    from dataflow_operator.cli.manifests import Manifest
+    from dataflow_operator.cli.merging import Way
 
 CALL_SECONDS: Final = 10.0
 """The longest that one call may take: a person waits. Ten times what a busy API server needs for a dry run. Source: chosen."""
@@ -35,11 +31,12 @@ FIELD_MANAGER: Final = "kubectl-dataflow"
 ROLES: Final = "# the ClusterRoles of manifests/rbac give such rights: dataflow-viewer to see, dataflow-rerunner to run, dataflow-author to change and stop"
 """What a person does who lacks a right."""
 
-IN_CLUSTER_NAMESPACE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
-"""Where a pod finds its own namespace."""
+LOGIN: Final = (
+    "# the credential of the kubeconfig is not accepted, or not any more: log in anew; `kubectl auth whoami` says whether that helped"
+)
+"""What a person does whom the server does not know."""
 
-_config: Final[Any] = kubernetes.config  # the client is not annotated
-_client: Final[Any] = kubernetes.client
+_MENDS: Final[Mapping[int, tuple[str, ...]]] = {HTTPStatus.FORBIDDEN: (ROLES,), HTTPStatus.UNAUTHORIZED: (LOGIN,)}
 
 _WARNING: Final = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
@@ -48,7 +45,7 @@ class ServerError(UndoneError):
     """The API server could not be asked, or refused; one line for each cause."""
 
     def __init__(self, *lines: str, code: int | None = None) -> None:
-        super().__init__(*lines, mend=(ROLES,) if code == HTTPStatus.FORBIDDEN else ())
+        super().__init__(*lines, mend=_MENDS.get(code or 0, ()))
         self.code = code
         """The HTTP status of a refusal; None: there was no answer."""
 
@@ -71,18 +68,19 @@ class Tried:
 class Server:
     """Reads, tries out, and changes what a person asks to have changed."""
 
-    def __init__(self, client: Any, namespace: str, seconds: float = CALL_SECONDS) -> None:
-        self._client = client
-        self._seconds = seconds
+    def __init__(self, channel: Channel, namespace: str, where: str) -> None:
+        self._channel, self._where = channel, where
         self.namespace = namespace
         """The one asked for, or else that of the context: for objects that name none."""
 
     def tried(self, manifest: Manifest, namespace: str) -> Tried:
         """Return what applying the manifest would make of the live object. ServerError: it would be refused, or cannot be asked."""
+        from dataflow_operator.cli.merging import named, way_of  # noqa: PLC0415 # what reads manifests, only `diff` needs
+
         path = f"/apis/{manifest.version}/namespaces/{namespace}/{PIPELINES}/{manifest.name}"
         live = self.read(path)
         way = way_of(manifest.raw, live)
-        merged, warnings = self._dry_run(path, _named(manifest.raw, namespace) if way.patch is None else way.patch, way)
+        merged, warnings = self._dry_run(path, named(manifest.raw, namespace) if way.patch is None else way.patch, way)
         return Tried(live=live, merged=merged, warnings=warnings)
 
     def read(self, path: str) -> Json | None:
@@ -156,17 +154,13 @@ class Server:
     ) -> tuple[int, bytes, tuple[str, ...]]:
         headers = {"Accept": accept, **({"Content-Type": content} if content else {})}
         try:
-            request = self._client.param_serialize(
-                method, path, query_params=list((query or {}).items()), header_params=headers, body=body, auth_settings=["BearerToken"]
-            )
-            response = self._client.call_api(*request, _request_timeout=self._seconds)
-            answer: bytes = response.read()
-        except urllib3.exceptions.HTTPError as error:
-            raise ServerError(f"no answer from the API server {self._client.configuration.host}: {_reason_of(error)}") from error
-        except _client.ApiException as error:
-            raise ServerError(f"no answer from the API server {self._client.configuration.host}: {error.reason}") from error
-        warnings = tuple(re.sub(r"\\(.)", r"\1", found) for line in response.headers.getlist("Warning") for found in _WARNING.findall(line))
-        return response.status, answer, warnings
+            answer = self._channel.send(method, path, query or {}, body, headers)
+        except SilentError as error:
+            raise ServerError(f"no answer from the API server {self._channel.url}: {error}") from error
+        except KubeconfigError as error:
+            raise ServerError(f"no access to a cluster by the kubeconfig {self._where}: {error}") from error
+        warnings = tuple(re.sub(r"\\(.)", r"\1", found) for line in answer.warnings for found in _WARNING.findall(line))
+        return answer.status, answer.body, warnings
 
 
 def _changing(*, is_tried: bool) -> dict[str, str]:
@@ -175,38 +169,13 @@ def _changing(*, is_tried: bool) -> dict[str, str]:
 
 def connected(place: Place, *, seconds: float = CALL_SECONDS, kind: type[Server] = Server) -> Server:
     """Return the server that a kubeconfig describes, or in a pod without one its own. ServerError: none is described so that it can be used."""
-    kubeconfig, context = place.kubeconfig, place.context
-    configuration = _client.Configuration()
-    configuration.retries = False
+    where = where_of(place)
     try:
-        if kubeconfig is None and context is None and not _has_kubeconfig() and "KUBERNETES_SERVICE_HOST" in os.environ:
-            _config.load_incluster_config(client_configuration=configuration)
-            namespace = place.namespace or Path(IN_CLUSTER_NAMESPACE).read_text().strip()
-        else:
-            _config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False)
-            namespace = place.namespace or _namespace_of(kubeconfig, context)
-    except (ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        raise ServerError(f"no access to a cluster by the kubeconfig {where}: {' '.join(str(error).split())}") from error
-    return kind(_client.ApiClient(configuration), namespace, seconds)
-
-
-def _has_kubeconfig() -> bool:
-    return "KUBECONFIG" in os.environ or os.path.exists(os.path.expanduser("~/.kube/config"))  # noqa: PTH110, PTH111 # as the client looks
-
-
-def _namespace_of(kubeconfig: str | None, context: str | None) -> str:
-    contexts, current = _config.list_kube_config_contexts(config_file=kubeconfig)
-    chosen = next((each for each in contexts if each["name"] == context), current) if context else current
-    return text(mapping(chosen.get("context")).get("namespace")) or "default"
-
-
-def _named(raw: Json, namespace: str) -> Json:
-    """Return the object as it is applied: in its namespace, and without what only a server writes."""
-    metadata = {key: value for key, value in mapping(raw.get("metadata")).items() if key not in {"managedFields", "resourceVersion", "uid"}}
-    annotations = {key: value for key, value in mapping(metadata.get("annotations")).items() if key != LAST_APPLIED}
-    kept = {key: value for key, value in raw.items() if key != "status"}
-    return {**kept, "metadata": {**metadata, "namespace": namespace, **({"annotations": annotations} if annotations else {})}}
+        access = access_of(place)
+        channel = Channel(access, place, place.seconds or seconds)
+    except (KubeconfigError, ValueError) as error:
+        raise ServerError(f"no access to a cluster by the kubeconfig {where}: {error}") from error
+    return kind(channel, place.namespace or access.namespace, where)
 
 
 def _accepted(status: int, answer: Json) -> Json:
@@ -228,11 +197,5 @@ def _parsed(answer: bytes) -> Json:
     except ValueError:
         said = answer.decode(errors="replace").strip()
         if said == "404 page not found":
-            said = "the cluster does not know DataflowPipelines: apply the definitions in crds/ first"
+            said = "the cluster does not know DataflowPipelines: apply the definitions in crds/ first: kubectl apply --server-side -f crds/"
         return {"message": said[:512]}
-
-
-def _reason_of(error: Exception) -> str:
-    """Return what is wrong, without the objects that urllib3 shows."""
-    inner = getattr(error, "reason", None) or error
-    return re.sub(r"^<?[\w.]+\(.*?\)>?: |^.*? object at 0x[0-9a-f]+>?[,:] |^\w+\([^)]*\): ", "", str(inner))

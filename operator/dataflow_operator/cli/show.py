@@ -64,10 +64,9 @@ def _shown(value: str | None) -> str:
     return ABSENT if value is None else value
 
 
-def json_of(reports: Sequence[Report], skipped: Sequence[str], errors: Sequence[str]) -> str:
+def data_on(reports: Sequence[Report], skipped: Sequence[str], errors: Sequence[str]) -> dict[str, object]:
     """Return the reports for programs."""
-    whole = {"pipelines": [_object(report) for report in reports], "skipped": list(skipped), "errors": list(errors)}
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    return {"pipelines": [_object(report) for report in reports], "skipped": list(skipped), "errors": list(errors)}
 
 
 def _object(report: Report) -> dict[str, object]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects, text
 from dataflow_operator.cli.family import Family, advice_on, tree_of, warnings_of
 from dataflow_operator.cli.glance import glance_of
-from dataflow_operator.cli.objects import data_of, name_of, quiet
+from dataflow_operator.cli.objects import data_of, full_name_of, name_of, quiet
 from dataflow_operator.cli.reading import Kind, events, found, pipeline_name_of, pipelines, runs, uid_of
 from dataflow_operator.cli.server import Server, ServerError, connected
 from dataflow_operator.cli.table import Cell
-from dataflow_operator.cli.terminal import BOLD, CLEAR, WIDTH, Format, Place, Streams, UndoneError, painted
+from dataflow_operator.cli.terminal import BOLD, WIDTH, Format, Place, Streams, UndoneError, painted
 from dataflow_operator.cli.tree import broken, drawn
-
-LOOK_SECONDS: Final = 2.0
-"""Between two looks of --watch: a job's state changes in tens of seconds. Source: that of `watch`."""
+from dataflow_operator.cli.watching import watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +31,11 @@ class Options:
     watches: bool = False
     whole: bool = False
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every run and attempt is drawn, and every error with its stack."""
+        return self.whole or self.output is Format.WIDE
+
 
 def status(options: Options, streams: Streams, clock: Callable[[], datetime]) -> int:
     """Write the trees; return the exit code. UndoneError: they cannot be had."""
@@ -45,8 +46,11 @@ def status(options: Options, streams: Streams, clock: Callable[[], datetime]) ->
         streams.out.write(data_of(_data(list(_families(server, options)), is_list=len(options.names) != 1), options.output))
         return 0
     if options.watches:
-        return _watched(server, options, streams, clock)
+        return watched(lambda: _look(server, options, streams, clock()), streams)
     families = list(_families(server, options))
+    if options.output is Format.NAME:
+        streams.out.writelines(f"{full_name_of(raw)}\n" for family in families for raw in _asked_for(family, options))
+        return 0
     if not families:
         streams.err.write("No pipelines found.\n" if options.everywhere else f"No pipelines found in {server.namespace} namespace.\n")
     streams.out.write(written(families, streams, clock()))
@@ -58,37 +62,25 @@ def written(families: list[Family], streams: Streams, now: datetime) -> str:
     return "\n".join("".join(f"{line}\n" for line in _lines(family, streams, now)) for family in families)
 
 
-def _watched(server: Server, options: Options, streams: Streams, clock: Callable[[], datetime]) -> int:
-    """Write the trees anew whenever they change, until what was named is gone or somebody interrupts."""
-    before, known = "", tuple[tuple[object, ...], ...]()
-    while True:
-        try:
-            families = list(_families(server, options))
-        except UndoneError as error:
-            if not before or (isinstance(error, ServerError) and error.code is not None):
-                raise
-            streams.tell(error)
-            if not isinstance(error, ServerError):
-                return 0  # what was watched is gone
-        else:
-            now, versions = written(families, streams, clock()), tuple(map(_versions, families))
-            if streams.are_watched:
-                streams.out.write(f"{CLEAR}{now}")
-            elif versions != known:
-                # Elsewhere than on a terminal it is no news that a minute passed.
-                streams.out.write(f"---\n{now}" if before else now)
-            streams.out.flush()
-            before, known = now, versions
-        time.sleep(LOOK_SECONDS)
+def _look(server: Server, options: Options, streams: Streams, now: datetime) -> tuple[str, object]:
+    families = list(_families(server, options))
+    return written(families, streams, now), tuple(map(_versions, families))
 
 
 def _versions(family: Family) -> tuple[object, ...]:
     return tuple(mapping(each.get("metadata")).get("resourceVersion") for each in (family.raw, *family.runs, *family.events))
 
 
+def _asked_for(family: Family, options: Options) -> Iterator[Json]:
+    """Yield the objects of a tree: of a run that was named only the run."""
+    if not options.names or family.is_of_pipeline:
+        yield family.raw
+    yield from family.runs
+
+
 def _families(server: Server, options: Options) -> Iterator[Family]:
     for name in options.names:
-        yield _family_named(server, name, whole=options.whole)
+        yield _family_named(server, name, whole=options.is_whole)
     if options.names:
         return
     every = pipelines(server, everywhere=options.everywhere, selector=options.selector)
@@ -97,7 +89,7 @@ def _families(server: Server, options: Options) -> Iterator[Family]:
     told = _events(server, place) if every else ()
     for raw in every:
         mine = tuple(run for run in all_runs if pipeline_name_of(run) == name_of(raw) and _namespace_of(run) == _namespace_of(raw))
-        yield Family(raw=raw, runs=mine, events=about(told, raw), whole=options.whole)
+        yield Family(raw=raw, runs=mine, events=about(told, raw), whole=options.is_whole)
 
 
 def _family_named(server: Server, name: str, *, whole: bool) -> Family:
@@ -110,7 +102,8 @@ def _family_named(server: Server, name: str, *, whole: bool) -> Family:
     inner = mapping(owner.raw.get("status"))
     ledger = [each for each in objects(inner.get("ledger")) if each.get("run") == subject.name]
     only: Json = {**owner.raw, "status": {**inner, "ledger": ledger}}
-    return Family(raw=only, runs=(subject.raw,), events=about(_events(server, server.namespace), owner.raw), whole=True)
+    told = about(_events(server, server.namespace), owner.raw)
+    return Family(raw=only, runs=(subject.raw,), events=told, whole=whole, is_of_pipeline=False)
 
 
 def _events(server: Server, namespace: str | None) -> tuple[Json, ...]:

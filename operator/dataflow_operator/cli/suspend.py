@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of
 from dataflow_operator.cli.changing import Changing, tell_change, warn_of_keeper
-from dataflow_operator.cli.objects import full_name_of
+from dataflow_operator.cli.objects import full_name_of, name_of
 from dataflow_operator.cli.outlook import OUR_WARNING, outlook_of
-from dataflow_operator.cli.reading import Kind, Subject, found
+from dataflow_operator.cli.reading import Kind, Subject, found, pipelines
 from dataflow_operator.cli.server import Server, connected
 from dataflow_operator.cli.terminal import FAILED, Format, Streams, UndoneError
 from dataflow_operator.domain.ledger import StopMode
@@ -24,6 +25,9 @@ class Options:
     suspends: bool
     mode: StopMode | None = None
     """How the job of a stream ends; None: as the pipeline's stopPolicy says."""
+    selector: str | None = None
+    all_of_them: bool = False
+    """True: every pipeline of the namespace."""
     changing: Changing = field(default_factory=Changing)
 
 
@@ -31,13 +35,27 @@ def suspend(options: Options, streams: Streams) -> int:
     """Suspend or resume; return the exit code: what is wrong with one pipeline is not in the way of the others."""
     server = connected(options.changing.place)
     is_well = True
-    for name in options.names:
+    for name in _names(server, options):
         try:
             switch(found(server, name, only=Kind.PIPELINE), options, server, streams)
         except UndoneError as error:
             streams.tell(error)
             is_well = False
     return 0 if is_well else FAILED
+
+
+def _names(server: Server, options: Options) -> Sequence[str]:
+    """Return which pipelines are meant. UndoneError: none, or it is not certain which."""
+    if not options.all_of_them and not options.selector:
+        if not options.names:
+            raise UndoneError("name a pipeline, or say --all or --selector")
+        return options.names
+    if options.names:
+        raise UndoneError("names go with neither --selector nor --all")
+    every = [name_of(raw) for raw in pipelines(server, selector=options.selector)]
+    if not every:
+        raise UndoneError(f"no pipelines found in namespace {server.namespace}")
+    return every
 
 
 def switch(subject: Subject, options: Options, server: Server, streams: Streams) -> None:

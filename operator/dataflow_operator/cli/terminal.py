@@ -96,6 +96,11 @@ class Place:
     """None: that of the context."""
     kubeconfig: str | None = None
     context: str | None = None
+    impersonated: str | None = None
+    """As whom it is asked, where that is somebody else."""
+    groups: tuple[str, ...] = ()
+    seconds: float | None = None
+    """The longest that one call may take; None: as usual."""
 
 
 def painted(text: str, colour: str, *, in_colour: bool) -> str:

@@ -30,7 +30,7 @@ class Node:
 
 def drawn(node: Node, *, width: int, in_colour: bool) -> Iterator[str]:
     """Yield the lines of the tree below and with *node*."""
-    yield _painted(node.head, in_colour=in_colour)
+    yield from _head(node, "", "", width, in_colour=in_colour)
     yield from _below(node, "", width, in_colour=in_colour)
 
 
@@ -42,8 +42,9 @@ def _below(node: Node, edge: str, width: int, *, in_colour: bool) -> Iterator[st
             yield f"{edge}{stem}{painted(line, note.colour, in_colour=in_colour)}".rstrip()
     for child in node.children:
         is_last = child is node.children[-1]
-        yield f"{edge}{'└─ ' if is_last else '├─ '}{_painted(child.head, in_colour=in_colour)}"
-        yield from _below(child, edge + ("   " if is_last else "│  "), width, in_colour=in_colour)
+        below = edge + ("   " if is_last else "│  ")
+        yield from _head(child, edge + ("└─ " if is_last else "├─ "), below, width, in_colour=in_colour)
+        yield from _below(child, below, width, in_colour=in_colour)
 
 
 def broken(text: str, width: int) -> list[str]:
@@ -67,6 +68,19 @@ def whole(text: str, width: int) -> list[str]:
             break_on_hyphens=False,
         )
     return lines or [""]
+
+
+def _head(node: Node, edge: str, below: str, width: int, *, in_colour: bool) -> Iterator[str]:
+    """Yield what a thing is on one line, or where the terminal is too narrow on several."""
+    row, taken = list[Cell](), len(edge)
+    for cell in (each for each in node.head if each.text):
+        if row and taken + len(cell.text) > width:
+            yield edge + _painted(tuple(row), in_colour=in_colour)
+            edge = f"{below}{'│' if node.children else ' '}   "
+            row, taken = [], len(edge)
+        row.append(cell)
+        taken += len(cell.text) + 2
+    yield edge + _painted(tuple(row), in_colour=in_colour)
 
 
 def _painted(cells: tuple[Cell, ...], *, in_colour: bool) -> str:

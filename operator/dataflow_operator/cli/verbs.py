@@ -39,8 +39,9 @@ def _list(said: argparse.Namespace, streams: Streams) -> int:
         selector=said.selector,
         output=said.output,
         has_head=not said.no_headers,
+        watches=said.watch,
     )
-    return listing(options, streams, _now())
+    return listing(options, streams, _now)
 
 
 def _status(said: argparse.Namespace, streams: Streams) -> int:
@@ -70,6 +71,7 @@ def _wait(said: argparse.Namespace, streams: Streams) -> int:
         place=place_of(said),
         selector=said.selector,
         all_of_them=said.all,
+        output=said.output,
     )
     return wait(options, streams)
 
@@ -120,7 +122,12 @@ def _switch(said: argparse.Namespace, streams: Streams) -> int:
 
     mode = getattr(said, "mode", None)
     options = Options(
-        names=tuple(said.pipeline), suspends=said.command == "suspend", mode=StopMode(mode) if mode else None, changing=_changing(said)
+        names=tuple(said.pipeline),
+        suspends=said.command == "suspend",
+        mode=StopMode(mode) if mode else None,
+        selector=said.selector,
+        all_of_them=said.all,
+        changing=_changing(said),
     )
     return suspend(options, streams)
 

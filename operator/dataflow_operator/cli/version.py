@@ -6,12 +6,13 @@ import importlib.metadata
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from dataflow_operator.adapters.kubernetes.fields import count, mapping, objects, text
-from dataflow_operator.adapters.kubernetes.wire import GROUP
+from dataflow_operator.adapters.kubernetes.fields import count, mapping, moment, objects, text
 from dataflow_operator.cli.objects import data_of
+from dataflow_operator.cli.spans import age
 from dataflow_operator.cli.terminal import FAINT, Format, Place, Streams, UndoneError, painted
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def version(options: Options, streams: Streams) -> int:
     if not options.plugin_only:
         from dataflow_operator.cli.server import connected  # noqa: PLC0415 # the plugin's own version needs no server
 
-        parts |= versions_of(connected(options.place), options.operator_namespace)
+        parts |= versions_of(connected(options.place), options.operator_namespace, datetime.now(UTC))
     if options.output.is_data:
         streams.out.write(data_of(parts, options.output))
         return 0
@@ -66,9 +67,31 @@ def plugin_facts() -> dict[str, str]:
     return {"plugin": plugin_version(), "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
 
 
-def versions_of(server: Server, namespace: str) -> dict[str, str]:
-    """Return the versions of what a cluster has."""
-    return {"operator": _operator(server, namespace), "api": _api(server), "cluster": _cluster(server)}
+def versions_of(server: Server, namespace: str, now: datetime) -> dict[str, str]:
+    """Return the versions of what a cluster has, and which of the operator's replicas acts."""
+    return {
+        "operator": _operator(server, namespace),
+        "acting": _acting(server, namespace, now),
+        "api": _api(server),
+        "cluster": _cluster(server),
+    }
+
+
+def _acting(server: Server, namespace: str, now: datetime) -> str:
+    """Return who holds the operator's Lease, and whether it still does."""
+    try:
+        found = server.read(lease_path(namespace))
+    except UndoneError as error:
+        return f"not known: {'; '.join(error.lines)}"
+    if found is None:
+        return f"not known: namespace {namespace} has no Lease {DEPLOYMENT}, which an operator without leader election does not need"
+    spec = mapping(found.get("spec"))
+    holder, renewed = text(spec.get("holderIdentity")), moment(spec.get("renewTime"))
+    if holder is None:
+        return f"nobody: the last one gave the Lease back {age(renewed, now)} ago"
+    if renewed is None or now - renewed > timedelta(seconds=count(spec.get("leaseDurationSeconds")) or 1):
+        return f"nobody: {holder} has not renewed the Lease for {age(renewed, now)}"
+    return f"{holder}, for {age(moment(spec.get('acquireTime')), now)}"
 
 
 def _operator(server: Server, namespace: str) -> str:
@@ -85,6 +108,8 @@ def _operator(server: Server, namespace: str) -> str:
 
 
 def _api(server: Server) -> str:
+    from dataflow_operator.adapters.kubernetes.wire import GROUP  # noqa: PLC0415 # `version --client` does without all that is read of objects
+
     try:
         served = server.read(f"/apis/{GROUP}")
     except UndoneError as error:

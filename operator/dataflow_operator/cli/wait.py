@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from dataflow_operator.adapters.kubernetes.fields import Json
 from dataflow_operator.cli.goals import Goal, Wait, deadline_of, wait_for
-from dataflow_operator.cli.objects import full_name_of, name_of
+from dataflow_operator.cli.objects import full_name_of, name_of, objects_as
 from dataflow_operator.cli.reading import Kind, Subject, found, pipelines
 from dataflow_operator.cli.server import Server, connected
-from dataflow_operator.cli.terminal import FAILED, Place, Streams, UndoneError
+from dataflow_operator.cli.terminal import FAILED, Format, Place, Streams, UndoneError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,22 +24,28 @@ class Options:
     place: Place = field(default_factory=Place)
     selector: str | None = None
     all_of_them: bool = False
+    output: Format = Format.TEXT
 
 
 def wait(options: Options, streams: Streams) -> int:
     """Wait; return the exit code: 0 all came to it, 1 one did not."""
     server = connected(options.place)
-    deadline, is_well = deadline_of(options.timeout), True
-    for each in _subjects(server, options):
+    deadline, is_well, met = deadline_of(options.timeout), True, list[Json]()
+    subjects = _subjects(server, options)
+    for each in subjects:
         try:
             if not isinstance(each, Subject):
                 raise each
-            wait_for(Wait(kind=each.kind, namespace=each.namespace, name=each.name, goal=options.goal), server, deadline, streams)
-            streams.out.write(f"{full_name_of(each.raw)} condition met\n")
-            streams.out.flush()
+            wanted = Wait(kind=each.kind, namespace=each.namespace, name=each.name, goal=options.goal)
+            met.append(wait_for(wanted, server, deadline, streams) or each.raw)
+            if not options.output.is_data:
+                streams.out.write(f"{full_name_of(each.raw)}{'' if options.output is Format.NAME else ' condition met'}\n")
+                streams.out.flush()
         except UndoneError as error:
             streams.tell(error)
             is_well = False
+    if options.output.is_data and (met or is_well):
+        streams.out.write(objects_as(met, options.output, is_list=len(subjects) != 1))
     return 0 if is_well else FAILED
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from typing import Final, TypeVar
 
@@ -10,6 +9,7 @@ from dataflow_operator.adapters.identity.account import Account
 from dataflow_operator.adapters.identity.modes import SCOPE, google_account_of
 from dataflow_operator.cli.checklist import Step, Verdict
 from dataflow_operator.cli.installation import Installation, installation_of
+from dataflow_operator.cli.objects import data_of
 from dataflow_operator.cli.server import Server, ServerError, connected
 from dataflow_operator.cli.tenancy import account, pipeline
 from dataflow_operator.cli.terminal import CANNOT_SAY, FAINT, Format, Place, Streams, painted
@@ -44,8 +44,8 @@ def whoami(question: Question, place: Place, output: Format, streams: Streams) -
     except UnsaidError as error:
         streams.err.writelines(f"{line}\n" for line in (f"error: {error}", *(f"  {line}" for line in error.mend)))
         return CANNOT_SAY
-    if output is Format.JSON:
-        streams.out.write(json.dumps({_NAMES[key]: value for key, value in parts.items()}, indent=2, ensure_ascii=False) + "\n")
+    if output.is_data:
+        streams.out.write(data_of({_NAMES[key]: value for key, value in parts.items()}, output))
     else:
         width = max(map(len, parts)) + 2
         for title, value in parts.items():
