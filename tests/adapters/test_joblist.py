@@ -223,7 +223,13 @@ def test_a_place_that_was_never_listed_is_as_old_as_the_wish_for_a_list() -> Non
 
 
 def test_a_standby_has_no_list_that_could_be_old() -> None:
-    lists = SharedJobLists(wake=lambda _key: None, clock=LoopClock(), list_jobs=Service().read, pace=Pace(calm_seconds=10.0, hurried_seconds=1.0), turn=Waiting())
+    lists = SharedJobLists(
+        wake=lambda _key: None,
+        clock=LoopClock(),
+        list_jobs=Service().read,
+        pace=Pace(calm_seconds=10.0, hurried_seconds=1.0),
+        turn=Waiting(),
+    )
 
     async def life() -> None:
         lists.follow(ORDERS, about("a"))
