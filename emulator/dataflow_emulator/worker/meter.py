@@ -131,8 +131,8 @@ def _steps() -> tuple[list[dict[str, Any]], float]:
             if info.urn == infos.ELEMENT_COUNT_URN:
                 counts[collection] = max(counts[collection], infos.extract_counter_value(info))
             elif info.urn == infos.SAMPLED_BYTE_SIZE_URN:
-                part = infos.extract_distribution(info)
-                means[collection] = part.sum / part.count if part.count else 0.0
+                count, total, _, _ = infos.extract_distribution(info)
+                means[collection] = total / count if count else 0.0
             else:
                 step = _step(info.labels[infos.PTRANSFORM_LABEL], _descriptors[stage])
                 user[step, info.labels[infos.NAMESPACE_LABEL], info.labels[infos.NAME_LABEL]].append(info)
@@ -158,9 +158,9 @@ def _user(key: tuple[str, str, str], entries: list[Any]) -> dict[str, Any]:
     if entries[0].urn == infos.USER_COUNTER_URN:
         value: Any = sum(infos.extract_counter_value(info) for info in entries)
     else:
-        parts = [infos.extract_distribution(info) for info in entries]
-        total, count = sum(part.sum for part in parts), sum(part.count for part in parts)
-        value = {"sum": total, "count": count, "min": min(part.min for part in parts), "max": max(part.max for part in parts)}
+        counts, sums, least, most = zip(*(infos.extract_distribution(info) for info in entries), strict=True)
+        total, count = sum(sums), sum(counts)
+        value = {"sum": total, "count": count, "min": min(least), "max": max(most)}
         value["mean"] = total / count if count else 0.0
     return _metric(name, value, {"namespace": namespace, "step": step}, origin="user")
 
