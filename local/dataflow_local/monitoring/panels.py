@@ -194,9 +194,8 @@ def _defaults(panel: Panel) -> dict[str, Any]:
     if panel.look in {Look.LINES, Look.STACK}:
         is_stack = panel.look is Look.STACK
         defaults["min"] = 0
-        defaults["custom"] = {"lineWidth": 2, "fillOpacity": 30 if is_stack else 10, "showPoints": "never"}
-        if is_stack:
-            defaults["custom"]["stacking"] = {"mode": "normal", "group": "A"}
+        stacking: dict[str, Any] = {"stacking": {"mode": "normal", "group": "A"}} if is_stack else {}
+        defaults["custom"] = {"lineWidth": 2, "fillOpacity": 30 if is_stack else 10, "showPoints": "never"} | stacking
     if panel.look is Look.STATES or panel.mood is Mood.YES_OR_NO:
         defaults["mappings"] = [{"type": "value", "options": {"0": {"text": "no", "index": 0}, "1": {"text": "yes", "index": 1}}}]
     if panel.look is Look.STATES:
