@@ -30,10 +30,18 @@ def promtool(*arguments: str, stdin: str | None = None) -> subprocess.CompletedP
 class Prometheus:
     """A Prometheus on loopback that scrapes some addresses every second. As a context manager it lives as long as the block."""
 
-    def __init__(self, folder: Path, targets: Iterable[str], *, rules: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, folder: Path, targets: Iterable[str], *, rules: Sequence[Path] = (), namespace: str = "", protocol: str = ""
+    ) -> None:
+        """Prepare; with *namespace* targets have that label, as in a cluster, and what they tell of their own is renamed.
+
+        *protocol* is the only format that is asked for, by Prometheus' name of it; empty: OpenMetrics before others.
+        """
         self._folder = folder
         self._targets = sorted(targets)
         self._rules = rules
+        self._namespace = namespace
+        self._protocol = protocol
         self._program: Program | None = None
         self.address = ""
 
@@ -46,7 +54,12 @@ class Prometheus:
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(path) for path in self._rules],
             "scrape_configs": [
-                {"job_name": "dataflow-operator", "honor_labels": True, "static_configs": [{"targets": self._targets}]},
+                {
+                    "job_name": "dataflow-operator",
+                    "honor_labels": not self._namespace,
+                    "static_configs": [{"targets": self._targets, "labels": {"namespace": self._namespace}}],
+                    **({"scrape_protocols": [self._protocol]} if self._protocol else {}),
+                },
             ],
         }
         file = self._folder / "prometheus.yml"
@@ -72,12 +85,15 @@ class Prometheus:
         while self._program is not None:
             self._program.check()
             try:
-                with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=1):  # loopback, our own
+                # It is ready some seconds before it has scraped anything.
+                if len(self.query("up == 1")) == len(self._targets):
                     return
-            except (urllib.error.URLError, OSError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+                problem: Exception = TimeoutError(f"{self._targets} could not be scraped")
+            except (urllib.error.URLError, OSError) as error:
+                problem = error
+            if time.monotonic() > deadline:
+                raise problem
+            time.sleep(0.1)
 
     def ask(self, path: str, **said: str) -> Any:
         """Return the data of an answer of the HTTP API."""

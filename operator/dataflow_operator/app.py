@@ -156,7 +156,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         moved=metrics.moved,
         said=calls.said.of,
     )
-    meter = meter_of(settings, cache, calls, clock, turn)
+    meter = meter_of(settings, cache, calls, clock, turn, queue.add)
     loop = Loop(queue=queue, reconcile=reconciler.reconcile, time=clock.monotonic, workers=settings.workers, gauge=metrics, turn=turn)
     edge = Edge(
         source=_source(access, store, settings),

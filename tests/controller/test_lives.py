@@ -13,7 +13,7 @@ from tests.controller.fakes import KEY, Town
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClass, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
-from dataflow_operator.domain.ledger import StopMode, Strategy
+from dataflow_operator.domain.ledger import Knowledge, StopMode, Strategy
 from dataflow_operator.domain.message import Importance, message_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec, RetryPolicy
 from dataflow_operator.domain.run import RunStatus
@@ -68,7 +68,10 @@ async def test_a_job_that_still_waits_after_ten_seconds_is_told_before_it_begins
     await town.settle()
     assert town.pipeline.status.job_id is None
     await town.until(lambda: town.pipeline.status.job_id is not None)
-    assert town.clock.seconds == 10
+    assert 10 <= town.clock.seconds <= 11
+    assert town.pipeline.status.ledger[0].attempts[0].known_by is Knowledge.ANSWER, (
+        "the list shows it, and so did the answer, which came first"
+    )
     await town.settle()
     assert town.store.runs["orders-1"].status.job_id == "job-1"
 
@@ -903,15 +906,16 @@ async def test_a_first_job_that_calls_itself_incompatible_is_retried_with_a_paus
     assert town.dataflow.orders[1].ownership.run_number == 1
 
 
-async def test_what_a_job_said_last_is_drawn_beside_other_news_and_is_no_reason_to_write(town: Town) -> None:
+async def test_what_a_job_said_last_is_drawn_and_told_once_though_nothing_else_is_new(town: Town) -> None:
     town.store.apply(a_batch(retry_policy=RetryPolicy(maximum_attempts=1)))
     await town.settle()
     await town.job_becomes("job-1", JobState.RUNNING)
-    writes = town.store.writes.total()
+    writes, events = town.store.writes.total(), len(town.store.notices)
     town.said[JobId("job-1")] = (message_of(town.clock.now(), Importance.ERROR, "Boom: it broke"),)
     for _ in range(10):
         await town.after(60)
-    assert town.store.writes.total() == writes
+    assert town.store.writes.total() == writes + 1
+    assert [str(notice.reason) for notice in town.store.notices[events:]] == ["JobError"]
     town.dataflow.failures[JobId("job-1")] = a_failure()
     await town.job_becomes("job-1", JobState.FAILED)
     assert [message.text for message in town.store.runs["orders-1"].status.messages] == ["Boom: it broke"]

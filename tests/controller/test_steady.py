@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ from tests.controller.fakes import FakeClock, FakeDataflow, FakeStore
 from typing_extensions import override
 
 from dataflow_operator.adapters.dataflow.joblist import Pace, SharedJobLists
-from dataflow_operator.adapters.dataflow.meter import Meter, Subject
+from dataflow_operator.adapters.dataflow.meter import Meter
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.loop import Loop
 from dataflow_operator.controller.ports import Key, Place
@@ -24,13 +24,13 @@ from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import Cause
-from dataflow_operator.domain.message import Importance, JobMessage, message_of
+from dataflow_operator.domain.message import APART, MESSAGES_SHOWN, Importance, JobMessage, message_of, newest_of
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.notices import Notice
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun
 from dataflow_operator.domain.reading import Reading
 from dataflow_operator.domain.run import Run
-from dataflow_operator.monitoring import subjects_in
+from dataflow_operator.monitoring import meter_on
 from dataflow_operator.telemetry.operator import Metrics
 
 PIPELINES = 200
@@ -99,13 +99,70 @@ ACCOUNTS = 20
 
 @pytest.mark.parametrize("tenancy", [Tenancy(), EACH_AS_ITSELF], ids=["one identity", "identities of their own"])
 def test_a_steady_hour_of_two_hundred_streams_costs_no_write_no_event_no_look_and_no_pass(tenancy: Tenancy) -> None:
-    in_virtual_time(_hour(tenancy))
+    in_virtual_time(_hour(_steady, tenancy))
 
 
-async def _hour(tenancy: Tenancy) -> None:
+def test_an_hour_of_complaints_is_told_of_every_few_minutes_and_no_more() -> None:
+    in_virtual_time(_hour(_complaining, Tenancy(), pipelines=5))
+
+
+@dataclass
+class World:
+    clock: VirtualClock
+    cache: Cache
+    stores: Stores
+    metrics: Metrics
+    reads: Counter[JobId]
+    meter: Meter
+    said: Said
+    lists: SharedJobLists
+    dataflow: FakeDataflow
+    tenancy: Tenancy
+
+
+async def _steady(world: World) -> None:
+    before, passes, read_before = world.stores.written(), _passes(world.metrics), world.reads.total()
+    calls = world.dataflow.calls.copy()
+    await asyncio.sleep(HOUR)
+    assert world.stores.written() == before
+    assert world.dataflow.calls == calls
+    assert len(world.lists.ages()) == (ACCOUNTS if world.tenancy.each_as_itself else 1)
+    assert _passes(world.metrics) == passes
+    assert world.reads.total() - read_before == PIPELINES * HOUR / 60
+    assert len(world.meter.known()) == PIPELINES
+
+
+async def _complaining(world: World) -> None:
+    world.said.complains = True
+    writes, events = world.stores.written()
+    await asyncio.sleep(HOUR)
+    after, told = world.stores.written()
+    of_a_run, most = HOUR / APART.total_seconds(), MESSAGES_SHOWN * HOUR / APART.total_seconds()
+    assert {kind for kind in after if after[kind] != writes[kind]} == {"run status"}
+    assert of_a_run / 2 <= (after["run status"] - writes["run status"]) / 5 <= of_a_run + 1
+    assert of_a_run / 2 <= (told - events) / 5 <= most + MESSAGES_SHOWN
+    assert all("a new warning at" in run.status.messages[-1].text for run in world.cache.runs())
+
+
+@dataclass
+class Said:
+    """What jobs say: nothing, or another complaint each minute."""
+
+    clock: VirtualClock
+    complains: bool = False
+
+    def of(self, _job_id: JobId) -> tuple[JobMessage, ...]:
+        if not self.complains:
+            return ()
+        minutes = [timedelta(minutes=number) for number in range(MESSAGES_SHOWN)]
+        now = self.clock.now().replace(second=0)
+        return newest_of(message_of(now - ago, Importance.WARNING, f"a new warning at {now - ago}") for ago in minutes)
+
+
+async def _hour(story: Callable[[World], Awaitable[None]], tenancy: Tenancy, pipelines: int = PIPELINES) -> None:
     clock, cache, metrics, reads = VirtualClock(), Cache(), Metrics(), Counter[JobId]()
-    dataflow, queue = FakeDataflow(clock=clock), Queue[Key](clock.monotonic)
-    keys = [Key("team-a", f"p{number}") for number in range(PIPELINES)]
+    dataflow, queue, said = FakeDataflow(clock=clock), Queue[Key](clock.monotonic), Said(clock)
+    keys = [Key("team-a", f"p{number}") for number in range(pipelines)]
     stores = Stores({key: FakeStore(cache=cache, key=key, clock=clock) for key in keys})
 
     async def listed(_place: Place) -> tuple[Job, ...]:
@@ -115,11 +172,8 @@ async def _hour(tenancy: Tenancy) -> None:
         reads[job_id] += 1
         return Reading(system_lag_seconds=1.0)
 
-    def said(_job_id: JobId) -> tuple[JobMessage, ...]:
-        return (message_of(clock.now(), Importance.WARNING, f"a new warning at {clock.monotonic()}"),)
-
     lists = SharedJobLists(wake=queue.add, clock=clock, list_jobs=listed, pace=Pace(calm_seconds=10.0, hurried_seconds=1.0))
-    meter = Meter(subjects=lambda: tuple[Subject, ...](subjects_in(cache, tenancy)), read=read, clock=clock, period_seconds=60.0)
+    meter = meter_on(cache, tenancy, read=read, said=said.of, wake=queue.add, clock=clock, period_seconds=60.0)
     reconciler = Reconciler(
         cache=cache,
         store=stores,
@@ -129,7 +183,7 @@ async def _hour(tenancy: Tenancy) -> None:
         limits=LIMITS,
         claim_life=timedelta(seconds=5),
         moved=metrics.moved,
-        said=said,
+        said=said.of,
         tenancy=tenancy,
     )
     stop = asyncio.Event()
@@ -145,17 +199,9 @@ async def _hour(tenancy: Tenancy) -> None:
     for job_id in tuple(dataflow.jobs):
         dataflow.become(job_id, JobState.RUNNING)
     await asyncio.sleep(600)
-    pipelines = cache.pipelines()
-    assert {pipeline.status.job_state for pipeline in pipelines} == {"JOB_STATE_RUNNING"}
-    assert all(entry.stable for pipeline in pipelines for entry in pipeline.status.ledger)
-    before, passes, read_before, calls = stores.written(), _passes(metrics), reads.total(), dataflow.calls.copy()
-    await asyncio.sleep(HOUR)
-    assert stores.written() == before
-    assert dataflow.calls == calls
-    assert len(lists.ages()) == (ACCOUNTS if tenancy.each_as_itself else 1)
-    assert _passes(metrics) == passes
-    assert reads.total() - read_before == PIPELINES * HOUR / 60
-    assert len(meter.known()) == PIPELINES
+    assert {pipeline.status.job_state for pipeline in cache.pipelines()} == {"JOB_STATE_RUNNING"}
+    assert all(entry.stable for pipeline in cache.pipelines() for entry in pipeline.status.ledger)
+    await story(World(clock, cache, stores, metrics, reads, meter, said, lists, dataflow, tenancy))
     stop.set()
     for task in tasks[1:]:
         task.cancel()

@@ -245,6 +245,9 @@ def test_the_claim_is_in_the_status_before_the_launch() -> None:
 # Recovery
 
 
+ANSWERED = Memory(answers={"nonce-1": Launched(job_id=JobId("j9"))}, sightings={"nonce-1": 999.0})
+
+
 def _first(world: Observation) -> Attempt:
     assert isinstance(world.pipeline.spec, PipelineSpec)
     return learnt(world, world.pipeline.spec)[0].attempts[0]
@@ -254,6 +257,15 @@ def _first(world: Observation) -> Attempt:
     ("said", "memory", "jobs", "job_id", "known_by", "end"),
     [
         ("the answer counts", Memory(answers={"nonce-1": Launched(job_id=JobId("j9"))}), (), "j9", Knowledge.ANSWER, None),
+        (
+            "a young answer waits for the job's beginning, which a list shows",
+            ANSWERED,
+            (a_job("j9", JobState.PENDING, of=CLAIMED),),
+            None,
+            None,
+            None,
+        ),
+        ("an answer counts before a label", ANSWERED, (a_job("j9", of=CLAIMED),), "j9", Knowledge.ANSWER, None),
         ("a label counts", Memory(), (a_job("j9", of=CLAIMED),), "j9", Knowledge.LABEL, None),
         ("a name alone does not", Memory(), (a_job("j9", JobState.QUEUED),), None, None, None),
         ("a name alone does not, however old", SEEN_LONG_AGO, (a_job("j9", JobState.QUEUED),), None, None, None),

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tests.builders import NOW
 
-from dataflow_operator.domain.message import MESSAGES_SHOWN, TEXT_CHARACTERS, Importance, message_of, newest_of
+from dataflow_operator.domain.message import APART, MESSAGES_SHOWN, TEXT_CHARACTERS, Importance, is_news, message_of, newest_of
 
 
 def test_a_long_text_loses_its_middle_and_what_changes_from_answer_to_answer() -> None:
@@ -23,3 +23,12 @@ def test_the_newest_few_are_kept_in_order_and_once_each() -> None:
     kept = newest_of([*reversed(said), *said])
     assert len(kept) == MESSAGES_SHOWN
     assert kept == tuple(said[-MESSAGES_SHOWN:])
+
+
+def test_what_a_job_says_is_worth_a_write_when_nothing_is_shown_or_that_is_some_minutes_old() -> None:
+    first = (message_of(NOW, Importance.WARNING, "a"),)
+    second = (*first, message_of(NOW + timedelta(minutes=1), Importance.WARNING, "b"))
+    assert is_news((), first, NOW)
+    assert not is_news(first, first, NOW + 2 * APART)
+    assert not is_news(first, second, NOW + timedelta(minutes=1))
+    assert is_news(first, second, NOW + APART)

@@ -11,9 +11,11 @@ from tests.builders import an_entry as a_run_that
 from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobId
-from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry
+from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry, Result
+from dataflow_operator.domain.message import Importance, message_of
 from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus
-from dataflow_operator.domain.pipeline.notices import corrections_between, notices_between
+from dataflow_operator.domain.pipeline.notices import corrections_between, messages_between, notices_between
+from dataflow_operator.domain.run import RunStatus
 
 MAX = Drift(field="environment.maxWorkers", desired="10", observed="4")
 GONE = Drift(field="job", desired="JOB_STATE_RUNNING", observed="JOB_STATE_CANCELLED")
@@ -103,3 +105,23 @@ def test_another_thing_that_is_wrong_is_told_for_another_generation_of_the_spec_
     assert told(wrong("a is missing", 1), wrong("b is missing", 2)) == [(True, "TemplateInvalid", "b is missing")]
     assert told(wrong("a is missing", 1), wrong("b is missing", 1)) == []
     assert told(wrong("a is missing", 1), wrong("a is missing", 2)) == []
+
+
+SAID = tuple(message_of(NOW, kind, f"{kind} words") for kind in Importance)
+RUNNING = RunStatus(job_id=JobId("job-1"), attempts=(an_attempt(job="job-1"),))
+
+
+def test_what_a_running_job_says_is_told_once_and_an_error_and_a_warning_as_such() -> None:
+    after = replace(RUNNING, messages=SAID)
+    assert [(notice.is_warning, str(notice.reason), notice.note) for notice in messages_between("orders-1", RUNNING, after)] == [
+        (True, "JobError", "Job job-1 of run orders-1: Error words"),
+        (True, "JobWarned", "Job job-1 of run orders-1: Warning words"),
+        (False, "JobScaled", "Job job-1 of run orders-1: Autoscaling words"),
+    ]
+    assert messages_between("orders-1", after, after) == ()
+
+
+def test_what_a_job_said_that_failed_or_is_over_is_told_by_conditions_alone() -> None:
+    failed = replace(RUNNING, attempts=(replace(an_attempt(job="job-1"), failure=a_failure()),), messages=SAID)
+    assert messages_between("orders-1", RUNNING, failed) == ()
+    assert messages_between("orders-1", RUNNING, replace(RUNNING, messages=SAID, result=Result.SUCCEEDED)) == ()

@@ -101,9 +101,7 @@ def test_rights_that_are_taken_away_and_given_back_cost_no_attempt_and_no_job(go
     assert team.pipelines()["views"]["status"]["runNumber"] == 1
 
 
-def test_an_impersonation_that_is_taken_away_while_reads_go_on_costs_no_attempt(
-    with_tenants: WithTenants, google: Google
-) -> None:
+def test_an_impersonation_that_is_taken_away_while_reads_go_on_costs_no_attempt(with_tenants: WithTenants, google: Google) -> None:
     team = a_team(google, "bound", User.ADMIN)
     with_tenants.restart_operator("--launch-credential-seconds=121", "--recheck-seconds=5")  # each launch has a token of its own
     again = {"initialIntervalSeconds": 2, "backoffCoefficient": 1, "maximumAttempts": 4}

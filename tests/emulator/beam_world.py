@@ -65,10 +65,13 @@ p.run()
 BRINGS_RUNNER = """
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+def measured(n):
+    beam.metrics.Metrics.distribution("ours", "size").update(n)
+    return n
 with beam.Pipeline(runner=FnApiRunner()) as p:
-    p | beam.Create([1, 2, 3]) | "Double" >> beam.Map(lambda n: 2 * n)
+    p | beam.Create([1, 2, 3]) | "Double" >> beam.Map(lambda n: 2 * n) | "Measure" >> beam.Map(measured)
 """
-"""A batch whose program asks for a runner by object, not by name."""
+"""A batch whose program asks for a runner by object, not by name, and has a distribution among its metrics."""
 
 OTHER_STREAM = """
 import argparse

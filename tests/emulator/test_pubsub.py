@@ -141,11 +141,12 @@ def test_a_seek_goes_back_over_what_is_retained_and_ahead_over_the_rest() -> Non
     for second in range(4):
         publish(broker, str(second), at=after(second))
     subscription.acknowledge(ids(pull(broker, at=after(4))), after(4))
-    assert subscription.backlog == 0
+    assert (subscription.backlog, subscription.backlog_bytes) == (0, 0)
     subscription.seek(after(2), after(5))
+    assert subscription.backlog_bytes > 0
     assert texts(pull(broker, at=after(5))) == ["2", "3"]
     subscription.seek(after(60), after(6))
-    assert subscription.backlog == 0
+    assert (subscription.backlog, subscription.backlog_bytes) == (0, 0)
     publish(broker, "too early", at=after(59))
     publish(broker, "in time", at=after(60))
     assert texts(pull(broker, at=after(60))) == ["in time"]
@@ -303,6 +304,7 @@ async def test_a_job_is_told_the_watermark_and_holds_without_a_deadline(emulator
         answer = pubsub.session.post(f"{pubsub.url}/v1/{S}:pull", json=body, headers=job, timeout=20)
         (received,) = answer.json()["receivedMessages"]
         assert answer.headers["Pubsub-Watermark"] > received["message"]["publishTime"]
+        assert int(answer.headers["Pubsub-Backlog-Bytes"]) > 0, "it is not acknowledged yet"
         assert emulator.pubsub.broker.subscription(S).next_deadline() is None
         pubsub.call("PUT", subscription_name("own"), {"topic": T}, **job)
         emulator.pubsub.release("job-1")

@@ -138,6 +138,13 @@ def test_a_rerunner_creates_runs_and_neither_changes_nor_deletes_them(tenancy: D
     assert bob.patch("dataflowpipelines", "orders", {"spec": {"suspend": True}}).code == 403
 
 
+@pytest.mark.parametrize("user", CAN)
+def test_whoever_sees_pipelines_sees_what_happened_to_them(tenancy: Door, user: str) -> None:
+    for path in (f"/api/v1/namespaces/{tenancy.namespace}/events", f"/apis/events.k8s.io/v1/namespaces/{tenancy.namespace}/events"):
+        assert tenancy.as_user(user).call("GET", path).code == 200
+        assert tenancy.as_user("nobody").call("GET", path).code == 403
+
+
 def test_only_the_viewer_comes_with_a_role_of_kubernetes(tenancy: Door) -> None:
     for role in BINDINGS.values():
         labels = tenancy.call("GET", f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}").body["metadata"]["labels"]

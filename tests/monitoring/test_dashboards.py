@@ -130,7 +130,9 @@ def test_nothing_of_a_picture_lies_outside_its_panel() -> None:
     values = [[float(at), f"{at * 1e-5}"] for at in range(90)]
 
     def ask(_expr: str) -> list[dict[str, Any]]:
-        return [{"metric": {"namespace": "n" * 63, "reason": f"{number}" + "r" * 60, "run": "r" * 63}, "values": values} for number in range(12)]
+        return [
+            {"metric": {"namespace": "n" * 63, "reason": f"{number}" + "r" * 60, "run": "r" * 63}, "values": values} for number in range(12)
+        ]
 
     for dashboard in DASHBOARDS:
         for panel in ET.fromstring(picture(dashboard, ask)).iter("{http://www.w3.org/2000/svg}g"):  # noqa: S314 # made here
@@ -139,7 +141,7 @@ def test_nothing_of_a_picture_lies_outside_its_panel() -> None:
             for one in panel.iter("{http://www.w3.org/2000/svg}text"):
                 x, y, room = float(one.attrib["x"]), float(one.attrib["y"]), len(one.text or "") * float(one.attrib["font-size"]) * 0.55
                 left = {"start": x, "middle": x - room / 2, "end": x - room}[one.attrib["text-anchor"]]
-                assert -8 <= left, (dashboard.uid, one.text)
+                assert left >= -8, (dashboard.uid, one.text)
                 assert left + room <= wide + 8, (dashboard.uid, one.text)
                 assert 0 <= y <= tall, (dashboard.uid, one.text)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import time
+
 import aiohttp
 import pytest
 from prometheus_client.openmetrics import parser as openmetrics
-from tests.adapters.test_fleet import World, samples_in
+from tests.adapters.test_fleet import PIPELINES, SCRAPE_SECONDS, World, samples_in
 from tests.adapters.test_telemetry import some_vitals
 
 from dataflow_local.monitoring.pages import ALL
@@ -26,6 +29,23 @@ async def page(accept: str) -> str:
         text = await answer.text()
     await window.cleanup()
     return text
+
+
+async def test_a_thousand_pipelines_with_jobs_and_runs_are_scraped_over_http_within_half_a_second() -> None:
+    window = await Window(metrics=Metrics(), vitals=some_vitals(), fleet=World(PIPELINES).fleet(), bind="127.0.0.1:0").open()
+    host, port = window.addresses[0][:2]
+    asked = {"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        began = time.process_time()
+        async with session.get(f"http://{host}:{port}/metrics", headers=asked) as answer:
+            packed = await answer.read()
+        took = time.process_time() - began
+    await window.cleanup()
+    text = gzip.decompress(packed).decode()
+    assert took < SCRAPE_SECONDS
+    assert text.count("\n") > 70 * PIPELINES
+    assert text.endswith("# EOF\n")
+    assert len(packed) < len(text) / 10
 
 
 async def test_promtool_finds_nothing_wrong_with_the_exposition() -> None:

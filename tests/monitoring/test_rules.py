@@ -57,7 +57,10 @@ def _series(values: dict[str, str], *, is_renamed: bool) -> list[dict[str, str]]
     """Return series as they are stored: a scraper that renames gives them the operator's namespace, too."""
     if not is_renamed:
         return [{"series": series, "values": numbers} for series, numbers in values.items()]
-    found = {re.sub(r'\bnamespace="team-a"', 'namespace="dataflow-operator",exported_namespace="team-a"', name): said for name, said in values.items()}
+    found = {
+        re.sub(r'\bnamespace="team-a"', 'namespace="dataflow-operator",exported_namespace="team-a"', name): said
+        for name, said in values.items()
+    }
     return [{"series": series, "values": numbers} for series, numbers in found.items()]
 
 
@@ -149,7 +152,10 @@ def test_every_alert_has_a_section_of_the_runbook_that_says_what_to_do_and_every
 
 def test_where_the_pages_are_is_one_constant_that_an_overlay_replaces(tmp_path: Path) -> None:
     for path, text in files().items():
-        assert path.suffix == ".md" or set(re.findall(r"https://[^/\s\"]+/[^/\s\"]+", text)) <= {PAGES, "https://console.cloud.google.com/dataflow"}
+        assert path.suffix == ".md" or set(re.findall(r"https://[^/\s\"]+/[^/\s\"]+", text)) <= {
+            PAGES,
+            "https://console.cloud.google.com/dataflow",
+        }
     page = (ROOT / "docs" / "metrics.md").read_text()
     overlay = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert overlay is not None

@@ -28,6 +28,9 @@ JOB_HEADER: Final = "Dataflow-Job"
 
 WATERMARK_HEADER: Final = "Pubsub-Watermark"
 
+BACKLOG_HEADER: Final = "Pubsub-Backlog-Bytes"
+"""What a job has not acknowledged yet, for its metrics. Ours, like the watermark: the real one tells Dataflow in ways of its own."""
+
 PULL_SECONDS: Final = 5.0
 """How long a pull waits for a first message; Pub/Sub waits some seconds, too."""
 
@@ -159,7 +162,7 @@ class PubSubFront:
             if received or left <= 0:
                 break
             await self._wait(min(left, _seconds_until(subscription.next_deadline(), now)))
-        headers = {WATERMARK_HEADER: _stamp(subscription.watermark(holder, now))} if holder else None
+        headers = _for_a_job(subscription, holder, now) if holder else None
         messages = [{"ackId": each.ack_id, "message": _message(each.message)} for each in received]
         return web.json_response({"receivedMessages": messages} if messages else {}, headers=headers)
 
@@ -195,6 +198,10 @@ class PubSubFront:
                 await self._news.wait()
         except TimeoutError:
             return
+
+
+def _for_a_job(subscription: Subscription, holder: str, now: datetime) -> dict[str, str]:
+    return {WATERMARK_HEADER: _stamp(subscription.watermark(holder, now)), BACKLOG_HEADER: str(subscription.backlog_bytes)}
 
 
 @dataclass(frozen=True, slots=True)

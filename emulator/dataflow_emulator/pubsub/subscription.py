@@ -70,7 +70,7 @@ class Subscription:
         """Numbers by holder."""
         self._acked: OrderedDict[int, None] = OrderedDict()
         """Acknowledged messages that are retained, in the order of their acknowledgement."""
-        self._bytes = 0
+        self._bytes = self._acked_bytes = 0
         self._numbers = 0
         self._deliveries = 0
         self._done_before: datetime | None = None
@@ -79,6 +79,11 @@ class Subscription:
     def backlog(self) -> int:
         """How many messages are not acknowledged."""
         return len(self._kept) - len(self._acked)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How much data is not acknowledged."""
+        return self._bytes - self._acked_bytes
 
     def has_room(self, messages: int, size: int) -> bool:
         """Tell whether so many more fit; for them what was acknowledged first gives way."""
@@ -149,6 +154,7 @@ class Subscription:
                 self._finish(number)
             elif kept.message.publish_time >= to and kept.state is _State.DONE:
                 del self._acked[number]
+                self._acked_bytes -= kept.message.draft.size
                 self._make_ready(number)
 
     def expire(self, now: datetime) -> None:
@@ -218,13 +224,17 @@ class Subscription:
             self._let_go(number)
             self._kept[number].state = _State.DONE
             self._acked[number] = None
+            self._acked_bytes += self._kept[number].message.draft.size
         else:
             self._drop(number)
 
     def _drop(self, number: int) -> None:
         self._let_go(number)
-        self._acked.pop(number, None)
-        self._bytes -= self._kept.pop(number).message.draft.size
+        size = self._kept.pop(number).message.draft.size
+        if number in self._acked:
+            del self._acked[number]
+            self._acked_bytes -= size
+        self._bytes -= size
 
     def _let_go(self, number: int) -> None:
         kept = self._kept[number]

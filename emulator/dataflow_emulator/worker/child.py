@@ -110,7 +110,7 @@ def _tell_stats(channel: Channel, stage: runner.Stage) -> None:
     """Tell the metrics; a bundle that changes under our eyes may spoil them, but never the job."""
     cpu_seconds = stage.prism.cpu_seconds if stage.prism else float
     try:
-        metrics = meter.metrics(streaming=stage.streaming, runner_cpu_seconds=cpu_seconds)
+        metrics = meter.metrics(streaming=stage.streaming, runner_cpu_seconds=cpu_seconds, backlog_bytes=pubsub.backlog_bytes)
     except Exception:  # whatever Beam raises, the next second tells more
         logging.getLogger(__name__).exception("no metrics this time")
     else:

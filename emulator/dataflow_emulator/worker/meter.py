@@ -23,13 +23,15 @@ from . import graph
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-WANTED = frozenset({infos.ELEMENT_COUNT_URN, infos.USER_COUNTER_URN, infos.USER_DISTRIBUTION_URN})
+WANTED = frozenset({infos.ELEMENT_COUNT_URN, infos.SAMPLED_BYTE_SIZE_URN, infos.USER_COUNTER_URN, infos.USER_DISTRIBUTION_URN})
 """What of a bundle's monitoring infos becomes a metric."""
 
 RUNNERS_OWN = re.compile(r"e(?P<step>.+)_(pwr|splitnsize|processandsplit|lift|merge|extract)")
 """Ids that Prism gives to the parts into which it takes a source or a combine."""
 
 MEGABYTE = 1_048_576
+
+GIGABYTE = 1_073_741_824
 
 MICROSECONDS = 1_000_000
 """Dataflow tells watermarks in microseconds since the epoch."""
@@ -79,14 +81,17 @@ def know(pipeline: Any) -> None:
         _names[step_id] = transform.unique_name
 
 
-def metrics(*, streaming: bool, runner_cpu_seconds: Callable[[], float]) -> list[dict[str, Any]]:
+def metrics(*, streaming: bool, runner_cpu_seconds: Callable[[], float], backlog_bytes: Callable[[], int]) -> list[dict[str, Any]]:
     """All metrics as they stand now, in the shape of the `stats` event."""
-    found = [*_steps(), *_resources(runner_cpu_seconds())]
+    steps, size = _steps()
+    found = [*steps, *_resources(runner_cpu_seconds())]
     if streaming:
         with _lock:
             watermarks = dict(_watermarks)
         lag = max([0.0, *(time.time() - watermark for watermark in watermarks.values())])
         found.append(_metric("SystemLag", round(lag, 3), {"original_name": "SystemLag"}))
+        found.append(_metric("TotalStreamingDataProcessed", size / GIGABYTE, {"original_name": "Service-streaming_gb_processed"}))
+        found.append(_metric("BacklogBytes", backlog_bytes(), {"original_name": "BacklogBytes"}))
         for number, watermark in enumerate(watermarks.values()):
             name = f"F{number}-windmill-data-watermark"
             found.append(_metric(name, int(watermark * MICROSECONDS), {"original_name": name}))
@@ -115,19 +120,25 @@ def _stages() -> dict[str, list[Any]]:
     return stages
 
 
-def _steps() -> list[dict[str, Any]]:
+def _steps() -> tuple[list[dict[str, Any]], float]:
+    """The metrics of steps, and about how many bytes all their elements have: some elements are measured, all are counted."""
     counts: dict[str, int] = defaultdict(int)
+    means: dict[str, float] = {}
     user: dict[tuple[str, str, str], list[Any]] = defaultdict(list)
     for stage, entries in _stages().items():
         for info in entries:
+            collection = info.labels.get(infos.PCOLLECTION_LABEL, "")
             if info.urn == infos.ELEMENT_COUNT_URN:
-                collection = info.labels[infos.PCOLLECTION_LABEL]
                 counts[collection] = max(counts[collection], infos.extract_counter_value(info))
+            elif info.urn == infos.SAMPLED_BYTE_SIZE_URN:
+                count, total, _, _ = infos.extract_distribution(info)
+                means[collection] = total / count if count else 0.0
             else:
                 step = _step(info.labels[infos.PTRANSFORM_LABEL], _descriptors[stage])
                 user[step, info.labels[infos.NAMESPACE_LABEL], info.labels[infos.NAME_LABEL]].append(info)
     named = ((_outputs[collection], count) for collection, count in counts.items() if collection in _outputs)
-    return [*_element_counts(named), *(_user(key, entries) for key, entries in user.items())]
+    size = sum(means.get(collection, 0.0) * count for collection, count in counts.items() if collection in _outputs)
+    return [*_element_counts(named), *(_user(key, entries) for key, entries in user.items())], size
 
 
 def _step(step_id: str, descriptor: Any) -> str:
@@ -147,9 +158,9 @@ def _user(key: tuple[str, str, str], entries: list[Any]) -> dict[str, Any]:
     if entries[0].urn == infos.USER_COUNTER_URN:
         value: Any = sum(infos.extract_counter_value(info) for info in entries)
     else:
-        parts = [infos.extract_distribution(info) for info in entries]
-        total, count = sum(part.sum for part in parts), sum(part.count for part in parts)
-        value = {"sum": total, "count": count, "min": min(part.min for part in parts), "max": max(part.max for part in parts)}
+        counts, sums, least, most = zip(*(infos.extract_distribution(info) for info in entries), strict=True)
+        total, count = sum(sums), sum(counts)
+        value = {"sum": total, "count": count, "min": min(least), "max": max(most)}
         value["mean"] = total / count if count else 0.0
     return _metric(name, value, {"namespace": namespace, "step": step}, origin="user")
 

@@ -80,6 +80,11 @@ def serve(url: str, job_id: str, job_name: str) -> None:
     _job.id, _job.name = job_id, job_name
 
 
+def backlog_bytes() -> int:
+    """What this job has not acknowledged of its subscriptions; 0 for one that reads none."""
+    return sum(_job.client.backlogs.copy().values()) if _job.client is not None else 0
+
+
 def check() -> None:
     """Fail when the graph names a topic or a subscription that is not there: before an update touches the old job."""
     for name in sorted(_job.needed):

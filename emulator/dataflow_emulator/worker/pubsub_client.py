@@ -39,10 +39,13 @@ class Client:
     def __init__(self, url: str, job_id: str) -> None:
         self._address, self._job_id = urlsplit(url).netloc, job_id
         self._mine = threading.local()
+        self.backlogs: dict[str, int] = {}
+        """Bytes that were not acknowledged, by subscription, as its last pull told."""
 
     def pull(self, subscription: str, most: int) -> tuple[list[dict[str, Any]], Timestamp]:
         """Messages that are there now, and the time before which no others will come."""
         answer, headers = self._ask("POST", f"{subscription}:pull", {"maxMessages": most, "returnImmediately": True})
+        self.backlogs[subscription] = int(headers["Pubsub-Backlog-Bytes"])
         return answer.get("receivedMessages", []), Timestamp.from_rfc3339(headers["Pubsub-Watermark"])
 
     def create(self, name: str, body: dict[str, Any]) -> None:

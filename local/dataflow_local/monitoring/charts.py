@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from dataflow_local.monitoring import strokes
@@ -19,6 +20,9 @@ LEFT: Final = 66
 TOP: Final = 34
 LEGEND: Final = 16
 """Pixels of a row of the legend."""
+
+LETTER: Final = 6.3
+"""Pixels of a letter of the legend, about."""
 
 AXIS: Final = 20
 """Pixels for the clock below."""
@@ -119,7 +123,7 @@ def _layers(lines: Sequence[Line]) -> Iterator[dict[float, tuple[float, float]]]
 
 def _pieces(times: Sequence[float]) -> Iterator[list[float]]:
     """Yield stretches of times without a gap."""
-    step = min((later - earlier for earlier, later in zip(times, times[1:], strict=False)), default=1.0)
+    step = min((later - earlier for earlier, later in pairwise(times)), default=1.0)
     piece = list[float]()
     for at in times:
         if piece and at - piece[-1] > 1.5 * step:
@@ -133,7 +137,7 @@ def _pieces(times: Sequence[float]) -> Iterator[list[float]]:
 def _stretches(points: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float, bool]]:
     """Yield from when to when a series was so, or was not."""
     begin, was = points[0][0], bool(points[0][1])
-    for (at, value), (before, _) in zip(points[1:], points, strict=False):
+    for (before, _), (at, value) in pairwise(points):
         if bool(value) is not was or at - before > LATE_SECONDS:
             yield begin, before if at - before > LATE_SECONDS else at, was
             begin, was = at, bool(value)
@@ -160,4 +164,4 @@ def _legend(lines: Sequence[Line], plot: _Plot, box: Box, unit: str) -> Iterator
         x, y = LEFT + number % 2 * wide, plot.bottom + AXIS + 14 + LEGEND * (number // 2)
         last = shown(line.points[-1][1], unit) if line.lasts_until(plot.span.end) else "ended"
         yield rect(x, y - 8, 12, 5, COLOURS[number % len(COLOURS)])
-        yield text(x + 18, y - 2, f"{cut(line.name, int(wide // 7) - len(last) - 4)}:  {last}" if line.name else last, size=11)
+        yield text(x + 18, y - 2, f"{cut(line.name, int((wide - 24) // LETTER) - len(last) - 3)}:  {last}" if line.name else last, size=11)

@@ -37,6 +37,8 @@ def _counted(metric: str, where: str, by: str, *of: str) -> str:
 _STALLED: Final = f'{_THERE},type="Stalled",status="True"'
 _READY: Final = f'{_THERE},type="Ready",status="True"'
 
+_WELL: Final = f"({_each('dataflow_pipeline_condition', _READY, 'namespace', 'pipeline')} == 1)"
+
 FLEET: Final = Dashboard(
     uid="dataflow-fleet",
     title="Dataflow / Fleet",
@@ -115,8 +117,7 @@ FLEET: Final = Dashboard(
             "With the reason of each; the message stands in its conditions.",
             "short",
             (
-                f"{_each('dataflow_pipeline_ready_reason', _THERE, 'namespace', 'pipeline', 'reason')} unless on (namespace, pipeline)"
-                f" ({_each('dataflow_pipeline_condition', _READY, 'namespace', 'pipeline')} == 1)",
+                f"{_each('dataflow_pipeline_ready_reason', _THERE, 'namespace', 'pipeline', 'reason')} unless on (namespace, pipeline) {_WELL}",
                 "",
             ),
             look=Look.TABLE,
@@ -139,7 +140,7 @@ PIPELINE: Final = Dashboard(
             "Ready",
             "Whether it is as its owner wants it; of several, whether all are.",
             f'min(dataflow_pipeline_condition{{{_ONE},type="Ready",status="True"}})',
-            mood=Mood.GOOD_IF_ONE,
+            mood=Mood.YES_OR_NO,
         ),
         _number("Revision", "Number of the revision whose job it has.", f"max(dataflow_pipeline_revision{{{_ONE}}})"),
         _number("Runs", "Runs that were ever started.", f"max(dataflow_pipeline_run_number{{{_ONE}}})"),

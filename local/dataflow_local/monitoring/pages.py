@@ -29,8 +29,10 @@ controller-runtime, so that its dashboards work; `process_*` are the client libr
   [managed-prometheus](../manifests/monitoring/managed-prometheus/kustomization.yaml) those for Google's.
 - **Replicas.** The one that acts tells of the fleet, the others of themselves. Alerts about the fleet look at what was told last by any of
   them within five minutes: a fail-over or an upgrade ends none and begins none anew.
-- **How many.** A pipeline with a running job and three runs in its history has about 70 series. `--per-object-metrics=false` leaves
-  the counts alone. No histogram is per object, and no error text is in a label.
+- **How many.** A pipeline with a running job and three runs in its history has about 70 series: a scrape of 1,000 takes 0.1 s of CPU and
+  0.3 MB (compressed; 7 MB else), one of 5,000 half a second and 1.5 MB. `--per-object-metrics=false` leaves the counts alone. No histogram is
+  per object, and no error text is in a label.
+- **Messages of jobs** come with their metrics: errors, warnings and autoscaling reach a run's `status.messages` and an event by the same reads.
 - **Metrics of jobs** are read from Dataflow for running jobs, each once in `--job-metrics-seconds` (60; 0 switches it off), at ten jobs a second
   at most, with two calls each of the 15,000 reads a minute that Dataflow grants to a caller. They are as old as the last read, and what
   cannot be renewed for five periods is no longer shown. Dataflow tells a backlog for few jobs, and no lag for batch jobs.

@@ -24,7 +24,21 @@ CONSOLE: Final = (
 )
 
 HIDDEN: Final = frozenset(
-    {"Time", "Value", "__name__", "job", "instance", "pod", "container", "endpoint", "service", "prometheus", "cluster", "location", "project_id"}
+    {
+        "Time",
+        "Value",
+        "__name__",
+        "job",
+        "instance",
+        "pod",
+        "container",
+        "endpoint",
+        "service",
+        "prometheus",
+        "cluster",
+        "location",
+        "project_id",
+    }
 )
 """Columns of a table that only say how it was scraped."""
 
@@ -47,6 +61,8 @@ class Mood(StrEnum):
     """What a number's colour says."""
 
     NONE = "none"
+    YES_OR_NO = "yes"
+    """1 is yes, and good."""
     GOOD_IF_ONE = "good"
     BAD_IF_ANY = "bad"
 
@@ -140,7 +156,7 @@ def _placed(panels: Sequence[Panel], *, exported: bool) -> list[dict[str, Any]]:
     for number, panel in enumerate(panels, start=1):
         if x + panel.width > WIDTH:
             x, y = 0, y + height
-        height = HEIGHT // 2 if panel.look is Look.NUMBER else HEIGHT
+        height = HEIGHT // 2 if panel.look is Look.NUMBER else HEIGHT - 2 if panel.width == WIDTH else HEIGHT
         found.append(_drawn(panel, number, {"x": x, "y": y, "w": panel.width, "h": height}, exported=exported))
         x += panel.width
     return found
@@ -178,16 +194,15 @@ def _defaults(panel: Panel) -> dict[str, Any]:
     if panel.look in {Look.LINES, Look.STACK}:
         is_stack = panel.look is Look.STACK
         defaults["min"] = 0
-        defaults["custom"] = {"lineWidth": 2, "fillOpacity": 30 if is_stack else 10, "showPoints": "never"}
-        if is_stack:
-            defaults["custom"]["stacking"] = {"mode": "normal", "group": "A"}
-    if panel.look is Look.STATES or panel.mood is Mood.GOOD_IF_ONE:
+        stacking: dict[str, Any] = {"stacking": {"mode": "normal", "group": "A"}} if is_stack else {}
+        defaults["custom"] = {"lineWidth": 2, "fillOpacity": 30 if is_stack else 10, "showPoints": "never"} | stacking
+    if panel.look is Look.STATES or panel.mood is Mood.YES_OR_NO:
         defaults["mappings"] = [{"type": "value", "options": {"0": {"text": "no", "index": 0}, "1": {"text": "yes", "index": 1}}}]
     if panel.look is Look.STATES:
         defaults["thresholds"] = _thresholds("gray", "blue")
         defaults["color"] = {"mode": "thresholds"}
     elif panel.mood is not Mood.NONE:
-        defaults["thresholds"] = _thresholds("red", "green") if panel.mood is Mood.GOOD_IF_ONE else _thresholds("green", "red")
+        defaults["thresholds"] = _thresholds("green", "red") if panel.mood is Mood.BAD_IF_ANY else _thresholds("red", "green")
     return defaults
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,8 +29,13 @@ GAP: Final = 4
 ROWS: Final = 8
 """Rows of a table that are shown."""
 
+NOTHING: Final = "nothing to tell of"
+"""In a panel without data."""
+
 LETTER: Final = 6.8
 """Pixels of a letter of a table, about."""
+
+_UNFILLED: Final = re.compile(r"\{\{\w+\}\}")
 
 Ask = Callable[[str], list[dict[str, Any]]]
 """Returns the series of an expression over some time, as Prometheus has them."""
@@ -74,6 +80,7 @@ def _lines_of(panel: Panel, ask: Ask, variables: dict[str, str]) -> Iterator[Lin
             name = query.legend
             for label, value in labels.items():
                 name = name.replace(f"{{{{{label}}}}}", value)
+            name = _UNFILLED.sub("", name).strip()
             points = tuple((float(at), float(value)) for at, value in one["values"] if math.isfinite(float(value)))
             if points:
                 yield Line(name=name, labels=labels, points=points)
@@ -99,7 +106,7 @@ def _panel(one: _Filled, span: Span) -> str:
 
 def _inside(one: _Filled, span: Span, box: Box) -> list[str]:
     if not one.lines:
-        return [text(box.width / 2, box.height / 2 + 8, "nothing to tell of", size=12, colour=FAINT, anchor="middle")]
+        return [text(box.width / 2, box.height / 2 + 8, NOTHING, size=12, colour=FAINT, anchor="middle")]
     match one.panel.look:
         case Look.NUMBER:
             return [_number(one.panel, one.lines[0].points[-1][1], box)]
@@ -113,8 +120,10 @@ def _inside(one: _Filled, span: Span, box: Box) -> list[str]:
 
 def _number(panel: Panel, value: float, box: Box) -> str:
     colour, words = INK, shown(value, panel.unit)
-    if panel.mood is Mood.GOOD_IF_ONE:
-        colour, words = (GREEN, "yes") if value == 1 else (RED, "no" if value == 0 else words)
+    if panel.mood is Mood.YES_OR_NO:
+        colour, words = (GREEN, "yes") if value else (RED, "no")
+    elif panel.mood is Mood.GOOD_IF_ONE:
+        colour = GREEN if value == 1 else RED
     elif panel.mood is Mood.BAD_IF_ANY:
         colour = RED if value else GREEN
     return text(box.width / 2, box.height - 26, words, size=32, colour=colour, anchor="middle")

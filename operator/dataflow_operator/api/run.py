@@ -133,8 +133,8 @@ class RunStatus(Wire):
     messages: Annotated[list[JobMessage], Field(max_length=MESSAGES_LIMIT, json_schema_extra=ATOMIC)] | None = Field(
         None,
         description=(
-            "What Dataflow said of the run's jobs last: errors, warnings and autoscaling, oldest first, as known when the status was last "
-            "written for another reason."
+            "What Dataflow said of the run's jobs last: errors, warnings and autoscaling, oldest first. Of a job that runs on they are renewed "
+            "at most once in five minutes, unless the status is written for another reason."
         ),
     )
 

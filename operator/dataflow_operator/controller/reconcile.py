@@ -21,7 +21,7 @@ from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.narrate import IDENTITY_READY
-from dataflow_operator.domain.pipeline.notices import corrections_between, notices_between
+from dataflow_operator.domain.pipeline.notices import corrections_between, messages_between, notices_between
 from dataflow_operator.domain.pipeline.observation import JobsView, Limits, Observation
 from dataflow_operator.domain.pipeline.plan import (
     SOON,
@@ -44,6 +44,7 @@ from dataflow_operator.domain.pipeline.plan import (
     Validate,
 )
 from dataflow_operator.domain.pipeline.policies.people import heed_alone
+from dataflow_operator.domain.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class Reconciler:
         except StaleError:
             await self._refresh(key)
             return SOON
-        await self._tell(pipeline, plan)
+        await self._tell(pipeline, plan, seen.runs)
         _log(key, pipeline, plan)
         return plan.requeue_after if is_done else SOON
 
@@ -181,7 +182,11 @@ class Reconciler:
         self._cache.put_pipeline(stored)
         return stored
 
-    async def _tell(self, pipeline: Pipeline, plan: Plan) -> None:
+    async def _tell(self, pipeline: Pipeline, plan: Plan, runs: Iterable[Run]) -> None:
+        if isinstance(drawing := plan.effect, DrawRun):
+            said = [notice for run in runs if run.name == drawing.name for notice in messages_between(run.name, run.status, drawing.status)]
+            if said:
+                await self._store.publish(pipeline, said)
         if plan.status is pipeline.status:
             return
         self._moved(pipeline.status, plan.status)

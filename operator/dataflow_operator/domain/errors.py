@@ -49,6 +49,9 @@ class Reason(StrEnum):
     DRIFT_CORRECTED = "DriftCorrected"
     ROLLED_BACK = "RolledBack"
     UPDATED_IN_PLACE = "UpdatedInPlace"
+    JOB_SCALED = "JobScaled"
+    JOB_WARNED = "JobWarned"
+    JOB_ERROR = "JobError"
     # what is wrong
     JOB_FAILED = "JobFailed"
     UPDATE_FAILED = "UpdateFailed"

@@ -166,10 +166,17 @@ _HOLDS: Final[Mapping[Reason, Meaning]] = {
         On.EVENT,
         do="change the spec: the next change is tried",
     ),
+    Reason.JOB_SCALED: _is("the running job has, or is to have, another number of workers", On.EVENT),
     Reason.UPDATED_IN_PLACE: _is("the running job was told other bounds of workers, and runs on", On.EVENT),
 }
 
 _WRONG: Final[Mapping[Reason, Meaning]] = {
+    Reason.JOB_ERROR: _is(
+        "the running job tells of an error, and runs on: a stream repeats what fails",
+        On.EVENT,
+        do="read the message; correct the code or the data before it holds up the stream",
+    ),
+    Reason.JOB_WARNED: _is("the running job warns of something, and runs on", On.EVENT, do="read the message"),
     Reason.DRIFT_FOUND: _is(
         "what runs is not as it was told to be",
         On.IN_SYNC,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -15,6 +15,11 @@ MESSAGES_SHOWN: Final = 3
 
 TEXT_CHARACTERS: Final = 512
 """Longest text of one. A traceback says most at its end, and a failure's own message has it whole. Source: chosen."""
+
+
+APART: Final = timedelta(minutes=5)
+"""How much newer than what a status shows must be what alone is a reason to write it: a stream that complains of each element would else be
+written once a minute. Source: chosen; an event of the same text is counted as a repeat for six."""
 
 
 class Importance(StrEnum):
@@ -40,6 +45,11 @@ def message_of(time: datetime, importance: Importance, text: str) -> JobMessage:
         head = TEXT_CHARACTERS // 2
         text = f"{text[:head]} … {text[-(TEXT_CHARACTERS - head - 3) :]}"
     return JobMessage(time=time.replace(microsecond=0), importance=importance, text=calm(text))
+
+
+def is_news(shown: tuple[JobMessage, ...], known: tuple[JobMessage, ...], now: datetime) -> bool:
+    """Return whether what is known is worth a write by itself."""
+    return known != shown and (not shown or now - shown[-1].time >= APART)
 
 
 def newest_of(messages: Iterable[JobMessage]) -> tuple[JobMessage, ...]:

@@ -37,7 +37,7 @@ class RunStatus:
     completion_time: datetime | None = None
     result: Result | None = None
     messages: tuple[JobMessage, ...] = ()
-    """What its jobs said last, as known when the rest of this was drawn: messages alone are no reason to write."""
+    """What its jobs said last, as known when this was drawn; messages alone are a reason to write now and then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -10,7 +10,9 @@ from typing import Final
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import Cause, End, Knowledge, serving_in
+from dataflow_operator.domain.message import Importance
 from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus
+from dataflow_operator.domain.run import RunStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,13 @@ WATCHED = ("Ready", "Suspended", "TemplateValid", "IdentityReady")
 ACTION: Final = "Reconcile"
 """What was being done, as Kubernetes' events have it."""
 
+SAID: Final[Mapping[Importance, tuple[bool, Reason]]] = {
+    Importance.ERROR: (True, Reason.JOB_ERROR),
+    Importance.WARNING: (True, Reason.JOB_WARNED),
+    Importance.AUTOSCALING: (False, Reason.JOB_SCALED),
+}
+"""Whether what a job says is a warning, and under which reason it is told."""
+
 NOT_TAKEN_OVER: Final = frozenset({Reason.UPDATE_FAILED, Reason.REVISION_UNHEALTHY})
 """Failures that say that a revision did not take over from another."""
 
@@ -42,6 +51,18 @@ def notices_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Noti
             told.setdefault(new.reason, _notice(new))  # once, though two conditions have it for their reason
     beside = (*_drifted(before, after), *_failed(before, after), *_brought_back(before, after), *_told(before, after))
     return (*told.values(), *(notice for notice in beside if notice.reason not in told))
+
+
+def messages_between(run: str, before: RunStatus, after: RunStatus) -> tuple[Notice, ...]:
+    """Return what a run's job said meanwhile; where it failed, a condition says so in the job's own words."""
+    if after.result is not None or (after.attempts and after.attempts[-1].failure is not None):
+        return ()
+    return tuple(
+        Notice(is_warning=wrong, reason=reason, action=ACTION, note=f"Job {after.job_id} of run {run}: {message.text}")
+        for message in after.messages
+        if message not in before.messages
+        for wrong, reason in (SAID[message.importance],)
+    )
 
 
 def corrections_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Drift, ...]:

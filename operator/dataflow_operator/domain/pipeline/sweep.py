@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dataflow_operator.domain.job import Job
+from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import (
     ATTEMPTS_KEPT,
     Attempt,
@@ -22,7 +22,7 @@ from dataflow_operator.domain.ledger import (
 )
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import PipelineSpec
-from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.observation import Launched, Observation
 from dataflow_operator.domain.pipeline.sights import is_of
 
 
@@ -58,8 +58,15 @@ def strays_in(seen: Observation, ledger: Ledger) -> list[Job]:
     ours = [job for job in listed if job.ownership is not None and job.ownership.pipeline_uid == uid]
     if not ours:
         return []
-    known = job_ids_of(ledger)
+    known = job_ids_of(ledger) | _answered(seen, ledger)
     return [job for job in ours if job.id not in known]
+
+
+def _answered(seen: Observation, ledger: Ledger) -> set[JobId]:
+    """Return the jobs of launches whose answer waits to be recorded: they are known, and nothing was found."""
+    waiting = (attempt for entry in ledger for attempt in entry.attempts if attempt.is_unanswered)
+    answers = (seen.memory.answers.get(attempt.claim.nonce) for attempt in waiting)
+    return {answer.job_id for answer in answers if isinstance(answer, Launched)}
 
 
 def _reopened(entry: Entry, job: Job, seen: Observation) -> Entry:

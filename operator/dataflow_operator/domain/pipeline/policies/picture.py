@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, with_entry
+from dataflow_operator.domain.message import is_news
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.plan import CreateRun, DeleteRun, DrawRun, LookAtRun
@@ -108,9 +109,8 @@ def _drawings(world: World) -> Iterator[DrawRun]:
         if run is None or run.is_over or run.status.resolved_spec is None or _is_about_to_change(world, entry):
             continue
         drawn = picture_of(world.seen, world.spec, world.ledger, entry, run, None)
-        if (
-            replace(drawn, messages=run.status.messages) != run.status
-        ):  # what a job says is drawn beside other news, and is no reason to write
+        shown = run.status.messages
+        if replace(drawn, messages=shown) != run.status or is_news(shown, drawn.messages, world.seen.now):
             yield draw_effect(run, drawn)
 
 
