@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from tests.lanes import Units, is_shared, say_finished, sort
 from tests.loopback.guard import Guard
 
 from dataflow_local.apiserver import ApiServer
@@ -17,14 +18,45 @@ if TYPE_CHECKING:
 
 CRDS = ROOT / "crds"
 
+WHY_CHARACTERS = 200
+"""How much of an error is shown at once: two lines of a terminal; the end of the run has all of it."""
+
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")  # a run that judges a change is the same twice; on a laptop each run looks elsewhere
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Names:
+    """Tells the name of a test, and its first word of why, as soon as it has failed: dots alone leave a person to wait for the end."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            why, *_ = str(getattr(crash, "message", "")).splitlines() or [""]
+            self._terminal.write_line(f"\nFAILED {report.nodeid} ({report.when}): {why[:WHY_CHARACTERS]}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell names where somebody looks: not in a process that only runs tests for another."""
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    if isinstance(terminal, pytest.TerminalReporter) and not is_shared(config) and config.get_verbosity() < 1:
+        config.pluginmanager.register(Names(terminal))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let what judges all that the others did run last."""
-    items.sort(key=lambda item: item.path.name == "test_rights_used.py")
+    sort(items, shared=is_shared(config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Units | None:
+    """Hand out what belongs together to one process, unless another way was asked for."""
+    return Units(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +66,7 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
     made.begin()
     yield made
     made.end()
+    say_finished(tmp_path_factory.getbasetemp())  # this fixture is the first of all, and so the last to end
     assert made.catch() == [], "something that the tests started spoke to another machine"
 
 

@@ -12,8 +12,8 @@ from dataflow_local.install import kubectl
 PLUGINS = ROOT / "local" / "bin"
 """Folder of kubectl's plugins: `kubectl dataflow` is the program `kubectl-dataflow` in it."""
 
-KUBECTL_SECONDS = 60.0
-"""Bound of one call: a second is usual, and applying a folder on a busy machine takes some."""
+KUBECTL_SECONDS = 180.0
+"""Bound of one call: a second is usual, and applying a hundred objects on a machine that ten others use took more than a minute."""
 
 
 class KubectlError(Exception):

@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Self
 
 from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
 from tests.e2e.records import records
@@ -56,15 +57,26 @@ class Watch:
         environment = {**os.environ, "KUBECONFIG": str(owner.platform.api.kubeconfig())}
         self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process as process:  # however the test ended: another would fail for what is left of this one
+            process.terminate()
+
     def changes(self) -> Counter[str]:
         """End the watch; return how often each pipeline was modified."""
         self._process.terminate()
-        told, _ = self._process.communicate(timeout=10)
+        told, _ = self._process.communicate(timeout=60)
         return Counter(words[1] for line in told.splitlines() if (words := line.split()) and words[0] == "MODIFIED")
 
 
 def test_two_hundred_pipelines_cost_two_hundred_launches_and_no_needless_write(owner: Owner, simulated: Platform) -> None:
-    watch = Watch(owner)
+    with Watch(owner) as watch:
+        _two_hundred(owner, simulated, watch)
+
+
+def _two_hundred(owner: Owner, simulated: Platform, watch: Watch) -> None:
     began = datetime.now(UTC)
     batch = PIPELINES // 2
     owner.apply(*(a_pipeline(f"b{number}", parameters=RUN | {"simulate.runSeconds": "1"}) for number in range(batch)))

@@ -1,4 +1,4 @@
-"""The operator has the rights that it uses, over everything that was done to it in this folder. `tests/conftest.py` lets it run last."""
+"""The operator has the rights that it uses, over everything that was done to it in this folder. `tests/lanes.py` lets it run last."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from tests.e2e.rights import EVERYBODY, Right, given, requests, right_of
+from tests.lanes import folders
 
 if TYPE_CHECKING:
     from dataflow_local.audit import AuditRecord
@@ -32,7 +33,8 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if any("::" in argument for argument in config.args) or config.option.keyword or config.option.markexpr or config.option.deselect:
         pytest.skip("rights can only be compared with what the whole folder tests/e2e did, and only some of its tests were chosen")
     # pytest has links to the newest folder of each name beside the folders.
-    return list(requests({log.resolve() for log in tmp_path_factory.getbasetemp().glob("*/api-server/audit*.log")}))
+    logs = {log.resolve() for folder in folders(tmp_path_factory.getbasetemp()) for log in folder.glob("*/api-server/audit*.log")}
+    return list(requests(logs))
 
 
 def test_every_right_that_the_operator_has_was_used(asked: list[AuditRecord]) -> None:

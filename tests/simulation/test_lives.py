@@ -14,8 +14,8 @@ from dataflow_local.cache import ROOT
 
 LIVES = 20_000
 GROUP = 2_000
-SECONDS = 110
-"""The longest that a group may take: five times what it takes on two cores, and less than any test may."""
+SECONDS = 600
+"""The longest that a group may take: it takes 20 s on two cores of its own, and yields to whoever waits for a moment in the tests beside it."""
 
 NOT_DRAWN = frozenset({Fault.STOPPED_OUTSIDE, Fault.NAME_TAKEN})
 """What people do, and not chance."""
@@ -24,7 +24,7 @@ NOT_DRAWN = frozenset({Fault.STOPPED_OUTSIDE, Fault.NAME_TAKEN})
 @pytest.mark.parametrize("seed", range(1, LIVES, GROUP))
 def test_no_promise_is_broken_and_every_fault_strikes(seed: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.simulation", f"CASES={GROUP}", f"SEED={seed}"],
+        ["nice", "-n", "10", sys.executable, "-m", "tests.simulation", f"CASES={GROUP}", f"SEED={seed}"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "operator", "emulator"))},
         capture_output=True,
