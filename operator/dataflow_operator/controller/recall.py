@@ -82,8 +82,9 @@ class Recall:
             _newest(self.validations, KEPT_LOOKS + len(waiting))
             _newest(self.identities, KEPT_LOOKS + len(needed))
 
-    def answered(self, nonce: str, answer: Answer) -> None:
-        """Note a launch's answer, and the pause that it asks for."""
+    def answered(self, nonce: str, answer: Answer, at: float) -> None:
+        """Note a launch's answer, and the pause that it asks for; its claim is in sight by then."""
+        self.sightings.setdefault(nonce, at)
         self.answers[nonce] = answer
         if isinstance(answer, Declined) and answer.hindrance is not None:
             self.hindrance = answer.hindrance

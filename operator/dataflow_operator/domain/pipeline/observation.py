@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import inf
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.identity import Persona, Tenancy
@@ -15,6 +15,10 @@ from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
+
+
+TICK_SECONDS: Final = 1e-6
+"""What a time may be wrong by when it went through a timedelta and back. Source: its resolution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,8 +278,8 @@ class Observation:
         return None
 
     def is_fresh(self, at: float, within: timedelta) -> bool:
-        """Whether what was read at *at* is not older than *within*."""
-        return self.monotonic - at <= within.total_seconds()
+        """Whether what was read at *at* is younger than *within*, for certain: who waits until it is not must then find it so."""
+        return self.monotonic - at < within.total_seconds() - TICK_SECONDS
 
     @property
     def list_is_fresh(self) -> bool:
