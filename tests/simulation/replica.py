@@ -77,7 +77,7 @@ class ReplicaClock:
 
     def monotonic(self) -> float:
         """Return seconds since the life began."""
-        return self._loop.time()
+        return self._loop.now
 
 
 class WiredStore:

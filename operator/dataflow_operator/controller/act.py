@@ -52,7 +52,6 @@ from dataflow_operator.domain.pipeline.plan import (
 )
 from dataflow_operator.domain.pipeline.proof import ERROR_BURST
 
-
 Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtPipeline | LookAtIdentity
 """A read that a decision asked for."""
 

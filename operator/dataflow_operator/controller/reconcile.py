@@ -136,7 +136,8 @@ class Reconciler:
     def _observe(self, key: Key, pipeline: Pipeline) -> Observation:
         recall = self._recall(key, pipeline.uid)
         now = self._clock.monotonic()
-        recall.sight(pipeline.status.ledger, self._cache.runs_of(key), now)
+        runs = self._cache.runs_of(key)
+        recall.sight(pipeline.status.ledger, runs, now)
         jobs = None
         if (interest := recall.interest(pipeline, self._tenancy)) is not None:
             self._lists.follow(key, interest)
@@ -146,11 +147,11 @@ class Reconciler:
             monotonic=now,
             nonce=self._nonce(),
             pipeline=pipeline,
-            runs=self._cache.runs_of(key),
+            runs=runs,
             jobs=jobs,
             memory=recall.memory(),
             messages={job_id: told for job_id in job_ids_of(pipeline.status.ledger) if (told := self._said(job_id))},
-            rival=rival_of(pipeline, jobs, self._cache.pipelines(), self._tenancy),
+            rival=rival_of(pipeline, jobs, self._cache.each_pipeline(), self._tenancy),
             limits=self._limits,
             tenancy=self._tenancy,
         )
@@ -212,6 +213,8 @@ class Reconciler:
 
 def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
     """Log one line for a pass that changed something: what was done, and how the pipeline stands if that is new."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
     told = {} if plan.status is pipeline.status or plan.status == pipeline.status else {"ready": _ready(plan.status)}
     done = {} if plan.effect is None or isinstance(plan.effect, LOOKS) else {"effect": type(plan.effect).__name__, **_about(plan.effect)}
     if told or done:

@@ -45,8 +45,8 @@ def check_types(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger
     """An attempt whose job turns out to be of the other type has failed for good: its run is over as soon as it has stopped."""
 
     def step(_entry: Entry, attempt: Attempt) -> Attempt:
-        job = job_of(seen, attempt.job_id) if attempt.job_id else None
-        if job is None or job.type is None or job.type is spec.type or attempt.failure is not None:
+        job = job_of(seen, attempt.job_id) if attempt.job_id and attempt.failure is None else None
+        if job is None or job.type is None or job.type is spec.type:
             return attempt
         text = (
             f"The template makes a {job.type} job, and spec.type says {spec.type}: delete the pipeline and create it with type {job.type}"

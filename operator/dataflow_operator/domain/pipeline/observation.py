@@ -16,7 +16,6 @@ from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 
-
 TICK_SECONDS: Final = 1e-6
 """What a time may be wrong by when it went through a timedelta and back. Source: its resolution."""
 

@@ -30,8 +30,7 @@ def picture_of(
     base = next((known.base_job_id for known in reversed(entry.attempts) if known.base_job_id), None)
     starts = [known.start_time for known in entry.attempts if known.start_time]
     ends = [known.end_time for known in entry.attempts if known.end_time]
-    return replace(
-        run.status,
+    return RunStatus(
         observed_generation=run.generation,
         conditions=merged(run.status.conditions, _run_conditions(entry, result), generation=run.generation, now=seen.now),
         number=entry.number,
@@ -41,6 +40,7 @@ def picture_of(
         replaces=_run_of(seen, ledger, base) if base else run.status.replaces,
         strategy=entry.strategy,
         pipeline_uid=seen.pipeline.uid,
+        resolved_spec=run.status.resolved_spec,
         job_id=attempt.job_id if attempt else None,
         job_name=attempt.job_name if attempt else None,
         job_state=attempt.job_state if attempt and attempt.job_state else None,
