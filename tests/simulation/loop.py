@@ -89,6 +89,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Turns so far."""
         self._chance = chance
         self._longest = LONGEST_TURNS
+        self._is_stopping = False
         self._numbers = itertools.count()
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._later: list[tuple[float, int, Callable[..., object], tuple[Any, ...], Alarm | None]] = []
@@ -107,6 +108,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     @override
     def time(self) -> float:
         return self.now
+
+    @override
+    def stop(self) -> None:
+        self._is_stopping = True
+        super().stop()
 
     @override
     def get_debug(self) -> bool:
@@ -139,8 +145,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """Make turns until the loop is told to stop: what is ready, and what is due; where nothing is, time passes until something is."""
-        soon, later, is_stopping = self._soon, self._later, False
-        while not is_stopping:
+        soon, later = self._soon, self._later
+        self._is_stopping = False
+        while not self._is_stopping:
             self.turns += 1
             if self.turns > self._longest:
                 self._longest *= 2  # the loop is still needed to end what is under way
@@ -155,7 +162,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
             for _ in range(len(soon)):
                 callback, args = soon.popleft()
                 callback(*args)
-            is_stopping = self._stopping
 
 
 def _end(future: asyncio.Future[None]) -> None:
