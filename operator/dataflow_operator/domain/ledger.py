@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState
+from dataflow_operator.domain.light import light
 from dataflow_operator.domain.remembered import remembered
 
 ATTEMPTS_KEPT: Final = 32
@@ -104,6 +105,7 @@ class Claim:
     """Tells our own write from anybody else's when its answer was lost."""
 
 
+@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try of a run at launching a job."""
@@ -150,6 +152,7 @@ class Attempt:
         return self.end is None and self.job_state is JobState.RUNNING and self.failure is None
 
 
+@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One run in the ledger."""

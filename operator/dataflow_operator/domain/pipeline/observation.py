@@ -12,6 +12,7 @@ from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.identity import Persona, Tenancy
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import StopMode
+from dataflow_operator.domain.light import light
 from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
@@ -20,6 +21,7 @@ TICK_SECONDS: Final = 1e-6
 """What a time may be wrong by when it went through a timedelta and back. Source: its resolution."""
 
 
+@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsView:
     """What the shared list of one (project, region, identity) says about one pipeline."""
@@ -239,6 +241,7 @@ class Limits:
     """How long a person's run may wait for what it refers to."""
 
 
+@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """Everything a decision may know. Two equal observations get equal plans."""
