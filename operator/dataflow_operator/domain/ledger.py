@@ -7,7 +7,7 @@ Entries and attempts are values; each function returns a new one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState
-from dataflow_operator.domain.light import light
+from dataflow_operator.domain.light import light, replace
 from dataflow_operator.domain.remembered import remembered
 
 ATTEMPTS_KEPT: Final = 32

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Strategy
-from dataflow_operator.domain.light import light
+from dataflow_operator.domain.light import light, replace
 from dataflow_operator.domain.names import batch_job_name, run_name, stream_job_name
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import Observation
