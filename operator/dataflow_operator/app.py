@@ -214,7 +214,11 @@ def _dataflow(
         clock=clock,
         list_jobs=Listing(clients.jobs, caller, metrics.called, gates=gates).read,
         turn=turn,
-        pace=Pace(calm_seconds=settings.poll_seconds, hurried_seconds=min(settings.hurried_poll_seconds, settings.poll_seconds)),
+        pace=Pace(
+            calm_seconds=settings.poll_seconds,
+            hurried_seconds=min(settings.hurried_poll_seconds, settings.poll_seconds),
+            silence_seconds=settings.list_age_seconds,
+        ),
     )
     calls = Calls(
         clients=clients,

@@ -11,6 +11,7 @@ from tests.adapters.virtual import LoopClock, in_virtual_time
 from dataflow_operator.adapters.dataflow.joblist import HURRIED_POLLS, LONGEST_BACKOFF_SECONDS, Pace, SharedJobLists
 from dataflow_operator.controller.ports import Interest, Key, Place
 from dataflow_operator.domain.errors import Reason, UnavailableError
+from dataflow_operator.domain.identity import ServiceAccount
 from dataflow_operator.domain.job import Job, JobId, JobState, Ownership
 from dataflow_operator.domain.pipeline.observation import JobsView
 
@@ -63,7 +64,10 @@ def live(story: Callable[[World], Awaitable[None]]) -> None:
     async def life() -> None:
         service, woken = Service(), list[Key]()
         lists = SharedJobLists(
-            wake=woken.append, clock=LoopClock(), list_jobs=service.read, pace=Pace(calm_seconds=10.0, hurried_seconds=1.0)
+            wake=woken.append,
+            clock=LoopClock(),
+            list_jobs=service.read,
+            pace=Pace(calm_seconds=10.0, hurried_seconds=1.0, silence_seconds=30.0),
         )
         pollers = asyncio.create_task(lists.run())
         await story(World(service, lists, woken))
@@ -196,6 +200,30 @@ def test_a_failed_list_keeps_the_last_complete_one_and_says_so() -> None:
         assert view is not None
         assert (view.jobs, view.failed) == ((), None)
         assert world.woken_since() == [ORDERS]
+
+    live(story)
+
+
+def test_a_list_that_fails_for_a_moment_wakes_nobody_but_those_whose_identity_may_be_why() -> None:
+    theirs = replace(HERE, account=ServiceAccount("team-a", "dataflow"))
+
+    async def story(world: World) -> None:
+        world.service.jobs[theirs] = []
+        world.lists.follow(ORDERS, about("a"))
+        world.lists.follow(BILLS, about("b", place=theirs))
+        await asyncio.sleep(1)
+        world.woken_since()
+        world.service.failing = "away"
+        await asyncio.sleep(11)
+        assert world.woken_since() == [BILLS]
+        world.service.failing = None
+        await asyncio.sleep(15)
+        assert world.woken_since() == [BILLS]
+        view = world.lists.view(about("a"))
+        assert view is not None
+        assert view.failed is None
+        await asyncio.sleep(60)
+        assert world.woken_since() == []
 
     live(story)
 

@@ -54,6 +54,14 @@ SETTINGS: Final = Settings(
 )
 """The production settings, with what is waited for made shorter: what counts is how the times relate, and `check` asserts that."""
 
+PACE: Final = Pace(
+    calm_seconds=SETTINGS.poll_seconds, hurried_seconds=SETTINGS.hurried_poll_seconds, silence_seconds=SETTINGS.list_age_seconds
+)
+"""How often jobs are listed."""
+
+LIMITS: Final = SETTINGS.limits()
+"""The times that decisions are made with."""
+
 OWNER: Final = ServiceAccount("team-a", "dataflow")
 """As whom calls are made in lives where each pipeline has its own identity."""
 
@@ -243,7 +251,7 @@ class Replica:
             wake=queue.add,
             clock=self.clock,
             list_jobs=dataflow.list_jobs,
-            pace=Pace(calm_seconds=SETTINGS.poll_seconds, hurried_seconds=SETTINGS.hurried_poll_seconds),
+            pace=PACE,
         )
         self._reconciler = Reconciler(
             cache=cache,
@@ -251,7 +259,7 @@ class Replica:
             dataflow=dataflow,
             lists=lists,
             clock=self.clock,
-            limits=SETTINGS.limits(),
+            limits=LIMITS,
             claim_life=SETTINGS.claim_life,
             tenancy=self._tenancy,
             nonce=self._nonce,
