@@ -111,7 +111,9 @@ async def _hour() -> None:
     def said(_job_id: JobId) -> tuple[JobMessage, ...]:
         return (message_of(clock.now(), Importance.WARNING, f"a new warning at {clock.monotonic()}"),)
 
-    lists = SharedJobLists(wake=queue.add, clock=clock, list_jobs=listed, pace=Pace(calm_seconds=10.0, hurried_seconds=1.0, silence_seconds=30.0))
+    lists = SharedJobLists(
+        wake=queue.add, clock=clock, list_jobs=listed, pace=Pace(calm_seconds=10.0, hurried_seconds=1.0, silence_seconds=30.0)
+    )
     meter = Meter(subjects=lambda: tuple[Subject, ...](subjects_in(cache, Tenancy())), read=read, clock=clock, period_seconds=60.0)
     reconciler = Reconciler(
         cache=cache,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from dataflow_operator.controller.ports import Interest, Place
+from dataflow_operator.controller.rest import Rest
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Entry, job_ids_of
@@ -20,7 +20,6 @@ from dataflow_operator.domain.pipeline.observation import (
     Hindrance,
     IdentityLook,
     JobLook,
-    JobsView,
     Memory,
     OptionsCall,
     PipelineLook,
@@ -32,30 +31,11 @@ from dataflow_operator.domain.pipeline.observation import (
 from dataflow_operator.domain.pipeline.world import names_of
 from dataflow_operator.domain.run import Run
 
-FOR_EVER: Final = timedelta.max.total_seconds()
-"""Until only an event can change anything."""
-
 K = TypeVar("K")
 V = TypeVar("V")
 
 KEPT_LOOKS = 8
 """Looks that are kept beyond those which an entry or a waiting run needs: for what has just ended. Source: chosen."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rest:
-    """What a pass left: nothing is to be done before a time, as long as all that a pass sees is as it was."""
-
-    pipeline: Pipeline
-    runs: tuple[Run, ...]
-    interest: Interest | None
-    jobs: JobsView | None
-    until: float
-    """On our monotonic clock, in seconds."""
-
-    def left(self, now: float) -> timedelta | None:
-        """Return how long it is until then; None: for ever."""
-        return timedelta(seconds=self.until - now) if self.until < FOR_EVER else None
 
 
 @dataclass(slots=True)

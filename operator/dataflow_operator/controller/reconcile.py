@@ -11,19 +11,19 @@ from typing import Final
 from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Store
-from dataflow_operator.controller.recall import FOR_EVER, Recall, Rest
+from dataflow_operator.controller.recall import Recall
+from dataflow_operator.controller.rest import Rest, rest_after
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, StaleError
 from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import job_ids_of
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.narrate import IDENTITY_READY
 from dataflow_operator.domain.pipeline.notices import corrections_between, notices_between
-from dataflow_operator.domain.pipeline.observation import TICK_SECONDS, JobsView, Limits, Observation
+from dataflow_operator.domain.pipeline.observation import JobsView, Limits, Observation
 from dataflow_operator.domain.pipeline.plan import (
     SOON,
     AddFinalizer,
@@ -104,7 +104,7 @@ class Reconciler:
             return await self._heed_alone(key)
         began = self._clock.monotonic()
         recall = self._recall(key, pipeline.uid)
-        if (rest := recall.rest) is not None and self._is_as_left(key, pipeline, rest, began):
+        if (rest := recall.rest) is not None and rest.holds(pipeline, self._cache.runs_of(key), self._lists, began):
             return rest.left(began)
         recall.rest = None
         seen = self._observe(key, pipeline)
@@ -121,31 +121,17 @@ class Reconciler:
         _log(key, pipeline, plan)
         if not is_done:
             return SOON
-        recall.rest = self._left_by(key, stored, seen, plan, recall)
+        recall.rest = self._rest_after(key, seen, plan, stored, recall)
         return plan.requeue_after
 
-    def _is_as_left(self, key: Key, pipeline: Pipeline, rest: Rest, now: float) -> bool:
-        """Whether nothing is new since the last pass, and nothing is due: what woke the key was the watch's word of that pass's own writes."""
-        if now >= rest.until - TICK_SECONDS or pipeline is not rest.pipeline or self._cache.runs_of(key) != rest.runs:
-            return False
-        return rest.interest is None or self._lists.view(rest.interest) == rest.jobs
-
-    def _left_by(self, key: Key, stored: Pipeline, seen: Observation, plan: Plan, recall: Recall) -> Rest | None:
-        """Return what a pass left, where all that stands in the cache is what it saw and what it wrote itself."""
-        known, runs = self._cache.pipeline(key), self._cache.runs_of(key)
-        if plan.requeue_after == SOON or known is None or known.resource_version != stored.resource_version or len(runs) != len(seen.runs):
+    def _rest_after(self, key: Key, seen: Observation, plan: Plan, stored: Pipeline, recall: Recall) -> Rest | None:
+        """Return what a pass left, where nothing is to be done at once and all that is new is what it wrote itself."""
+        runs = self._cache.runs_of(key)
+        if (found := rest_after(seen, plan, stored, self._cache.pipeline(key), runs)) is None:
             return None
-        drawn = plan.effect if isinstance(plan.effect, DrawRun) else None
-        for run, before in zip(runs, seen.runs, strict=True):
-            is_ours = (
-                drawn is not None
-                and run.uid == drawn.uid
-                and run == replace(before, status=drawn.status, resource_version=run.resource_version)
-            )
-            if run is not before and not is_ours:
-                return None
-        until = self._clock.monotonic() + plan.requeue_after.total_seconds() if plan.requeue_after is not None else FOR_EVER
-        return Rest(pipeline=known, runs=runs, interest=recall.interest(stored, self._tenancy), jobs=seen.jobs, until=until)
+        row, seconds = found
+        interest = recall.interest(row, self._tenancy)
+        return Rest(pipeline=row, runs=runs, interest=interest, jobs=seen.jobs, until=self._clock.monotonic() + seconds)
 
     async def _heed_alone(self, key: Key) -> timedelta | None:
         """Tell the runs of a pipeline that is not there what they wait for."""
