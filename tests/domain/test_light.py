@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
-from dataclasses import FrozenInstanceError, dataclass, field, replace
+from dataclasses import FrozenInstanceError, dataclass, field
 
 import pytest
 
-from dataflow_operator.domain.light import light
+from dataflow_operator.domain.light import light, replace
 
 
 @light
@@ -52,7 +53,10 @@ def test_each_has_defaults_of_its_own() -> None:
 
 def test_it_is_replaced_copied_and_kept() -> None:
     one = Light(name="a", size=1)
-    assert replace(one, name="b") == Light(name="b", size=1)
+    assert replace(one, name="b") == dataclasses.replace(one, name="b") == Light(name="b", size=1)
+    assert type(replace(one, name="b")) is Light
+    assert replace(one).marks is one.marks
+    assert replace(Plain(name="a"), size=2) == Plain(name="a", size=2)
     assert copy.deepcopy(one) == one
     assert pickle.loads(pickle.dumps(one)) == one  # noqa: S301 # our own bytes
 
@@ -61,3 +65,11 @@ def test_it_is_replaced_copied_and_kept() -> None:
 def test_what_is_missing_or_unknown_is_an_error(said: dict[str, object]) -> None:
     with pytest.raises(TypeError):
         Light(**said)  # type: ignore[arg-type]
+
+
+def test_a_field_that_it_has_not_cannot_be_replaced_and_what_was_replaced_cannot_be_changed() -> None:
+    one = Light(name="a")
+    with pytest.raises(TypeError):
+        replace(one, other=1)  # type: ignore[call-arg]
+    with pytest.raises(FrozenInstanceError):
+        replace(one, name="b").name = "c"  # type: ignore[misc]
