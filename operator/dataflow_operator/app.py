@@ -217,7 +217,11 @@ def _dataflow(
         list_jobs=listing.read,
         turn=turn,
         lack_of=listing.lack_of,
-        pace=Pace(calm_seconds=settings.poll_seconds, hurried_seconds=min(settings.hurried_poll_seconds, settings.poll_seconds)),
+        pace=Pace(
+            calm_seconds=settings.poll_seconds,
+            hurried_seconds=min(settings.hurried_poll_seconds, settings.poll_seconds),
+            silence_seconds=settings.list_age_seconds,
+        ),
     )
     calls = Calls(
         clients=clients,

@@ -11,6 +11,7 @@ from tests.adapters.virtual import LoopClock, in_virtual_time
 from dataflow_operator.adapters.dataflow.joblist import HURRIED_POLLS, LONGEST_BACKOFF_SECONDS, Pace, SharedJobLists
 from dataflow_operator.controller.ports import Interest, Key, Place
 from dataflow_operator.domain.errors import Reason, UnavailableError
+from dataflow_operator.domain.identity import ServiceAccount
 from dataflow_operator.domain.job import Job, JobId, JobState, Ownership
 from dataflow_operator.domain.pipeline.observation import JobsView, Lack
 
@@ -76,7 +77,7 @@ def live(story: Callable[[World], Awaitable[None]]) -> None:
             wake=woken.append,
             clock=LoopClock(),
             list_jobs=service.read,
-            pace=Pace(calm_seconds=10.0, hurried_seconds=1.0),
+            pace=Pace(calm_seconds=10.0, hurried_seconds=1.0, silence_seconds=30.0),
             lack_of=lacks.get,
         )
         pollers = asyncio.create_task(lists.run())
@@ -233,6 +234,30 @@ def test_a_list_that_is_made_with_a_credential_that_is_left_says_so_and_wakes_ev
     live(story)
 
 
+def test_a_list_that_fails_for_a_moment_wakes_nobody_but_those_whose_identity_may_be_why() -> None:
+    theirs = replace(HERE, account=ServiceAccount("team-a", "dataflow"))
+
+    async def story(world: World) -> None:
+        world.service.jobs[theirs] = []
+        world.lists.follow(ORDERS, about("a"))
+        world.lists.follow(BILLS, about("b", place=theirs))
+        await asyncio.sleep(1)
+        world.woken_since()
+        world.service.failing = "away"
+        await asyncio.sleep(11)
+        assert world.woken_since() == [BILLS]
+        world.service.failing = None
+        await asyncio.sleep(15)
+        assert world.woken_since() == [BILLS]
+        view = world.lists.view(about("a"))
+        assert view is not None
+        assert view.failed is None
+        await asyncio.sleep(60)
+        assert world.woken_since() == []
+
+    live(story)
+
+
 def test_a_place_that_was_never_listed_is_as_old_as_the_wish_for_a_list() -> None:
     async def story(world: World) -> None:
         world.service.failing = "denied"
@@ -251,7 +276,7 @@ def test_a_standby_has_no_list_that_could_be_old() -> None:
         wake=lambda _key: None,
         clock=LoopClock(),
         list_jobs=Service().read,
-        pace=Pace(calm_seconds=10.0, hurried_seconds=1.0),
+        pace=Pace(calm_seconds=10.0, hurried_seconds=1.0, silence_seconds=30.0),
         turn=Waiting(),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -382,6 +383,8 @@ class Town:
         self.due: timedelta | None = None
         self.said: dict[JobId, tuple[JobMessage, ...]] = {}
         """What jobs said last."""
+        self.observations = 0
+        """How often the operator looked at what there is to decide."""
         self.restart()
 
     def restart(self) -> None:
@@ -396,7 +399,12 @@ class Town:
             claim_life=timedelta(seconds=5),
             tenancy=self.tenancy,
             said=lambda job_id: self.said.get(job_id, ()),
+            nonce=self._nonce,
         )
+
+    def _nonce(self) -> str:
+        self.observations += 1
+        return secrets.token_hex(8)
 
     async def settle(self) -> None:
         """Poll once, then make passes until one asks for no other at once; bounded."""

@@ -172,7 +172,8 @@ async def _hour(story: Callable[[World], Awaitable[None]], tenancy: Tenancy, pip
         reads[job_id] += 1
         return Reading(system_lag_seconds=1.0)
 
-    lists = SharedJobLists(wake=queue.add, clock=clock, list_jobs=listed, pace=Pace(calm_seconds=10.0, hurried_seconds=1.0))
+    pace = Pace(calm_seconds=10.0, hurried_seconds=1.0, silence_seconds=30.0)
+    lists = SharedJobLists(wake=queue.add, clock=clock, list_jobs=listed, pace=pace)
     meter = meter_on(cache, tenancy, read=read, said=said.of, wake=queue.add, clock=clock, period_seconds=60.0)
     reconciler = Reconciler(
         cache=cache,

@@ -22,6 +22,9 @@ from tests.simulation.referee import Finding, Harm
 SEEDS_SHOWN: Final = 8
 """Seeds that are named for each kind of finding."""
 
+LIVES_BETWEEN_COLLECTIONS: Final = 10
+"""After so many lives a process frees what they left in circles: some hundred objects each. More often costs more, and seldom is no cheaper."""
+
 PROGRESS_SECONDS: Final = 5.0
 """How often progress is shown."""
 
@@ -36,6 +39,8 @@ class Total:
     cases: int = 0
     turns: int = 0
     launches: int = 0
+    passes: int = 0
+    seconds: float = 0.0
     faults: Counter[Fault] = field(default_factory=Counter[Fault])
     harms: Counter[Harm] = field(default_factory=Counter[Harm])
     seeds: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict[str, list[int]](list))
@@ -45,10 +50,17 @@ class Total:
         self.cases += 1
         self.turns += ending.turns
         self.launches += ending.launches
+        self.passes += ending.passes
+        self.seconds += ending.seconds
         self.faults.update(ending.faults)
         for harm, kind in {(finding.harm, _kind_of(finding)) for finding in ending.findings}:
             self.harms[harm] += 1
             self.seeds[kind].append(ending.seed)
+
+    def average(self) -> str:
+        """Return what a life was on average: how many there are in a second says nothing without it."""
+        of = {"passes": self.passes, "launches": self.launches, "faults": self.faults.total(), "steps of the loop": self.turns}
+        return ", ".join([*(f"{count / self.cases:.1f} {what}" for what, count in of.items()), f"{self.seconds / self.cases:.0f} s"])
 
     def line(self) -> str:
         """Return the last line."""
@@ -82,7 +94,8 @@ def _live(seeds: range) -> int:
     """Live all lives and show what came of them."""
     cores = os.cpu_count() or 1
     logging.disable(logging.CRITICAL)
-    gc.freeze()  # what is loaded lives as long as the process, and is not to be looked through after every life
+    gc.disable()
+    gc.freeze()  # what is loaded lives as long as the process, and is not to be looked through after every few lives
     began = shown = time.monotonic()
     total = Total()
     sys.stdout.write(f"{len(seeds)} lives from seed {seeds.start}, on {cores} cores\n")
@@ -104,6 +117,7 @@ def _live(seeds: range) -> int:
     sys.stdout.write(
         f"  {total.launches:9} launches; {spent:.0f} s, {total.cases / spent:.0f} lives a second, {each:.0f} for each second of a core\n"
     )
+    sys.stdout.write(f"  a life on average: {total.average()}\n")
     for kind, found in sorted(total.seeds.items()):
         sys.stdout.write(f"FOUND in {len(found)} lives: {kind}; replay with SEED={found[0]} TRACE=1 (also {found[1:SEEDS_SHOWN]})\n")
     sys.stdout.write(f"{total.line()}\n")
@@ -122,6 +136,8 @@ def _endings(seeds: range, cores: int) -> Iterator[Ending]:
 
 def _one(seed: int) -> Ending:
     """Live one life; one that cannot be lived to its end is a finding, too."""
+    if seed % LIVES_BETWEEN_COLLECTIONS == 0:
+        gc.collect()
     try:
         return live(seed)
     except Exception:  # noqa: BLE001 # a mistake of the simulation must name its seed, too

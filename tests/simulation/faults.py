@@ -88,7 +88,7 @@ ODDS: Final[Mapping[Fault, float]] = {
     Fault.LAUNCH_BAD_ANSWER: 0.02,
     Fault.LAUNCHER_FAILS: 0.08,
     Fault.JOB_FAILS: 0.2,
-    Fault.UPDATE_FAILS: 0.2,
+    Fault.UPDATE_FAILS: 0.3,
     Fault.ENDLESS_DRAIN: 0.05,
     Fault.NAME_AWAITED: 0.15,
 }

@@ -89,6 +89,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Turns so far."""
         self._chance = chance
         self._longest = LONGEST_TURNS
+        self._is_stopping = False
         self._numbers = itertools.count()
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._later: list[tuple[float, int, Callable[..., object], tuple[Any, ...], Alarm | None]] = []
@@ -109,6 +110,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.now
 
     @override
+    def stop(self) -> None:
+        self._is_stopping = True
+        super().stop()
+
+    @override
+    def get_debug(self) -> bool:
+        return False
+
+    @override
     def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None) -> asyncio.Handle:
         if self._chance is not None and self._chance.random() < LATE:
             heapq.heappush(self._later, (self.now, next(self._numbers), callback, args, None))
@@ -120,7 +130,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_later(
         self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self.call_at(self.now + delay, callback, *args)
+        when = self.now + delay
+        alarm = Alarm(when)
+        heapq.heappush(self._later, (when, next(self._numbers), callback, args, alarm))
+        return alarm
 
     @override
     def call_at(
@@ -131,22 +144,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return alarm
 
     def _run_once(self) -> None:
-        """Make one turn: what is ready, and what is due; where nothing is, time passes until something is."""
-        self.turns += 1
-        if self.turns > self._longest:
-            self._longest *= 2  # the loop is still needed to end what is under way
-            raise TurnsError(f"{self.turns} turns, {self.now:.0f} s")
+        """Make turns until the loop is told to stop: what is ready, and what is due; where nothing is, time passes until something is."""
         soon, later = self._soon, self._later
-        while later and (later[0][0] <= self.now or not soon):
-            when, _, callback, args, alarm = heapq.heappop(later)
-            if alarm is None or not alarm.is_off:
-                self.now = max(self.now, when)
-                soon.append((callback, args))
-        if not soon:
-            raise AssertionError("everybody waits for ever")
-        for _ in range(len(soon)):
-            callback, args = soon.popleft()
-            callback(*args)
+        self._is_stopping = False
+        while not self._is_stopping:
+            self.turns += 1
+            if self.turns > self._longest:
+                self._longest *= 2  # the loop is still needed to end what is under way
+                raise TurnsError(f"{self.turns} turns, {self.now:.0f} s")
+            while later and (later[0][0] <= self.now or not soon):
+                when, _, callback, args, alarm = heapq.heappop(later)
+                if alarm is None or not alarm.is_off:
+                    self.now = max(self.now, when)
+                    soon.append((callback, args))
+            if not soon:
+                raise AssertionError("everybody waits for ever")
+            for _ in range(len(soon)):
+                callback, args = soon.popleft()
+                callback(*args)
 
 
 def _end(future: asyncio.Future[None]) -> None:

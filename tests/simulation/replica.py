@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final, NoReturn
@@ -30,6 +30,7 @@ from dataflow_operator.domain.errors import Failure, OutsideError
 from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import Cause, StopMode
+from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.notices import Notice
 from dataflow_operator.domain.pipeline.observation import Progress
@@ -52,6 +53,14 @@ SETTINGS: Final = Settings(
     workers=2,
 )
 """The production settings, with what is waited for made shorter: what counts is how the times relate, and `check` asserts that."""
+
+PACE: Final = Pace(
+    calm_seconds=SETTINGS.poll_seconds, hurried_seconds=SETTINGS.hurried_poll_seconds, silence_seconds=SETTINGS.list_age_seconds
+)
+"""How often jobs are listed."""
+
+LIMITS: Final = SETTINGS.limits()
+"""The times that decisions are made with."""
 
 OWNER: Final = ServiceAccount("team-a", "dataflow")
 """As whom calls are made in lives where each pipeline has its own identity."""
@@ -77,7 +86,7 @@ class ReplicaClock:
 
     def monotonic(self) -> float:
         """Return seconds since the life began."""
-        return self._loop.time()
+        return self._loop.now
 
 
 class WiredStore:
@@ -247,7 +256,7 @@ class Replica:
             wake=queue.add,
             clock=self.clock,
             list_jobs=dataflow.list_jobs,
-            pace=Pace(calm_seconds=SETTINGS.poll_seconds, hurried_seconds=SETTINGS.hurried_poll_seconds),
+            pace=PACE,
         )
         self._reconciler = Reconciler(
             cache=cache,
@@ -255,7 +264,7 @@ class Replica:
             dataflow=dataflow,
             lists=lists,
             clock=self.clock,
-            limits=SETTINGS.limits(),
+            limits=LIMITS,
             claim_life=SETTINGS.claim_life,
             tenancy=self._tenancy,
             nonce=self._nonce,

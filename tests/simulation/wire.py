@@ -53,13 +53,18 @@ class Outages:
         """Let *whom* be away."""
         self._until[whom] = until
 
+    @property
+    def are_on(self) -> bool:
+        """Whether anybody was away since the last end."""
+        return bool(self._until)
+
     def covers(self, whom: Outside, now: float) -> bool:
         """Whether *whom* is away."""
-        return bool(self._until) and now < self._until.get(whom.away, 0.0)
+        return now < self._until.get(whom.away, 0.0)
 
     def deny(self, whom: Outside, now: float) -> bool:
         """Whether no credential is to be had for calls to *whom*."""
-        return bool(self._until) and whom is not Outside.KUBERNETES and now < self._until.get(Fault.IDENTITY_DENIED, 0.0)
+        return whom is not Outside.KUBERNETES and now < self._until.get(Fault.IDENTITY_DENIED, 0.0)
 
     def end(self) -> None:
         """Let everybody be back."""
@@ -114,7 +119,8 @@ class Wire:
             await self._meet(fault, name)
         if self._loop.now < self._stalled_until:
             await self._resume()
-        await self._set_out(name, whom)
+        if self._outages.are_on:
+            await self._set_out(name, whom)
         if fault is not None and fault in _NOT_CARRIED:
             await self._lose(fault, name, whom, effect, loss)
         await self._pass(self._chance.random() * (whom.value * 0.95 if fault is Fault.SLOW else TO_SECONDS))

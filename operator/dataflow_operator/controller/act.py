@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypeAlias
 
@@ -12,6 +11,7 @@ from dataflow_operator.controller.recall import Recall, place_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.failures import failure_of_answer
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
+from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import (
     Answer,
@@ -50,6 +50,7 @@ from dataflow_operator.domain.pipeline.plan import (
     UpdateInPlace,
     Validate,
 )
+from dataflow_operator.domain.pipeline.proof import ERROR_BURST
 
 Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtPipeline | LookAtIdentity
 """A read that a decision asked for."""
@@ -123,8 +124,10 @@ class Actor:
             case CreateRun() | DrawRun() | DeleteRun():
                 return await self._show(key, recall, pipeline, effect)
             case Launch():
-                recall.answered(effect.nonce, await self._launch(key, effect, began))
+                answer = await self._launch(key, effect, began)
+                recall.answered(effect.nonce, answer, self._clock.monotonic())
                 self._lists.hurry(self._place(pipeline))
+                return isinstance(answer, Launched)
             case Validate():
                 recall.validations[effect.key] = await self._validate(key, effect)
             case StopJob() | UpdateInPlace() if self._is_stale(began):
@@ -134,7 +137,7 @@ class Actor:
             case UpdateInPlace():
                 recall.options[effect.job_id] = await self._update_in_place(pipeline, effect)
             case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtIdentity():
-                await self._look(key, recall, pipeline, effect)
+                return await self._look(key, recall, pipeline, effect)
         return True
 
     async def _show(self, key: Key, recall: Recall, pipeline: Pipeline, effect: CreateRun | DrawRun | DeleteRun) -> bool:
@@ -148,8 +151,8 @@ class Actor:
                 await self._delete_run(key, effect)
         return True
 
-    async def _look(self, key: Key, recall: Recall, pipeline: Pipeline, look: Look) -> None:
-        """Read one thing; what comes of it is remembered with the time at which it was asked for."""
+    async def _look(self, key: Key, recall: Recall, pipeline: Pipeline, look: Look) -> bool:
+        """Read one thing; what comes of it is remembered with the time at which it was asked for. Return whether it is as one expects."""
         at = self._clock.monotonic()
         match look:
             case LookAtJob(job_id=job_id):
@@ -164,6 +167,7 @@ class Actor:
                 newest = await self._progress(pipeline, look)
                 first = recall.progress.get(job_id) or ProgressLook(first=newest, first_at=at, newest=newest, at=at)
                 recall.progress[job_id] = replace(first, newest=newest, at=at)
+                return newest.errors < ERROR_BURST
             case LookAtRun(name=name):
                 run = await self._store.read_run(key.namespace, name)
                 recall.runs.pop(name, None)
@@ -180,6 +184,7 @@ class Actor:
                 if before is not None and before.problem is not None and found.problem is None:
                     # Once for each time that it heals: lists that fail for another reason keep their pauses.
                     self._lists.retry(self._place(pipeline))
+        return True
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.pipeline.model import Pipeline
@@ -30,6 +31,10 @@ class Cache:
     def pipelines(self) -> tuple[Pipeline, ...]:
         """Return all pipelines."""
         return tuple(self._pipelines.values())
+
+    def each_pipeline(self) -> Iterator[Pipeline]:
+        """Yield all pipelines without a copy, for who takes them in one breath."""
+        yield from self._pipelines.values()
 
     def runs_of(self, key: Key) -> tuple[Run, ...]:
         """Return the runs that refer to the pipeline, by name."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dataflow_operator.controller.ports import Interest, Place
+from dataflow_operator.controller.rest import Rest
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Entry, job_ids_of
@@ -57,11 +58,28 @@ class Recall:
     foreign_runs: frozenset[str] = frozenset()
     shown: Memory | None = None
     """What was last shown to a decision."""
+    sighted: Sequence[Entry] | None = None
+    """The ledger of which all claims are in sight."""
     seen: tuple[Pipeline, Interest | None] | None = None
     """The row that was last observed, and which jobs concern it."""
+    rest: Rest | None = None
+    """What the last pass left; None: not what it was to be."""
 
-    def sight(self, ledger: Iterable[Entry], runs: Iterable[Run], at: float) -> None:
+    def sight(self, ledger: Sequence[Entry], runs: Iterable[Run], at: float) -> None:
         """Note when each claim was first seen, and let go of what no entry and no waiting run needs any more."""
+        if ledger is not self.sighted:
+            self._sight(ledger, at)
+            self.sighted = ledger
+        if len(self.jobs) > KEPT_LOOKS:
+            _newest(self.jobs, len(job_ids_of(ledger)) + KEPT_LOOKS)
+        if max(len(self.runs), len(self.validations), len(self.identities)) > KEPT_LOOKS:
+            waiting = [run for run in runs if not run.is_over]
+            needed = {name for run in waiting for name in (run.name, run.rerun_of) if name} | {entry.run for entry in ledger}
+            _newest(self.runs, KEPT_LOOKS + len(needed))
+            _newest(self.validations, KEPT_LOOKS + len(waiting))
+            _newest(self.identities, KEPT_LOOKS + len(needed))
+
+    def _sight(self, ledger: Iterable[Entry], at: float) -> None:
         attempts = [attempt for entry in ledger for attempt in entry.attempts]
         nonces = {attempt.claim.nonce for attempt in attempts}
         for attempt in attempts:
@@ -74,16 +92,10 @@ class Recall:
         _keep(self.stops, ids)
         _keep(self.options, ids)
         _keep(self.progress, ids)
-        _newest(self.jobs, len(ids) + KEPT_LOOKS)
-        if max(len(self.runs), len(self.validations), len(self.identities)) > KEPT_LOOKS:
-            waiting = [run for run in runs if not run.is_over]
-            needed = {name for run in waiting for name in (run.name, run.rerun_of) if name} | {entry.run for entry in ledger}
-            _newest(self.runs, KEPT_LOOKS + len(needed))
-            _newest(self.validations, KEPT_LOOKS + len(waiting))
-            _newest(self.identities, KEPT_LOOKS + len(needed))
 
-    def answered(self, nonce: str, answer: Answer) -> None:
-        """Note a launch's answer, and the pause that it asks for."""
+    def answered(self, nonce: str, answer: Answer, at: float) -> None:
+        """Note a launch's answer, and the pause that it asks for; its claim is in sight by then."""
+        self.sightings.setdefault(nonce, at)
         self.answers[nonce] = answer
         if isinstance(answer, Declined) and answer.hindrance is not None:
             self.hindrance = answer.hindrance

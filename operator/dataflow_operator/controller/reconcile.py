@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -12,6 +12,7 @@ from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Store
 from dataflow_operator.controller.recall import Recall
+from dataflow_operator.controller.rest import Rest, rest_after
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, StaleError
 from dataflow_operator.domain.identity import Tenancy
@@ -103,12 +104,20 @@ class Reconciler:
             self._recalls.pop(key, None)
             return await self._heed_alone(key)
         began = self._clock.monotonic()
-        plan = decide(self._observe(key, pipeline))
-        if isinstance(launch := plan.effect, Launch) and not await self._actor.is_ready(self._recall(key, pipeline.uid), pipeline, launch):
+        recall = self._recall(key, pipeline.uid)
+        if (rest := recall.rest) is not None and rest.holds(
+            pipeline, self._cache.runs_of(key), self._messages(pipeline), self._lists, began
+        ):
+            return rest.left(began)
+        recall.rest = None
+        seen = self._observe(key, pipeline)
+        plan = decide(seen)
+        if isinstance(launch := plan.effect, Launch) and not await self._actor.is_ready(recall, pipeline, launch):
             pipeline, began = self._cache.pipeline(key), self._clock.monotonic()
             if pipeline is None:
                 return SOON
-            plan = decide(self._observe(key, pipeline))
+            seen = self._observe(key, pipeline)
+            plan = decide(seen)
             if isinstance(plan.effect, Launch) and plan.effect.spec != launch.spec:
                 return SOON  # another one, and nothing is ready for it
         try:
@@ -119,7 +128,20 @@ class Reconciler:
             return SOON
         await self._tell(pipeline, plan, seen.runs)
         _log(key, pipeline, plan)
-        return plan.requeue_after if is_done else SOON
+        if not is_done:
+            return SOON
+        recall.rest = self._rest_after(key, seen, plan, stored, recall)
+        return plan.requeue_after
+
+    def _rest_after(self, key: Key, seen: Observation, plan: Plan, stored: Pipeline, recall: Recall) -> Rest | None:
+        """Return what a pass left, where nothing is to be done at once and all that is new is what it wrote itself."""
+        runs = self._cache.runs_of(key)
+        if (found := rest_after(seen, plan, stored, self._cache.pipeline(key), runs)) is None:
+            return None
+        row, seconds = found
+        interest = recall.interest(row, self._tenancy)
+        until = self._clock.monotonic() + seconds
+        return Rest(pipeline=row, runs=runs, messages=seen.messages, interest=interest, jobs=seen.jobs, until=until)
 
     async def _heed_alone(self, key: Key) -> timedelta | None:
         """Tell the runs of a pipeline that is not there what they wait for."""
@@ -141,7 +163,8 @@ class Reconciler:
     def _observe(self, key: Key, pipeline: Pipeline) -> Observation:
         recall = self._recall(key, pipeline.uid)
         now = self._clock.monotonic()
-        recall.sight(pipeline.status.ledger, self._cache.runs_of(key), now)
+        runs = self._cache.runs_of(key)
+        recall.sight(pipeline.status.ledger, runs, now)
         jobs = None
         if (interest := recall.interest(pipeline, self._tenancy)) is not None:
             self._lists.follow(key, interest)
@@ -151,14 +174,18 @@ class Reconciler:
             monotonic=now,
             nonce=self._nonce(),
             pipeline=pipeline,
-            runs=self._cache.runs_of(key),
+            runs=runs,
             jobs=jobs,
             memory=recall.memory(),
-            messages={job_id: told for job_id in job_ids_of(pipeline.status.ledger) if (told := self._said(job_id))},
-            rival=rival_of(pipeline, jobs, self._cache.pipelines(), self._tenancy),
+            messages=self._messages(pipeline),
+            rival=rival_of(pipeline, jobs, self._cache.each_pipeline(), self._tenancy),
             limits=self._limits,
             tenancy=self._tenancy,
         )
+
+    def _messages(self, pipeline: Pipeline) -> Mapping[JobId, tuple[JobMessage, ...]]:
+        """Return what the pipeline's jobs said last, as far as anybody heard it."""
+        return {job_id: told for job_id in job_ids_of(pipeline.status.ledger) if (told := self._said(job_id))}
 
     def _recall(self, key: Key, uid: str) -> Recall:
         recall = self._recalls.get(key)
@@ -221,6 +248,8 @@ class Reconciler:
 
 def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
     """Log one line for a pass that changed something: what was done, and how the pipeline stands if that is new."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
     told = {} if plan.status is pipeline.status or plan.status == pipeline.status else {"ready": _ready(plan.status)}
     done = {} if plan.effect is None or isinstance(plan.effect, LOOKS) else {"effect": type(plan.effect).__name__, **_about(plan.effect)}
     if told or done:

@@ -6,8 +6,8 @@ Entries and attempts are values; each function returns a new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -16,6 +16,8 @@ from typing import Final, TypeAlias
 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState
+from dataflow_operator.domain.light import light, replace
+from dataflow_operator.domain.remembered import remembered
 
 ATTEMPTS_KEPT: Final = 32
 """Attempts that an entry keeps, newest last. Numbers go on growing. Source: the schema's bound."""
@@ -103,6 +105,7 @@ class Claim:
     """Tells our own write from anybody else's when its answer was lost."""
 
 
+@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try of a run at launching a job."""
@@ -149,6 +152,7 @@ class Attempt:
         return self.end is None and self.job_state is JobState.RUNNING and self.failure is None
 
 
+@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One run in the ledger."""
@@ -183,7 +187,10 @@ class Entry:
     @property
     def open_attempt(self) -> Attempt | None:
         """The newest attempt that may have a job, if any."""
-        return next((attempt for attempt in reversed(self.attempts) if attempt.end is None), None)
+        for attempt in reversed(self.attempts):
+            if attempt.end is None:
+                return attempt
+        return None
 
     @property
     def last_attempt(self) -> Attempt | None:
@@ -193,12 +200,18 @@ class Entry:
     @property
     def is_open(self) -> bool:
         """Whether any attempt may still have a job."""
-        return any(attempt.end is None for attempt in self.attempts)
+        for attempt in self.attempts:  # noqa: SIM110 # asked dozens of times in a pass, and any() takes twice as long
+            if attempt.end is None:
+                return True
+        return False
 
     @property
     def is_running(self) -> bool:
         """Whether a job of this run was RUNNING when last seen."""
-        return any(attempt.is_running for attempt in self.attempts)
+        for attempt in self.attempts:  # noqa: SIM110 # as above
+            if attempt.is_running:
+                return True
+        return False
 
     @property
     def is_late(self) -> bool:
@@ -283,10 +296,16 @@ def with_each(entry: Entry, step: Callable[[Attempt], Attempt]) -> Entry:
     return entry if all(map(is_, attempts, entry.attempts)) else replace(entry, attempts=attempts)
 
 
-def serving_in(ledger: Iterable[Entry]) -> Entry | None:
+@remembered
+def serving_in(ledger: Ledger) -> Entry | None:
     """Return the run of a stream that serves: nobody told it to stop, its job runs, and it is the newest that has earned its place, else the oldest."""
+    return serving_of(ledger)
+
+
+def serving_of(entries: Iterable[Entry]) -> Entry | None:
+    """Return the same of some *entries*, in order of number."""
     serving = None
-    for entry in ledger:
+    for entry in entries:
         if entry.stop is None and (serving is None or entry.stable) and entry.is_running:
             serving = entry
     return serving
@@ -294,8 +313,10 @@ def serving_in(ledger: Iterable[Entry]) -> Entry | None:
 
 def all_with(ledger: Ledger, step: Callable[[Entry], Entry]) -> Ledger:
     """Return *ledger* after *step* for each entry; the very same where none changed."""
-    entries = tuple(map(step, ledger))
-    return ledger if all(map(is_, entries, ledger)) else entries
+    for entry in ledger:
+        if step(entry) is not entry:
+            return tuple(map(step, ledger))
+    return ledger
 
 
 def effective_in(ledger: Ledger) -> list[Entry]:
@@ -313,7 +334,8 @@ def with_entry(ledger: Ledger, entry: Entry) -> Ledger:
     return tuple(sorted((*(known for known in ledger if known.number != entry.number), entry), key=lambda known: known.number))
 
 
-def job_ids_of(ledger: Iterable[Entry]) -> frozenset[JobId]:
+@remembered
+def job_ids_of(ledger: Sequence[Entry]) -> frozenset[JobId]:
     """Return the ids of all jobs that *ledger* knows."""
     return frozenset(attempt.job_id for entry in ledger for attempt in entry.attempts if attempt.job_id)
 

@@ -8,13 +8,14 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from dataflow_operator.controller.lease import Alone, Turn
 from dataflow_operator.controller.ports import Clock, Interest, Key, Place
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.job import Job, JobId
+from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.observation import JobsView, Lack
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ class Pace:
 
     calm_seconds: float
     hurried_seconds: float
+    silence_seconds: float
+    """How long lists may fail before those who follow them are woken: when what was seen is too old to go by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,10 @@ class _Board:
     failed: str | None = None
     failed_since: float = -math.inf
     lack: Lack | None = None
+    is_told: bool = False
+    """Whether those who follow were woken because lists fail."""
+    alarm: asyncio.TimerHandle | None = None
+    """Rings when they are to be."""
     by_uid: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict[str, set[Key]](set))
     by_id: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict[str, set[Key]](set))
     by_name: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict[str, set[Key]](set))
@@ -95,7 +102,7 @@ class SharedJobLists:
     # what the loop calls
 
     def follow(self, key: Key, interest: Interest) -> None:
-        """From now on wake *key* when what concerns it changes, when a list comes after none, and when lists begin or cease to fail."""
+        """From now on wake *key* when what concerns it changes, when a list comes after none, and when lists have failed for long and cease to."""
         known = self._interests.get(key)
         if known is interest or known == interest:
             return
@@ -223,20 +230,32 @@ class SharedJobLists:
         if begins:
             board.failed_since = self._clock.monotonic()
             logger.warning("job list failed", extra={"project": place.project, "region": place.region, "error": message})
-            self._wake_all(board.followers)
+            # A list that fails once is no news, but where its identity may be why, or where somebody waits to hear that there is none.
+            if place.account is not None or board.taken is None:
+                self._tell(board)
+            else:
+                board.alarm = asyncio.get_running_loop().call_later(self._pace.silence_seconds, self._tell, board)
+
+    def _tell(self, board: _Board) -> None:
+        """Wake everybody there, because lists fail."""
+        board.is_told = True
+        self._wake_all(board.followers)
 
     def _took(self, place: Place, board: _Board, jobs: tuple[Job, ...], sent_at: float) -> None:
-        before, recovered = board.taken, board.failed is not None
-        if recovered:
+        before, was_told = board.taken, board.is_told
+        if board.failed is not None:
             logger.info("job list is back", extra={"project": place.project, "region": place.region})
         if before is not None and jobs == before.jobs:
             board.taken = replace(before, sent_at=sent_at)
         else:
             board.taken = _indexed(jobs, sent_at)
-        board.failed = None
+        board.failed, board.is_told = None, False
+        if board.alarm is not None:
+            board.alarm.cancel()
+            board.alarm = None
         lacked, board.lack = board.lack, self._lack_of(place)
         # A list that comes long after the one before may be the first young one: whoever waits for one is woken.
-        if before is None or recovered or lacked != board.lack or sent_at - before.sent_at > 2 * self._pace.calm_seconds:
+        if before is None or was_told or lacked != board.lack or sent_at - before.sent_at > 2 * self._pace.calm_seconds:
             self._wake_all(board.followers)
         elif board.taken.jobs is not before.jobs:
             self._wake_all({key for job in _changed(before.by_id, board.taken.by_id) for key in _concerned(board, job)})

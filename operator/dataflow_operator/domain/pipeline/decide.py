@@ -5,15 +5,16 @@ Each policy must be right alone, on any observation; the order is the precedence
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from dataflow_operator.domain.ledger import Entry
+from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.learn import learnt
 from dataflow_operator.domain.pipeline.model import Broken, PipelineStatus
 from dataflow_operator.domain.pipeline.narrate import status_of
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.over import over_in
 from dataflow_operator.domain.pipeline.plan import SOON, Plan, RemoveFinalizer
 from dataflow_operator.domain.pipeline.policies.adopt import adopt_what_runs
 from dataflow_operator.domain.pipeline.policies.due import due_in
@@ -37,7 +38,7 @@ from dataflow_operator.domain.pipeline.scene import Obstacle, Scene
 from dataflow_operator.domain.pipeline.world import Choice, Policy, World, rests
 
 AGAIN: Final = timedelta(seconds=1)
-"""When to look again after a ledger was written that no effect follows from: our own write is no news to the watch. Source: chosen."""
+"""When to look again after a ledger was written that may teach more: our own write is no news to the watch. Source: chosen."""
 
 
 def decide(seen: Observation) -> Plan:
@@ -53,7 +54,7 @@ def decide(seen: Observation) -> Plan:
     for policy in POLICIES:
         if (choice := policy(world)) is not None:
             return _plan(choice)
-    return _plan(Choice(world=world))
+    return _plan(Choice(world=world, is_last=True))
 
 
 def _knowing(status: PipelineStatus, ledger: tuple[Entry, ...]) -> PipelineStatus:
@@ -67,21 +68,38 @@ def _knowing(status: PipelineStatus, ledger: tuple[Entry, ...]) -> PipelineStatu
 def _plan(choice: Choice) -> Plan:
     world = choice.world
     if choice.unreported:
-        return Plan(status=world.pipeline.status, effect=choice.effect, requeue_after=_next(choice))
+        return Plan(status=world.pipeline.status, effect=choice.effect, requeue_after=_next(choice, world.pipeline.status))
     scene = Scene(
         seen=world.seen, spec=world.spec, status=world.status, obstacle=choice.obstacle or known_obstacle(world), is_at_rest=rests(world)
     )
-    return Plan(status=status_of(scene), effect=choice.effect, requeue_after=_next(choice))
+    status = status_of(scene)
+    return Plan(status=status, effect=choice.effect, requeue_after=_next(choice, status))
 
 
-def _next(choice: Choice) -> timedelta | None:
-    """Return when to look again: at once after an effect that is not the last, soon after a ledger that moved, else when the next thing is due."""
-    before = choice.world.pipeline.status.ledger
-    moved = not choice.unreported and choice.world.ledger is not before and choice.world.ledger != before
-    if choice.effect is not None and (moved or not choice.is_last):
+def _next(choice: Choice, status: PipelineStatus) -> timedelta | None:
+    """Return when to look again: at once after an effect that is not the last, soon after a ledger that may move on, else when the next thing is due."""
+    if choice.effect is not None and not choice.is_last:
+        return SOON
+    moves_on = _has_moved(choice, status) and not (choice.is_last and _is_settled(choice.world, status))
+    if moves_on and choice.effect is not None:
         return SOON
     due = due_in(choice.world)
-    return min(due or AGAIN, AGAIN) if moved else due
+    return min(due or AGAIN, AGAIN) if moves_on else due
+
+
+def _has_moved(choice: Choice, status: PipelineStatus) -> bool:
+    before = choice.world.pipeline.status.ledger
+    return not choice.unreported and status.ledger is not before and status.ledger != before
+
+
+def _is_settled(world: World, status: PipelineStatus) -> bool:
+    """Whether *status*, once it is stored, is one that the same observation teaches nothing more, and from which no policy reads anything new."""
+    before = world.pipeline.status
+    named = (status.current_run, status.update_run, status.stable_run, status.last_run)
+    if named != (before.current_run, before.update_run, before.stable_run, before.last_run):
+        return False
+    after = replace(world.seen, pipeline=replace(world.pipeline, status=status))
+    return learnt(after, world.spec) is status.ledger and not over_in(after, world.spec, status.ledger)
 
 
 POLICIES: Final[tuple[Policy, ...]] = (
@@ -102,7 +120,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     launch,
     update_in_place,
     keep_runs_drawn,
-    look_at_progress,
     prune_history,
+    look_at_progress,
 )
 """The first policy with an opinion wins: the order is the precedence."""

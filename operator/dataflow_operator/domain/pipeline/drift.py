@@ -23,8 +23,10 @@ def drift_in(seen: Observation, spec: PipelineSpec, status: PipelineStatus) -> t
     """Return in what the jobs of a pipeline differ from it, by field; nothing where the owner does not want to know."""
     if spec.drift_policy is DriftPolicy.IGNORE or spec.suspend or seen.pipeline.is_deleting:
         return ()
-    found = {drift.field: drift for drift in (*_ended(spec, status), *_doubled(spec, status), *_changed(seen, spec, status))}
-    return tuple(found.values())[:MOST]
+    found = [*_ended(spec, status)]
+    if status.ledger:
+        found += (*_doubled(spec, status), *_changed(seen, spec, status))
+    return tuple({drift.field: drift for drift in found}.values())[:MOST]
 
 
 def _ended(spec: PipelineSpec, status: PipelineStatus) -> Iterator[Drift]:

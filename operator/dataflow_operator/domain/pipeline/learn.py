@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import failure
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, all_with, with_attempts
+from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.deadlines import TIMED_OUT, timed_out
 from dataflow_operator.domain.pipeline.follow import follow_jobs
 from dataflow_operator.domain.pipeline.mark import mark
@@ -45,8 +45,8 @@ def check_types(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger
     """An attempt whose job turns out to be of the other type has failed for good: its run is over as soon as it has stopped."""
 
     def step(_entry: Entry, attempt: Attempt) -> Attempt:
-        job = job_of(seen, attempt.job_id) if attempt.job_id else None
-        if job is None or job.type is None or job.type is spec.type or attempt.failure is not None:
+        job = job_of(seen, attempt.job_id) if attempt.job_id and attempt.failure is None else None
+        if job is None or job.type is None or job.type is spec.type:
             return attempt
         text = (
             f"The template makes a {job.type} job, and spec.type says {spec.type}: delete the pipeline and create it with type {job.type}"

@@ -26,9 +26,10 @@ def _marked(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry)
         entry = entry.marked(spec.stop_policy, "the pipeline is suspended", now)
     if (asked := _asked_by_run(seen, spec, entry)) is not None:
         entry = entry.marked(*asked, now)
-    if not spec.is_batch and any(other.number > entry.number and _takes_over(seen, spec, other) for other in ledger):
+    has_others = len(ledger) > 1 and not spec.is_batch
+    if has_others and any(other.number > entry.number and _takes_over(seen, spec, other) for other in ledger):
         entry = entry.marked(StopMode.DRAIN, "a newer run serves", now)
-    if not spec.is_batch and _gives_way(seen, ledger, entry):
+    if has_others and _gives_way(seen, ledger, entry):
         entry = entry.marked(StopMode.DRAIN, "a newer revision takes over before this one had begun", now)
     deadline = drain_deadline(spec, entry)
     if deadline is not None and now >= deadline and seen.list_is_fresh:

@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import inf
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.identity import Persona, Tenancy
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import StopMode
+from dataflow_operator.domain.light import light
 from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 
+TICK_SECONDS: Final = 1e-6
+"""What a time may be wrong by when it went through a timedelta and back. Source: its resolution."""
 
+
+@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lack:
     """Why there will be no new credential, though lists go on with one that is left."""
@@ -246,6 +251,7 @@ class Limits:
     """How long a person's run may wait for what it refers to."""
 
 
+@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """Everything a decision may know. Two equal observations get equal plans."""
@@ -284,8 +290,8 @@ class Observation:
         return None
 
     def is_fresh(self, at: float, within: timedelta) -> bool:
-        """Whether what was read at *at* is not older than *within*."""
-        return self.monotonic - at <= within.total_seconds()
+        """Whether what was read at *at* is younger than *within*, for certain: who waits until it is not must then find it so."""
+        return self.monotonic - at < within.total_seconds() - TICK_SECONDS
 
     @property
     def list_is_fresh(self) -> bool:

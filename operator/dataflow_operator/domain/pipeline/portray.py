@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from dataflow_operator.domain.conditions import Condition, Truth, merged
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Entry, Result, StopMode
+from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.message import JobMessage, newest_of
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation
@@ -30,8 +30,7 @@ def picture_of(
     base = next((known.base_job_id for known in reversed(entry.attempts) if known.base_job_id), None)
     starts = [known.start_time for known in entry.attempts if known.start_time]
     ends = [known.end_time for known in entry.attempts if known.end_time]
-    return replace(
-        run.status,
+    return RunStatus(
         observed_generation=run.generation,
         conditions=merged(run.status.conditions, _run_conditions(entry, result), generation=run.generation, now=seen.now),
         number=entry.number,
@@ -41,6 +40,7 @@ def picture_of(
         replaces=_run_of(seen, ledger, base) if base else run.status.replaces,
         strategy=entry.strategy,
         pipeline_uid=seen.pipeline.uid,
+        resolved_spec=run.status.resolved_spec,
         job_id=attempt.job_id if attempt else None,
         job_name=attempt.job_name if attempt else None,
         job_state=attempt.job_state if attempt and attempt.job_state else None,

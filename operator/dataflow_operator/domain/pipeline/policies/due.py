@@ -31,9 +31,13 @@ def due_in(world: World) -> timedelta | None:
 
     What changes nothing once its time has passed counts only while it lies ahead: an old wait must not cost a pass a second.
     """
-    owed = [*_strays(world), *(due for entry in world.ledger for due in (*_retries(world, entry), *_waits(world, entry)))]
-    ahead = [*_deadlines(world), *_rechecks(world), *_blindness(world), *(due for entry in world.ledger for due in _changes(world, entry))]
-    return min((max(due, _FLOOR) for due in (*owed, *(due for due in ahead if due >= timedelta(0)))), default=None)
+    owed = [*_strays(world)]
+    ahead = [*_deadlines(world), *_rechecks(world), *_blindness(world)]
+    for entry in world.ledger:
+        owed += (*_retries(world, entry), *_waits(world, entry))
+        ahead += _changes(world, entry)
+    times = [*owed, *(due for due in ahead if due >= timedelta(0))]
+    return max(min(times), _FLOOR) if times else None
 
 
 def _left(seen: Observation, since: float, span: timedelta) -> timedelta:
@@ -43,8 +47,7 @@ def _left(seen: Observation, since: float, span: timedelta) -> timedelta:
 
 def _retries(world: World, entry: Entry) -> Iterator[timedelta]:
     """When the entry may try again."""
-    pause = retry_in(world, entry)
-    if entry.may_launch and not entry.is_open and pause > timedelta(0):
+    if entry.may_launch and not entry.is_open and (pause := retry_in(world, entry)) > timedelta(0):
         yield pause
 
 
@@ -135,6 +138,6 @@ def _rechecks(world: World) -> Iterator[timedelta]:
         yield timedelta(seconds=seen.memory.hindrance.until - seen.monotonic)
     if world.spec.adopt is not None and not world.status.run_number:
         yield recheck
-    known = {entry.run_uid for entry in world.ledger}
-    if any(run.rerun_of is not None and not run.is_over and run.uid not in known for run in seen.runs):
+    repeats = [run for run in seen.runs if run.rerun_of is not None and not run.is_over]
+    if repeats and not {run.uid for run in repeats} <= {entry.run_uid for entry in world.ledger}:
         yield recheck

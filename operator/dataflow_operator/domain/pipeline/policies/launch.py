@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import Job, JobState, Ownership
 from dataflow_operator.domain.ledger import Attempt, Claim, Entry, Knowledge, Strategy, failures_in_a_row, job_ids_of, with_entry
+from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.plan import SOON, Launch
 from dataflow_operator.domain.pipeline.policies.identity import identified
-from dataflow_operator.domain.pipeline.policies.picture import held_up
+from dataflow_operator.domain.pipeline.policies.picture import held_up, keep_runs_drawn, prune_history
 from dataflow_operator.domain.pipeline.scene import Obstacle
 from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE, current_run_object, job_of
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, job_name_of, numbered_name
@@ -125,7 +126,10 @@ def _claim(world: World, entry: Entry, run: Run, spec: ResolvedSpec, place: Plac
         attempt=attempt.number,
     )
     effect = Launch(nonce=seen.nonce, job_name=place.job_name, ownership=ownership, spec=spec, base_job_id=attempt.base_job_id)
-    return Choice(world=world.but(claimed), effect=effect)
+    memory = replace(seen.memory, sightings={**seen.memory.sightings, seen.nonce: seen.monotonic})
+    after = replace(world, seen=replace(seen, memory=memory), status=claimed)
+    is_last = len(after.ledger) == 1 and keep_runs_drawn(after) is None and prune_history(after) is None
+    return Choice(world=after, effect=effect, is_last=is_last)
 
 
 def retry_in(world: World, entry: Entry) -> timedelta:

@@ -21,10 +21,22 @@ def look_for_what_is_missing(world: World) -> Choice | None:
 
 
 def look_at_progress(world: World) -> Choice | None:
-    """A stream's job is looked at when it begins to run and when it has run for long enough, and again while it has not earned its place."""
+    """A stream's job is looked at when it begins to run and when it has run for long enough, and again while it has not earned its place.
+
+    What the first look shows decides nothing before the job has run for long enough, but for a burst of errors.
+    """
+    attempts = _to_be_looked_at(world)
+    first = next(attempts, None)
+    if first is None or first.job_id is None:
+        return None
+    effect = LookAtProgress(job_id=first.job_id, since=errors_since(world.seen, world.spec, first))
+    return Choice(world=world, effect=effect, is_last=not is_ripe(world.seen, world.spec, first) and next(attempts, None) is None)
+
+
+def _to_be_looked_at(world: World) -> Iterator[Attempt]:
     seen, spec = world.seen, world.spec
     if spec.is_batch or spec.suspend or world.pipeline.is_deleting:
-        return None
+        return
     for entry in world.ledger:
         attempt = looked_for(entry)
         if attempt is None or attempt.job_id is None or attempt.start_time is None:
@@ -34,8 +46,7 @@ def look_at_progress(world: World) -> Choice | None:
             continue
         pause = pause_of(seen, proof_of(seen, spec, attempt))
         if look is None or (is_ripe(seen, spec, attempt) and not (pause and seen.is_fresh(look.at, pause))):
-            return Choice(world=world, effect=LookAtProgress(job_id=attempt.job_id, since=errors_since(seen, spec, attempt)))
-    return None
+            yield attempt
 
 
 def _looks(world: World) -> Iterator[Effect]:
