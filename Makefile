@@ -32,6 +32,7 @@ generate: env   ## write all that is made from code anew: crds/, pages, policies
 	@$(PY) -m tests.tidy.failures_page
 	@$(PY) -m tests.tidy.changes_page
 	@$(PY) -m tests.tidy.kubectl_page
+	@$(PY) -m tests.tidy.kubectl_picture
 	@$(PY) -m tests.tidy.reach_policy
 	@$(PY) -m dataflow_local.monitoring.generate
 	@$(PY) -m tests.tidy.conditions_page

@@ -102,9 +102,10 @@ def a_mirror(folder: Path) -> Generator[Mirror]:
 
         def do_GET(self) -> None:
             secure: Any = self.connection
-            subject = dict(pair for part in (secure.getpeercert() or {}).get("subject", ()) for pair in part)
+            shown: dict[str, Any] = secure.getpeercert() or {}
+            names: list[str] = [value for part in shown.get("subject", ()) for key, value in part if key == "commonName"]
             who = {key: self.headers.get_all(key) for key in self.headers if key.startswith(("Impersonate", "Authorization"))}
-            mirror.seen.append({"path": self.path, "name": subject.get("commonName"), "port": self.client_address[1], **who})
+            mirror.seen.append({"path": self.path, "name": names[0] if names else None, "port": self.client_address[1], **who})
             refused = self.headers.get("Authorization") in mirror.refuses
             body = json.dumps({"message": "who are you"} if refused else mirror.seen[-1]).encode()
             self.send_response(401 if refused else 200)

@@ -180,6 +180,14 @@ def test_a_server_may_be_below_a_path(mirror: Mirror, tmp_path: Path) -> None:
     assert asked(a_kubeconfig(tmp_path, mirror, {}, server=f"{mirror.url}/k8s/clusters/c-1/"), "/api")["path"] == "/k8s/clusters/c-1/api"
 
 
+def test_names_that_no_address_and_no_header_can_have_are_sent_all_the_same_or_refused_in_words(mirror: Mirror, tmp_path: Path) -> None:
+    place = a_kubeconfig(tmp_path, mirror, {})
+    assert asked(place, "/ä b/%2F")["path"] == "/%C3%A4%20b/%2F"
+    assert asked(Place(kubeconfig=place.kubeconfig, impersonated="jürgen…"))["Impersonate-User"] == ["jürgen…".encode().decode("latin-1")]
+    with pytest.raises(ServerError, match=r"no answer from the API server .*: Invalid header value"):
+        asked(Place(kubeconfig=place.kubeconfig, impersonated="a\nb"))
+
+
 def test_several_kubeconfigs_are_one_and_the_first_that_says_something_counts(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

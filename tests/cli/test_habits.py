@@ -72,7 +72,6 @@ def refusal_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (("stop",), "error: missing: NAME\n  → kubectl dataflow stop --help\n"),
         (("-n", "a"), "error: missing: COMMAND\n  → kubectl dataflow --help\n"),
     ],
-    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 def test_what_is_not_understood_is_said_in_one_line_with_one_that_helps_on(
     words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]

@@ -69,6 +69,21 @@ def test_a_closed_value_is_found_however_a_text_quotes_it(at: int) -> None:
     assert base64.b64encode(value.encode()).decode()[:20] not in left
 
 
+def test_a_stump_that_a_cut_left_is_found_beside_its_mark_and_at_the_end() -> None:
+    value = a_word() + a_word() + a_word()
+    quoted = Quoted([value])
+    for size in range(SHORTEST, len(value)):
+        for text in (
+            f"it was {value[:size]} … and on",
+            f"it was {value[:size]}",
+            f"it was … {value[-size:]} and on",
+            f"a…b …{value[-size:]}",
+        ):
+            left = quoted.without(text, REDACTED)
+            assert (value[:size] in left, value[-size:] in left, REDACTED in left) == (False, False, True), text
+    assert quoted.without("a … b … c …", REDACTED) == "a … b … c …"
+
+
 def test_what_a_value_says_to_be_a_password_is_found_alone() -> None:
     first, second, third = a_word(), a_word(), a_word()[:5]
     raw = {"spec": {"parameters": {"url": f"jdbc:x://h/db?user=u&password={first}", "broker": f"amqp://me:{second}@h", "apiToken": third}}}

@@ -84,7 +84,7 @@ class Channel:
 
     def send(self, method: str, path: str, query: Mapping[str, str], body: Json | None, headers: Mapping[str, str]) -> Answer:
         """Return the answer. SilentError: there was none. KubeconfigError: there is nothing to ask with."""
-        target = quote(self._address.path, safe="/%") + path + (f"?{urlencode(query)}" if query else "")
+        target = quote(self._address.path + path, safe="/%:@!$&'()*+,;=~") + (f"?{urlencode(query)}" if query else "")
         content = None if body is None else json.dumps(body).encode()
         answer = self._asked(method, target, content, headers)
         if answer.status == HTTPStatus.UNAUTHORIZED and self._given is not None:
@@ -101,13 +101,13 @@ class Channel:
         is_fresh = self._connection is None
         try:
             return self._tried(method, target, content, [*headers.items(), *who])
-        except (http.client.HTTPException, OSError) as error:
+        except (http.client.HTTPException, OSError, ValueError) as error:
             self._close()
             if is_fresh or isinstance(error, TimeoutError):
                 raise SilentError(self._why(error)) from error
         try:
             return self._tried(method, target, content, [*headers.items(), *who])
-        except (http.client.HTTPException, OSError) as error:
+        except (http.client.HTTPException, OSError, ValueError) as error:
             self._close()
             raise SilentError(self._why(error)) from error
 
@@ -116,7 +116,7 @@ class Channel:
             self._connection = self._opened()
         self._connection.putrequest(method, target, skip_accept_encoding=True)
         for name, value in (*headers, ("Accept-Encoding", "gzip"), ("User-Agent", "kubectl-dataflow")):
-            self._connection.putheader(name, value)
+            self._connection.putheader(name, value.encode())
         if content is not None:
             self._connection.putheader("Content-Length", str(len(content)))
         self._connection.endheaders(content)

@@ -23,6 +23,12 @@ STRIDE: Final = 8
 ALIKE: Final = 64
 """Values that are told apart by the same piece: of more, a text that was cut shows no more than what they share. Source: chosen; time."""
 
+CUT: Final = "…"
+"""What stands where something was cut out of a message. Source: domain/message.py, domain/failures.py."""
+
+_STUMPS: Final = range(GRAM + STRIDE - 1, SHORTEST - 1, -1)
+"""Sizes of what a cut may leave of a value, and no piece tells: the longest first."""
+
 
 class Quoted:
     """Finds some values in texts. A text is walked once, however many values there are."""
@@ -31,6 +37,7 @@ class Quoted:
         shown = frozenset(open_words)
         self._whole: dict[str, dict[int, set[str]]] = {}
         self._pieces: dict[str, list[tuple[str, int]]] = {}
+        self._begins, self._ends = set[str](), set[str]()
         known = set[str]()
         for value, least in (*((each, SHORTEST) for each in values), *((each, SHORTEST_SECRET) for each in secrets)):
             for form in _forms(value):
@@ -50,11 +57,30 @@ class Quoted:
                 continue
             parts += [text[done:begin], word]
             done = at = end
-        return "".join((*parts, text[done:])) if parts else text
+        return self._without_stumps("".join((*parts, text[done:])), word)
+
+    def _without_stumps(self, text: str, word: str) -> str:
+        """Return *text* without what a cut, which a mark or the end of the text shows, left of a value: too short to be told elsewhere."""
+        before, mark, after = text.partition(CUT)
+        while mark:
+            stripped, rest = before.rstrip(), after.lstrip()
+            before = self._without_end(stripped, word) + before[len(stripped) :] + mark
+            size = next((size for size in _STUMPS if rest[:size] in self._ends), 0)
+            left = f"{after[: len(after) - len(rest)]}{word}{rest[size:]}" if size else after
+            more, mark, after = left.partition(CUT)
+            before += more
+        return self._without_end(before, word)
+
+    def _without_end(self, text: str, word: str) -> str:
+        size = next((size for size in _STUMPS if text[-size:] in self._begins), 0)
+        return f"{text[:-size]}{word}" if size else text
 
     def _add(self, form: str) -> None:
         self._whole.setdefault(form[:SHORTEST_SECRET], {}).setdefault(len(form), set()).add(form)
-        for start in range(0, len(form) - GRAM - STRIDE + 1, STRIDE):
+        for size in (each for each in _STUMPS if each < len(form)):
+            self._begins.add(form[:size])
+            self._ends.add(form[-size:])
+        for start in range(0, len(form) - GRAM + 1, STRIDE):
             known = self._pieces.setdefault(form[start : start + GRAM], [])
             if len(known) < ALIKE:
                 known.append((form, start))
