@@ -171,7 +171,7 @@ class Settings:
     jobs' metrics. Absent: 15000 with Google, which counts monitoring requests so for each caller, and no limit with an emulator. Source: Dataflow's quota page."""
 
     job_metrics_seconds: float = 60.0
-    """How often the metrics of each running job are read, two calls each and ten jobs a second at most; 0: never. Dataflow renews them
+    """How often the metrics of each running job, and what it says, are read, two calls each and ten jobs a second at most; 0: never. Dataflow renews them
     about once a minute. Source: chosen."""
 
     per_object_metrics: bool = True

@@ -33,7 +33,6 @@ USED = tuple(
     for name in (
         "data_watermark_age_seconds",
         "system_lag_seconds",
-        "backlog_bytes",
         "vcpu_seconds_total",
         "memory_bytes",
         "streaming_bytes_total",
@@ -141,11 +140,14 @@ def test_a_stream_that_really_runs_tells_its_watermark_its_use_and_its_cost(beam
             return float(found[0]["value"][1]) if found else 0.0
 
         eventually(lambda: [name for name in USED if told(name) <= 0], until=lambda missing: not missing, seconds=180)
+        assert prometheus.query(f'dataflow_job_backlog_bytes{{namespace="{namespace}",pipeline="orders"}}'), (
+            "0 for the most part: it keeps up"
+        )
         used = told("dataflow_job_vcpu_seconds_total")
         eventually(lambda: told("dataflow_job_vcpu_seconds_total") > used, seconds=150)
         eventually(lambda: time.monotonic() - began > float(os.environ.get("PICTURES_SECONDS", "0")), seconds=600)
         folder = Path(os.environ.get("PICTURES") or tmp_path)
-        _drawn(prometheus, owner, time.monotonic() - began, folder, pipeline="orders")
+        _drawn(prometheus, owner, time.monotonic() - began, folder, pipeline="orders|word-count")
         owner.kubectl("delete", "dfp", "--all", "--wait=false")
 
 

@@ -26,8 +26,8 @@ HEAD: Final = 52
 GAP: Final = 4
 """Pixels around a panel."""
 
-ROWS: Final = 8
-"""Rows of a table that are shown."""
+LINE: Final = 20
+"""Pixels of a row of a table."""
 
 NOTHING: Final = "nothing to tell of"
 """In a panel without data."""
@@ -139,8 +139,8 @@ def _table(lines: Sequence[Line], box: Box) -> list[str]:
     for name in names:
         wide = widest[name] / sum(widest.values()) * (box.width - 28)
         parts.append(text(x, 44, name, size=11, weight="bold", colour=FAINT))
-        cells = [cut(line.labels.get(name, ""), max(int(wide // LETTER), 1)) for line in lines[:ROWS]]
-        parts += [text(x, 64 + 20 * number, cell, size=12) for number, cell in enumerate(cells)]
+        cells = [cut(line.labels.get(name, ""), max(int(wide // LETTER), 1)) for line in lines[: int((box.height - 52) // LINE)]]
+        parts += [text(x, 64 + LINE * number, cell, size=12) for number, cell in enumerate(cells)]
         x += wide
     parts.append(rect(14, 49, box.width - 28, 1, "#e6e8ee"))
     return parts
