@@ -33,7 +33,7 @@ GROUPS = tuple(TOGETHER[first : first + AT_ONCE] for first in range(0, len(TOGET
 BETWEEN_KILLS_SECONDS = 3.0
 """How long an operator lives: long enough to list jobs once and to get on by a step."""
 
-KILLING_SECONDS = 18.0
+KILLING_SECONDS = 12.0
 """How long operators are killed in a group, so that its stories come to their end."""
 
 SECONDS = 58
