@@ -30,7 +30,8 @@ def test_an_identity_that_is_bound_after_its_pipeline_was_made_is_never_called_d
         google.hear()
         team.becomes("nightly", "Succeeded", "True")
     e_mail = google_account(team.namespace, "orders")
-    assert f"if {e_mail} is there and is meant for this namespace: gcloud iam service-accounts add-iam-policy-binding {e_mail}" in message
+    assert f"gcloud iam service-accounts add-iam-policy-binding {e_mail}" in message
+    assert f"# if {e_mail} is there, and is meant for this namespace" in message
     assert list(onlooker.lies()) == []
     assert onlooker.health("nightly") == [PROGRESSING, HEALTHY], said_by(onlooker, "nightly")
     assert Row.RETRYING in onlooker.rows()
