@@ -263,7 +263,9 @@ def test_the_apis_are_enabled_in_the_project_of_the_pool_and_in_the_accounts() -
 
 def test_a_member_with_brackets_is_quoted_for_a_shell() -> None:
     wanted = Gke(pool="acme-prod.svc.id.goog", cluster=CLUSTER).exchange_for(ORDERS)
-    assert hint(Advice.IMPERSONATE, wanted).endswith("--member='serviceAccount:acme-prod.svc.id.goog[team-a/orders]'")
+    said, _, check = hint(Advice.IMPERSONATE, wanted).partition("  # if ")
+    assert said.endswith("--member='serviceAccount:acme-prod.svc.id.goog[team-a/orders]'")
+    assert check.endswith("is there, and is meant for this namespace")
 
 
 @pytest.mark.parametrize("mode", [Federation(provider=PROVIDER), Gke(pool="acme-prod.svc.id.goog", cluster=CLUSTER)])

@@ -47,7 +47,7 @@ def test_a_google_account_that_may_not_be_impersonated_is_told_with_the_binding(
     said = tenant.doctor()
     step = said.only("wrong")
     assert (said.code, step["name"], step["seen"].partition(":")[0]) == (1, "impersonation", "ImpersonationDenied")
-    assert step["mend"] == [impersonation_binding(tenant.principal, E_MAIL)]
+    assert step["mend"] == [f"{impersonation_binding(tenant.principal, E_MAIL)}  # if {E_MAIL} is there, and is meant for this namespace"]
     assert "dataflow" not in said.steps
 
 

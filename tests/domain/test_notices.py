@@ -10,7 +10,7 @@ from tests.builders import an_entry as a_run_that
 
 from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.job import JobId
+from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry, Result
 from dataflow_operator.domain.message import Importance, message_of
 from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus
@@ -125,3 +125,14 @@ def test_what_a_job_said_that_failed_or_is_over_is_told_by_conditions_alone() ->
     failed = replace(RUNNING, attempts=(replace(an_attempt(job="job-1"), failure=a_failure()),), messages=SAID)
     assert messages_between("orders-1", RUNNING, failed) == ()
     assert messages_between("orders-1", RUNNING, replace(RUNNING, messages=SAID, result=Result.SUCCEEDED)) == ()
+
+
+def test_failures_that_go_on_are_told_in_the_same_words_so_that_one_event_counts_them() -> None:
+    def failed(count: int) -> PipelineStatus:
+        over = (an_attempt(n, job=f"j{n}", state=JobState.FAILED, end=JobState.FAILED, failure=a_failure()) for n in range(1, count + 1))
+        ready = Condition(type="Ready", status=Truth.FALSE, reason=a_failure().reason, message=f"Attempt {count} failed ({count} in a row)")
+        return PipelineStatus(conditions=(ready,), ledger=(a_run_that(1, *over),))
+
+    notes = [told(PipelineStatus(), failed(count))[0][2] for count in range(1, 7)]
+    assert notes[:3] == [f"Attempt {count} failed ({count} in a row)" for count in (1, 2, 3)]
+    assert set(notes[3:]) == {f"Attempts of run orders-1 go on failing: {a_failure().message}"}

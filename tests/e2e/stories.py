@@ -15,6 +15,7 @@ from tests.e2e.onlooker import Onlooker
 from tests.tools.argocd import Health
 from tests.tools.states import Row
 from tests.waiting import eventually
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from dataflow_local.program import Program
@@ -41,6 +42,7 @@ class Story:
     alone: bool = False
     """Whether the story needs the platform for itself: it has parts of it stop, or calls fail."""
 
+    @override
     def __str__(self) -> str:
         return self.acts.__name__.strip("_")
 

@@ -152,7 +152,7 @@ def a_person_runs_it_again(owner: Owner) -> None:
 
 
 def a_person_s_run_with_other_parameters_fails(owner: Owner) -> None:
-    owner.apply(a_batch("one"))
+    owner.apply(a_batch("one", spec={"retryPolicy": {"maximumAttempts": 1}}))
     owner.becomes(NAME, "Ready", "True", "Succeeded")
     broken = {"simulate.fail": "run", "output": "gs://acme-results/other"}
     owner.apply(a_person_s_run("other", NAME, parameters=broken))

@@ -37,7 +37,7 @@ from tests.waiting import eventually
 
 def it_is_suspended_while_it_launches(owner: Owner) -> None:
     owner.apply(a_wider_stream(5, queueSeconds="never"))
-    eventually(lambda: owner.pipelines()[NAME]["status"].get("jobId"), seconds=30)
+    owner.becomes(NAME, "Ready", "Unknown", "Launching")
     suspended(owner, a_wider_stream(5, queueSeconds="never"))
     runs(owner, a_wider_stream(5))
 
@@ -140,7 +140,7 @@ def it_is_let_go_while_its_drain_does_not_end(owner: Owner) -> None:
 
 def it_is_changed_while_it_launches(owner: Owner) -> None:
     owner.apply(a_wider_stream(5, queueSeconds="never"))
-    eventually(lambda: owner.pipelines()[NAME]["status"].get("jobId"), seconds=30)
+    owner.becomes(NAME, "Ready", "Unknown", "Launching")
     runs(owner, a_wider_stream(6))
 
 
@@ -331,7 +331,7 @@ STORIES: Final = (
     _story(somebody_cancels_it_and_that_is_reported, *_UP, PROGRESSING, DEGRADED, rows=_STREAMS | {Row.STALLED, Row.RUN_FAILED}),
     _story(somebody_changes_its_bounds_and_that_is_corrected, *_UP),
     _story(the_api_is_switched_off_when_it_is_launched_again, *_UP * 2, rows=_STREAMS | {Row.RETRYING}, alone=True),
-    _story(dataflow_is_away_when_it_is_made, *_UP, rows=_STREAMS | {Row.UNSEEN}, alone=True),
+    _story(dataflow_is_away_when_it_is_made, *_UP, alone=True),
     _story(the_job_that_it_is_to_adopt_comes_later, *_UP, rows=(_STREAMS - {Row.RUN_WORKING}) | {Row.MISSING}),
     _story(it_never_begins_in_time, PROGRESSING, DEGRADED, PROGRESSING, DEGRADED, *_UP, rows=_STREAMS | {Row.STALLED, Row.RUN_FAILED}),
     _story(it_turns_out_to_be_a_batch, PROGRESSING, DEGRADED, rows=ALWAYS | {Row.STALLED, Row.RUN_FAILED}),

@@ -79,13 +79,24 @@ def test_no_rule_finds_a_difference_before_and_after_the_operator_worked_on_an_e
     assert not [found for each in (untouched, after) for found in each.values() if any(found.values())], (untouched, after)
 
 
+def documents_in(block: str) -> list[dict[str, Any]]:
+    """Return the pipelines in a block of YAML."""
+    documents: list[Any] = list(yaml.safe_load_all(block))
+    return [
+        dict(each)
+        for each in documents
+        if str(each).startswith("{'apiVersion': 'dataflow-operator.io/") and each["kind"] == "DataflowPipeline"
+    ]
+
+
 def manifests_of_the_docs() -> list[dict[str, Any]]:
     """Return every pipeline that the README and the docs show whole, each under a name of its own."""
     found = list[dict[str, Any]]()
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-            documents = [each for each in yaml.safe_load_all(block) if isinstance(each, dict) and each.get("kind") == "DataflowPipeline"]
-            found += [each | {"metadata": {**each["metadata"], "name": f"{page.stem.lower()}-{len(found)}"}} for each in documents]
+            for number, each in enumerate(documents_in(block)):
+                name = f"{page.stem.lower()}-{len(found)}-{number}"
+                found.append(each | {"metadata": {**each["metadata"], "name": name}})
     for each in found:
         each["metadata"].pop("namespace", None)
     return found

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e import stories_of_batches, stories_of_streams
-from tests.e2e.direct import Watchful
+from tests.e2e.direct import Watchful, ask
 from tests.e2e.onlooker import Onlooker
 from tests.e2e.stories import ALWAYS, NAME, Story, operator_of, said_by
 from tests.e2e.test_tools import STORIES as LIVES
 from tests.tools.rows import row_of
 from tests.tools.states import Row
+from tests.waiting import eventually
 from typing_extensions import override
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ GROUPS = tuple(TOGETHER[first : first + AT_ONCE] for first in range(0, len(TOGET
 BETWEEN_KILLS_SECONDS = 3.0
 """How long an operator lives: long enough to list jobs once and to get on by a step."""
 
-KILLING_SECONDS = 18.0
+KILLING_SECONDS = 12.0
 """How long operators are killed in a group, so that its stories come to their end."""
 
 SECONDS = 58
@@ -122,7 +123,7 @@ def test_nor_where_the_operator_is_killed_again_and_again(simulated: Platform, n
     moments = set[tuple[str, Row]]()
     told = lived(simulated, namespace, group, killed_in=moments)
     assert {str(one.story): wrongs for one in told if (wrongs := list(one.wrongs()))} == {}
-    assert len(moments) >= len(group), "hardly any story was disturbed"
+    assert len(moments) > len(group) / 2, "hardly any story was disturbed"
 
 
 def test_the_stories_pass_through_every_row_of_the_tables() -> None:
@@ -131,10 +132,10 @@ def test_the_stories_pass_through_every_row_of_the_tables() -> None:
 
 def lived(platform: Platform, namespace: str, group: tuple[Story, ...], *, killed_in: set[tuple[str, Row]] | None = None) -> list[Told]:
     """Let stories be lived at the same time; with *killed_in* the operator is killed again and again, and what it was in then is noted there."""
-    told = list[Told]()
+    told, deadline = list[Told](), time.monotonic() + SECONDS
     for number, story in enumerate(group):
         name = f"{namespace}-{number}"
-        platform.api.kubectl("create", "namespace", name)
+        ask(platform, "POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         owner = Watchful(platform=platform, namespace=name)
         told.append(Told(story=story, owner=owner, onlooker=Onlooker(owner)))
     threads = list[threading.Thread]()
@@ -143,8 +144,8 @@ def lived(platform: Platform, namespace: str, group: tuple[Story, ...], *, kille
         threads.append(threading.Thread(target=one.live, name=str(one.story)))
     for thread in threads:
         thread.start()
+    eventually(lambda: all(one.onlooker.seen for one in told), seconds=30)
     began, pause = time.monotonic(), threading.Event()
-    deadline = began + SECONDS
     while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
         pause.wait(BETWEEN_KILLS_SECONDS if killed_in is not None else 0.2)
         if killed_in is not None and time.monotonic() - began < KILLING_SECONDS:

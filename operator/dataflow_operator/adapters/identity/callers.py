@@ -79,6 +79,7 @@ class Nobody:
     def lack_of(self, account: ServiceAccount | None) -> UnavailableError | None:
         """Know of none: nobody carries a token."""
         del account
+        return None
 
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
         """Keep nothing that could be old."""
@@ -129,6 +130,7 @@ class OwnPod:
     def lack_of(self, account: ServiceAccount | None) -> UnavailableError | None:
         """Know of none: the pod's own account is not looked at."""
         del account
+        return None
 
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
         """Keep the token: a metadata server gives the same again until it is about to end."""

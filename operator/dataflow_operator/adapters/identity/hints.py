@@ -106,10 +106,8 @@ def hint(kind: Advice, exchange: Exchange) -> str:
             return f"look whether the provider trusts {_issuer(exchange)}: {_describe(exchange)}"
         case Advice.IMPERSONATE:
             # Whoever writes a ServiceAccount writes its annotation: a hint that is followed unread would give away somebody else's account.
-            return (
-                f"if {exchange.google_account} is there and is meant for this namespace: "
-                f"{impersonation_binding(exchange.principal, exchange.google_account)}"
-            )
+            check = f"# if {exchange.google_account} is there, and is meant for this namespace"
+            return f"{impersonation_binding(exchange.principal, exchange.google_account)}  {check}"
         case Advice.ENABLE:
             return _enable(exchange)
         case Advice.PROFILE:

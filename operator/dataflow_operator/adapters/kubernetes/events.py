@@ -29,8 +29,9 @@ NOTE_LIMIT: Final = 1024
 REMEMBERED: Final = 1000
 """Events whose repeats are counted; the longest unused are forgotten first, and then begin a series anew. Source: chosen."""
 
-QUIET_SECONDS: Final = 360.0
-"""After so long without a repeat a series is over, and the next notice is an event of its own. Source: the API server's own clients."""
+QUIET_SECONDS: Final = 1800.0
+"""After so long without a repeat a series is over, and the next notice is an event of its own. Source: chosen: attempts that fail again and
+again are ten minutes apart by default, and the API server keeps an event for an hour."""
 
 _Same = tuple[str, Notice]
 

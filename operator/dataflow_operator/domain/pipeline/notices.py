@@ -9,9 +9,9 @@ from typing import Final
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.ledger import Cause, End, Knowledge, serving_in
+from dataflow_operator.domain.ledger import Cause, End, Knowledge, failures_in_a_row, serving_in
 from dataflow_operator.domain.message import Importance
-from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus
+from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus, RetryPolicy
 from dataflow_operator.domain.run import RunStatus
 
 
@@ -38,6 +38,12 @@ SAID: Final[Mapping[Importance, tuple[bool, Reason]]] = {
 }
 """Whether what a job says is a warning, and under which reason it is told."""
 
+TOLD_ONE_BY_ONE: Final = 3
+"""Failed attempts in a row that are told with their number, and when the next follows. Source: chosen, as many as a batch run has."""
+
+_STABLE: Final = RetryPolicy(maximum_attempts=0).stable
+"""After so long a job that fails is the first of its row."""
+
 NOT_TAKEN_OVER: Final = frozenset({Reason.UPDATE_FAILED, Reason.REVISION_UNHEALTHY})
 """Failures that say that a revision did not take over from another."""
 
@@ -48,7 +54,7 @@ def notices_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Noti
     told = dict[str, Notice]()
     for old, new in pairs:
         if new is not None and _is_news(old, new):
-            told.setdefault(new.reason, _notice(new))  # once, though two conditions have it for their reason
+            told.setdefault(new.reason, _notice(new, after))  # once, though two conditions have it for their reason
     beside = (*_drifted(before, after), *_failed(before, after), *_brought_back(before, after), *_told(before, after))
     return (*told.values(), *(notice for notice in beside if notice.reason not in told))
 
@@ -159,7 +165,18 @@ def _is_news(old: Condition | None, new: Condition) -> bool:
     return new.status is Truth.FALSE and old.message != new.message and old.observed_generation != new.observed_generation
 
 
-def _notice(condition: Condition) -> Notice:
+def _of_many(condition: Condition, after: PipelineStatus) -> str | None:
+    """Return what is told of one more failure after many in a row: always the same, so that events of it are counted in one."""
+    for entry in after.ledger if condition.type == "Ready" and condition.status is Truth.FALSE else ():
+        last = entry.last_attempt
+        if last is None or last.is_open or last.failure is None or last.failure.reason != condition.reason:
+            continue
+        if failures_in_a_row(entry, _STABLE) > TOLD_ONE_BY_ONE:
+            return f"Attempts of run {entry.run} go on failing: {last.failure.message}"
+    return None
+
+
+def _notice(condition: Condition, after: PipelineStatus) -> Notice:
     wrong = condition.status is Truth.FALSE and condition.type in {"Ready", "TemplateValid", "IdentityReady"}
-    note = condition.message or f"{condition.type} is {condition.status}"
+    note = _of_many(condition, after) or condition.message or f"{condition.type} is {condition.status}"
     return Notice(is_warning=wrong, reason=condition.reason, action=ACTION, note=note)
