@@ -4,6 +4,9 @@ PY := .venv/bin/python
 # Of `make test`: two cores are busy with three, because much of what is tested waits.
 PROCESSES ?= 3
 
+# Some images forbid Python to keep what it compiled: each of a hundred processes would compile all anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help env demo up down test check simulate crash bench generate lock
 help:           ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile

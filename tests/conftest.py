@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tests.lanes import Units, is_shared, say_finished, sort
 from tests.loopback.guard import Guard
 
@@ -21,9 +21,11 @@ CRDS = ROOT / "crds"
 WHY_CHARACTERS = 200
 """How much of an error is shown at once: two lines of a terminal; the end of the run has all of it."""
 
-settings.register_profile("ci", derandomize=True, print_blob=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")  # a run that judges a change is the same twice; on a laptop each run looks elsewhere
+# How long an example takes, or its making, is the machine's affair: these are tests of what is true.
+settings.register_profile("laptop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A run that judges a change is the same twice; on a laptop each run looks elsewhere.
+settings.register_profile("ci", settings.get_profile("laptop"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
 class Names:

@@ -7,6 +7,8 @@ A process has fixtures of its own, so a unit is what shares the dear ones: the f
 from __future__ import annotations
 
 import os
+import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.waiting import eventually
@@ -15,28 +17,25 @@ from xdist.scheduler.loadscope import (  # type: ignore[import-untyped]  # a lib
     LoadScopeScheduling,  # pyright: ignore[reportMissingTypeStubs]  # a library without stubs
 )
 
+from dataflow_local.cache import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     import pytest
 
-PLATFORMS: Final[Mapping[str, str]] = {
-    f"tests/e2e/test_{name}.py": platform
-    for platform, names in {
-        "tenants": ("many_identities", "rotation", "tenants"),
-        "simulated": ("changes", "counts", "gitops_diffs", "history", "owners", "tools"),
-        "beam": ("monitoring", "results", "streams"),
-    }.items()
-    for name in names
-}
-"""Which platform of the session a file uses. One that is missing here costs a start of that platform, and nothing else."""
+PLATFORM: Final = re.compile(r"\b(simulated|beam|with_tenants): (?:Platform|WithTenants)\b")
+"""Where a test or a fixture asks for a platform of the session."""
+
+PLATFORMS: Final = "tests/e2e/"
+"""Where such tests are."""
 
 LAST: Final = "tests/e2e/test_rights_used.py"
 """Judges all that the others did."""
 
 FIRST: Final = (
-    "tenants",
+    "with_tenants",
     "simulated",
     "tests/simulation/",
     "beam",
@@ -58,10 +57,19 @@ OTHERS_SECONDS: Final = 600.0
 """How long the others may take once there is nothing left to hand out; each has one unit left at most, or a small one after its own."""
 
 
+@cache
+def platform_of(file: str) -> str | None:
+    """Return which platform of the session the tests of a file use."""
+    text = (ROOT / file).read_text()
+    if found := PLATFORM.search(text):
+        return found[1]
+    return "simulated" if "owner: Owner" in text and "\ndef owner(" not in text else None
+
+
 def unit_of(nodeid: str) -> str:
     """Return with what a test stays together."""
     file = nodeid.partition("::")[0]
-    return PLATFORMS.get(file, file)
+    return (platform_of(file) if file.startswith(PLATFORMS) else None) or file
 
 
 def rank_of(nodeid: str) -> int:

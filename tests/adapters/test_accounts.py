@@ -17,9 +17,9 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 from tests.adapters.conftest import Shelf
-from tests.adapters.test_store_errors import EVERYWHERE, NOT_SERVED, Answer, Case, Stub, case, with_an_end
+from tests.adapters.test_store_errors import EVERYWHERE, NOT_SERVED, SOON, Answer, Case, Stub, case, with_an_end
 from tests.emulator.identity_world import POOL, PROVIDER
-from tests.waiting import eventually_async
+from tests.waiting import eventually_async, patience
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.settings import Settings
@@ -255,7 +255,7 @@ async def a_stub() -> AsyncGenerator[tuple[Stub, Api]]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     address = f"http://{host}:{port}"
-    api = Api(address, Access(server=address, tls=None).session(), request_seconds=0.3)
+    api = Api(address, Access(server=address, tls=None).session(), request_seconds=SOON * patience())
     yield stub, api
     stub.may_answer.set()
     await api.close()

@@ -16,6 +16,7 @@ import pytest_asyncio
 from aiohttp import web
 from tests.adapters.test_lease import a_record
 from tests.adapters.test_store import ATTEMPT, FULL
+from tests.waiting import patience
 
 from dataflow_operator.adapters.kubernetes.access import Access
 from dataflow_operator.adapters.kubernetes.answers import CHANGES, CREATES, DELETES, GETS, LISTS, Code, Loss, Row
@@ -47,6 +48,10 @@ DRAWING: Final = DrawRun(name="p-1", uid="v", resource_version="1", status=RunSt
 DOOMED: Final = DeleteRun(name="p-1", uid="v", resource_version="1")
 NOTICE: Final = Notice(is_warning=True, reason=Reason.JOB_FAILED, action="Launch", note="The job failed")
 PAGE_OF_A_PROXY: Final = "<html>upstream connect error or disconnect/reset before headers</html>"
+
+
+SOON: Final = 0.3
+"""The longest that a request may take, in seconds, where no answer is one of the cases; all others come at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +162,7 @@ async def a_door(server: str, stub: Stub, token_file: Path | None = None) -> Asy
     """The adapters on their way to a server."""
     dropped = list[None]()
     access = Access(server=server, tls=None, token_file=token_file)
-    api = Api(server, access.session(), request_seconds=0.3)
+    api = Api(server, access.session(), request_seconds=SOON * patience())
     store = Store(api, Events(api, monotonic=lambda: 0.0, dropped=lambda: dropped.append(None)))
     yield Door(stub=stub, store=store, lease=LeaseObject(api, namespace="n", name="l"), dropped=dropped)
     await api.close()

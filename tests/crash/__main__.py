@@ -17,6 +17,7 @@ from typing import Final
 from tests.crash.pace import LOOK_SECONDS, QUIET_LOOKS, REST_SECONDS, ROUND_KILLS
 from tests.crash.referee import Finding, Harm, counts
 from tests.crash.stage import Stage
+from tests.waiting import patience
 
 from dataflow_local.cache import ROOT
 from dataflow_local.holder import holder_of
@@ -91,7 +92,7 @@ class Show:
 async def _round(stage: Stage, show: Show, kills: int) -> None:
     """Let there be trouble until so many have died, or a promise is broken."""
     stage.trouble.begin()
-    until = time.monotonic() + STALL_SECONDS + (kills - stage.trouble.kills) * 2
+    until = time.monotonic() + (STALL_SECONDS + (kills - stage.trouble.kills) * 2) * patience()
     async with asyncio.TaskGroup() as group:
         for cell in stage.cells:
             for operator in cell.operators:
@@ -109,7 +110,7 @@ async def _round(stage: Stage, show: Show, kills: int) -> None:
 
 async def _rest(stage: Stage, show: Show) -> list[Finding]:
     """Return what is wrong once nothing goes wrong any more: what cannot be made good, and what is not as it must be after so long."""
-    until, quiet, missing = time.monotonic() + REST_SECONDS, 0, list[Finding]()
+    until, quiet, missing = time.monotonic() + REST_SECONDS * patience(), 0, list[Finding]()
     while quiet < QUIET_LOOKS and time.monotonic() < until and not stage.referee.findings:
         await asyncio.sleep(LOOK_SECONDS)
         launches = len(stage.referee.jobs)

@@ -138,6 +138,13 @@ def test_one_identity_that_hangs_delays_none_of_ninety_nine_others(google: Googl
 
 def forget(google: Google, wave: str) -> None:
     """Delete a wave's pipelines: their lists would cost the next test its time."""
-    words = ("dfp", "--all-namespaces", f"--selector=wave={wave}")
-    google.platform.api.kubectl("delete", *words, "--wait=false")
-    eventually(lambda: "nightly" not in google.platform.api.kubectl("get", *words), seconds=50)
+    api = google.platform.api
+    api.kubectl("delete", "dfp", "--all-namespaces", f"--selector=wave={wave}", "--wait=false")
+    place = f"/apis/dataflow-operator.io/v1beta1/dataflowpipelines?labelSelector=wave%3D{wave}"
+
+    def left() -> set[str]:
+        status, body = api.client.get(place)
+        assert status == 200, body
+        return {item["metadata"]["name"] for item in json.loads(body)["items"]}
+
+    eventually(left, until=lambda names: "nightly" not in names, seconds=50)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from http import HTTPStatus
 
 import pytest
 from tests.e2e.conftest import RUN, WithTenants
@@ -175,8 +175,8 @@ def test_a_namespace_that_ends_without_any_token_left_says_so_and_can_be_let_go(
 
 
 def is_gone(team: Team) -> bool:
-    listed = json.loads(team.platform.api.kubectl("get", "namespaces", "--output=json"))["items"]
-    return team.namespace not in {one["metadata"]["name"] for one in listed}
+    status, _ = team.platform.api.client.get(f"/api/v1/namespaces/{team.namespace}")
+    return status == HTTPStatus.NOT_FOUND
 
 
 def test_tokens_that_google_knows_no_longer_are_exchanged_anew_once(

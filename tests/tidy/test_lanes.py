@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
-from tests.lanes import FINISHED, LAST, PLATFORMS, folders, rank_of, unit_of
+from tests.lanes import FINISHED, LAST, folders, platform_of, rank_of, unit_of
 
 from dataflow_local.cache import ROOT
 
 FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py"))
-USE = re.compile(r"\b(simulated|beam|with_tenants): (?:Platform|WithTenants)\b")
-"""A test or fixture that asks for a platform of the session."""
 
 
-def used_by(file: str) -> set[str]:
-    text = (ROOT / file).read_text()
-    found = {str(name) for name in USE.findall(text)}
-    if "owner: Owner" in text and "def owner(" not in text:
-        found.add("simulated")  # `owner` is somebody there
-    return {name.replace("with_", "") for name in found}
-
-
-@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("tests/e2e/")])
-def test_files_that_use_a_platform_of_the_session_are_run_by_one_process(file: str) -> None:
-    used = used_by(file)
-    assert PLATFORMS.get(file, "none") in (used or {"none"})
-
-
-def test_every_file_with_a_platform_is_there() -> None:
-    assert set(PLATFORMS) | {LAST} <= set(FILES)
+@pytest.mark.parametrize(
+    ("name", "platform"),
+    [
+        ("tenants", "with_tenants"),
+        ("rotation", "with_tenants"),
+        ("owners", "simulated"),
+        ("counts", "simulated"),
+        ("results", "beam"),
+        ("monitoring", "beam"),  # it has a platform of its own besides
+        ("canaries", None),
+        ("rights_used", None),
+    ],
+)
+def test_the_platform_that_a_file_uses_is_read_from_it(name: str, platform: str | None) -> None:
+    assert platform_of(f"tests/e2e/test_{name}.py") == platform
 
 
 def test_a_file_stays_together_and_so_do_the_files_of_a_platform() -> None:
