@@ -14,7 +14,7 @@ from dataflow_operator.controller.lease import Turn
 from dataflow_operator.controller.ports import Clock, Key, Place
 from dataflow_operator.controller.recall import place_of
 from dataflow_operator.domain.identity import Tenancy
-from dataflow_operator.domain.job import JobId
+from dataflow_operator.domain.job import JobId, PipelineType
 from dataflow_operator.domain.message import JobMessage, is_news, newest_of
 from dataflow_operator.domain.pipeline.model import Broken
 from dataflow_operator.domain.reading import LIST_PRICES, PriceError, PriceTable, Reading, price_table_of
@@ -71,8 +71,10 @@ def meter_on(
 
 def is_unheard(run: Run, job_id: JobId, said: tuple[JobMessage, ...], now: datetime) -> bool:
     """Return whether a run of that job does not show what the job *said*, where that is worth a write."""
-    shown = run.status.messages
-    return run.status.job_id == job_id and not run.is_over and is_news(shown, newest_of((*shown, *said)), now)
+    shown, spec = run.status.messages, run.status.resolved_spec
+    if spec is None or run.status.job_id != job_id or run.is_over:
+        return False
+    return is_news(shown, newest_of((*shown, *said)), now, is_batch=spec.type is PipelineType.BATCH)
 
 
 def owned_in(cache: Cache, tenancy: Tenancy) -> Iterator[tuple[Key, Subject]]:

@@ -28,7 +28,14 @@ def test_the_newest_few_are_kept_in_order_and_once_each() -> None:
 def test_what_a_job_says_is_worth_a_write_when_nothing_is_shown_or_that_is_some_minutes_old() -> None:
     first = (message_of(NOW, Importance.WARNING, "a"),)
     second = (*first, message_of(NOW + timedelta(minutes=1), Importance.WARNING, "b"))
-    assert is_news((), first, NOW)
-    assert not is_news(first, first, NOW + 2 * APART)
-    assert not is_news(first, second, NOW + timedelta(minutes=1))
-    assert is_news(first, second, NOW + APART)
+    assert is_news((), first, NOW, is_batch=False)
+    assert not is_news(first, first, NOW + 2 * APART, is_batch=False)
+    assert not is_news(first, second, NOW + timedelta(minutes=1), is_batch=False)
+    assert is_news(first, second, NOW + APART, is_batch=False)
+
+
+def test_another_number_of_workers_is_worth_a_write_for_a_stream_and_not_for_a_batch_that_ends_anyway() -> None:
+    scaled = (message_of(NOW, Importance.AUTOSCALING, "2 workers"),)
+    assert is_news((), scaled, NOW, is_batch=False)
+    assert not is_news((), scaled, NOW, is_batch=True)
+    assert is_news((), (*scaled, message_of(NOW, Importance.WARNING, "a")), NOW, is_batch=True)

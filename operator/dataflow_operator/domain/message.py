@@ -47,9 +47,10 @@ def message_of(time: datetime, importance: Importance, text: str) -> JobMessage:
     return JobMessage(time=time.replace(microsecond=0), importance=importance, text=calm(text))
 
 
-def is_news(shown: tuple[JobMessage, ...], known: tuple[JobMessage, ...], now: datetime) -> bool:
-    """Return whether what is known is worth a write by itself."""
-    return known != shown and (not shown or now - shown[-1].time >= APART)
+def is_news(shown: tuple[JobMessage, ...], known: tuple[JobMessage, ...], now: datetime, *, is_batch: bool) -> bool:
+    """Return whether what is known is worth a write by itself. That a batch has more or fewer workers is not: its end is near, and tells it."""
+    told = any(not (is_batch and message.importance is Importance.AUTOSCALING) for message in known if message not in shown)
+    return told and (not shown or now - shown[-1].time >= APART)
 
 
 def newest_of(messages: Iterable[JobMessage]) -> tuple[JobMessage, ...]:

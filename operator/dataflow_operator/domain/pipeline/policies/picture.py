@@ -110,7 +110,7 @@ def _drawings(world: World) -> Iterator[DrawRun]:
             continue
         drawn = picture_of(world.seen, world.spec, world.ledger, entry, run, None)
         shown = run.status.messages
-        if replace(drawn, messages=shown) != run.status or is_news(shown, drawn.messages, world.seen.now):
+        if replace(drawn, messages=shown) != run.status or is_news(shown, drawn.messages, world.seen.now, is_batch=world.spec.is_batch):
             yield draw_effect(run, drawn)
 
 
