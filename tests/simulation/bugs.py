@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -17,7 +18,6 @@ from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import AmbiguousError, StaleError, UnavailableError
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Knowledge, StopMode, followed, result_of
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline import decide as decisions
 from dataflow_operator.domain.pipeline import follow, learn, mark, proof, sights
 from dataflow_operator.domain.pipeline import sweep as sweeping

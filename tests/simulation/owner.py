@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Final
@@ -16,7 +17,6 @@ from tests.simulation.world import ApiServer
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import DriftPolicy, FlexTemplate, Pipeline, PipelineSpec, RetryPolicy, Timeouts
 from dataflow_operator.domain.run import Run
 

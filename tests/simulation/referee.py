@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -31,7 +31,6 @@ from dataflow_operator.domain.ledger import (
     entry_of,
     failures_in_a_row,
 )
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.meanings import Kind, appears_on
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec
 from dataflow_operator.domain.pipeline.revision import is_wanted

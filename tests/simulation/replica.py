@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final, NoReturn
@@ -30,7 +30,6 @@ from dataflow_operator.domain.errors import Failure, OutsideError
 from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import Cause, StopMode
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.notices import Notice
 from dataflow_operator.domain.pipeline.observation import Progress

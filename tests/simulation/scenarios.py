@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -14,7 +14,6 @@ from tests.simulation.owner import Owner
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.job import JobId, PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import DriftPolicy, Timeouts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from tests.simulation.faults import Fault, NoTrouble
 from tests.simulation.life import Life
@@ -12,7 +13,6 @@ from typing_extensions import override
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.ledger import StopMode
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import Timeouts
 
 DRAINS = 500

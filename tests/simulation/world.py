@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final, Protocol
@@ -15,7 +15,6 @@ from tests.simulation.story import Story
 from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.errors import Reason, StaleError, UnavailableError
 from dataflow_operator.domain.ledger import StopMode
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun
 from dataflow_operator.domain.run import Run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypeAlias
 
@@ -11,7 +12,6 @@ from dataflow_operator.controller.recall import Recall, place_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.failures import failure_of_answer
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import (
     Answer,

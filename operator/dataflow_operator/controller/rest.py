@@ -6,13 +6,12 @@ The watch tells of our own writes, too, and often before they are answered: the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from dataflow_operator.controller.ports import Interest, JobLists
 from dataflow_operator.domain.job import JobId
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.pipeline.observation import TICK_SECONDS, JobsView, Observation

@@ -9,8 +9,6 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Final
 
-from dataflow_operator.domain.light import light
-
 
 class Truth(StrEnum):
     """A condition's status, in Kubernetes' words."""
@@ -20,7 +18,6 @@ class Truth(StrEnum):
     UNKNOWN = "Unknown"
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """One statement about an object, in Kubernetes' form."""

@@ -8,8 +8,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NewType
 
-from dataflow_operator.domain.light import light
-
 JobId = NewType("JobId", str)
 """Dataflow's id of a job, e.g. ``2026-11-25_01_02_03-1234567890123456789``."""
 
@@ -87,7 +85,6 @@ class Ownership:
     attempt: int
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One job, as a list or a GET shows it."""

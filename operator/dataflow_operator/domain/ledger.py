@@ -7,7 +7,7 @@ Entries and attempts are values; each function returns a new one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -16,7 +16,6 @@ from typing import Final, TypeAlias
 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState
-from dataflow_operator.domain.light import light, replace
 from dataflow_operator.domain.remembered import remembered
 
 ATTEMPTS_KEPT: Final = 32
@@ -105,7 +104,6 @@ class Claim:
     """Tells our own write from anybody else's when its answer was lost."""
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try of a run at launching a job."""
@@ -152,7 +150,6 @@ class Attempt:
         return self.end is None and self.job_state is JobState.RUNNING and self.failure is None
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One run in the ledger."""

@@ -9,12 +9,10 @@ from datetime import datetime
 from dataflow_operator.domain.conditions import Condition
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Attempt, Cause, Result, StopMode, Strategy
-from dataflow_operator.domain.light import light
 from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
     """What the operator last drew."""
@@ -42,7 +40,6 @@ class RunStatus:
     """What its jobs said last, as known when this was drawn; messages alone are a reason to write now and then."""
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One DataflowRun object, as last seen."""

@@ -8,14 +8,13 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dataflow_operator.controller.lease import Alone, Turn
 from dataflow_operator.controller.ports import Clock, Interest, Key, Place
 from dataflow_operator.domain.errors import OutsideError
 from dataflow_operator.domain.job import Job, JobId
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.observation import JobsView, Lack
 
 logger = logging.getLogger(__name__)

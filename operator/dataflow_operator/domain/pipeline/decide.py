@@ -5,11 +5,11 @@ Each policy must be right alone, on any observation; the order is the precedence
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from dataflow_operator.domain.ledger import Entry
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.learn import learnt
 from dataflow_operator.domain.pipeline.model import Broken, PipelineStatus
 from dataflow_operator.domain.pipeline.narrate import status_of

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.failures import failure
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, End, Entry, Knowledge, Ledger, ended, followed, job_ids_of, with_attempts
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Declined, Launched, NameTaken, Observation, Unclear
 from dataflow_operator.domain.pipeline.sights import is_of, is_young, job_of

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import failure
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, all_with, with_attempts
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.deadlines import TIMED_OUT, timed_out
 from dataflow_operator.domain.pipeline.follow import follow_jobs
 from dataflow_operator.domain.pipeline.mark import mark

@@ -12,7 +12,6 @@ from dataflow_operator.domain.conditions import Condition
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobId, PipelineType
 from dataflow_operator.domain.ledger import Entry, Result, StopMode, Strategy
-from dataflow_operator.domain.light import light
 
 EnvironmentValue: TypeAlias = str | int | bool | tuple[str, ...]
 Environment: TypeAlias = Mapping[str, EnvironmentValue]
@@ -169,7 +168,6 @@ class LastRun:
     job_id: JobId | None = None
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineStatus:
     """What the operator last wrote: the ledger, the memory, and what people see."""
@@ -206,7 +204,6 @@ class Broken:
     message: str
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """One DataflowPipeline object, as last seen."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of, merged
 from dataflow_operator.domain.errors import PASSING, Reason
 from dataflow_operator.domain.ledger import Entry, Result, serving_in
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.drift import drift_in
 from dataflow_operator.domain.pipeline.model import DriftPolicy, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import IdentityLook, Lack, Observation

@@ -12,7 +12,6 @@ from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.identity import Persona, Tenancy
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import StopMode
-from dataflow_operator.domain.light import light
 from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
@@ -21,7 +20,6 @@ TICK_SECONDS: Final = 1e-6
 """What a time may be wrong by when it went through a timedelta and back. Source: its resolution."""
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lack:
     """Why there will be no new credential, though lists go on with one that is left."""
@@ -251,7 +249,6 @@ class Limits:
     """How long a person's run may wait for what it refers to."""
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """Everything a decision may know. Two equal observations get equal plans."""

@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 
 from dataflow_operator.domain.job import JobId, Ownership
 from dataflow_operator.domain.ledger import Cause, StopMode
-from dataflow_operator.domain.light import light
 from dataflow_operator.domain.pipeline.model import PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.run import RunStatus
 
@@ -158,7 +157,6 @@ Effect: TypeAlias = (
 )
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Report *status* (only if it differs from what is stored), then do *effect*, then look again after *requeue_after*."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from dataflow_operator.domain.conditions import Condition, Truth, merged
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Entry, Result, StopMode
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.message import JobMessage, newest_of
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation

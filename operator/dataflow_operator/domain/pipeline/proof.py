@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -9,7 +10,6 @@ from typing import Final
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import failure
 from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, StopMode, all_with, serving_of
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation, ProgressLook
 from dataflow_operator.domain.pipeline.past import comes_back

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from dataflow_operator.domain.job import PipelineType
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import BeamYamlTemplate, ClassicTemplate, FlexTemplate, PipelineSpec, ResolvedSpec, Template
 from dataflow_operator.domain.pipeline.reach import in_place
 from dataflow_operator.domain.remembered import remembered

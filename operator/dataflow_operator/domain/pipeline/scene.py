@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.light import light
 from dataflow_operator.domain.pipeline.model import PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
 
@@ -20,7 +19,6 @@ class Obstacle:
     """True: nothing will happen until the owner acts."""
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """Everything that is to be told."""

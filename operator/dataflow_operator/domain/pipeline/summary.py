@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Entry, serving_in
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import PipelineSpec, PipelineStatus
 from dataflow_operator.domain.remembered import KEPT
 

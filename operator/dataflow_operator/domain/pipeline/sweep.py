@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import (
     ATTEMPTS_KEPT,
@@ -18,7 +20,6 @@ from dataflow_operator.domain.ledger import (
     job_ids_of,
     with_entry,
 )
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Launched, Observation

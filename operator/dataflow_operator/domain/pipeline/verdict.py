@@ -13,7 +13,6 @@ from dataflow_operator.domain.conditions import Truth
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, Strategy, effective_in, failures_in_a_row, serving_in
-from dataflow_operator.domain.light import light
 from dataflow_operator.domain.names import ORPHAN_JOBS
 from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
 from dataflow_operator.domain.pipeline.model import LastRun
@@ -23,7 +22,6 @@ from dataflow_operator.domain.pipeline.revision import is_wanted
 from dataflow_operator.domain.pipeline.scene import Scene
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Readiness, in one word, and why."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Strategy
-from dataflow_operator.domain.light import light, replace
 from dataflow_operator.domain.names import batch_job_name, run_name, stream_job_name
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import Observation
@@ -23,7 +22,6 @@ SUSPENDED: Final = "Suspended"
 """The condition that is there while a suspended pipeline rests."""
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """An observation, with what it taught: the ledger as it stands now, and the memory beside it."""
@@ -57,7 +55,6 @@ class World:
         return replace(self, status=status)
 
 
-@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """What a policy wants: the world as it is to be reported, an effect, and what stands in the way."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import Job, JobId
 from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry, Knowledge, followed, with_entry
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.adoption import differences
 from dataflow_operator.domain.pipeline.model import Adoption

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Result, entry_of
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import PipelineStatus
 from dataflow_operator.domain.pipeline.over import Over, last_run_after, over_in
 from dataflow_operator.domain.pipeline.plan import LookAtRun

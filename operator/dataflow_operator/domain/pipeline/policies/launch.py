@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import Job, JobState, Ownership
 from dataflow_operator.domain.ledger import Attempt, Claim, Entry, Knowledge, Strategy, failures_in_a_row, job_ids_of, with_entry
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.plan import SOON, Launch
 from dataflow_operator.domain.pipeline.policies.identity import identified

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.ledger import ENTRIES_KEPT, RESERVED, Cause, Entry, Result, effective_in, with_entry
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.names import run_number_of
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
 from dataflow_operator.domain.pipeline.plan import DrawRun, LookAtPipeline, LookAtRun

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, with_entry
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.message import is_news
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import ResolvedSpec

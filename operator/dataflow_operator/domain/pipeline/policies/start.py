@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import TROUBLES
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, effective_in, serving_in, with_entry
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import LastRun
 from dataflow_operator.domain.pipeline.past import comes_back, failed_last, failed_rollback, left_as_ended

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from dataflow_operator.domain.ledger import Entry, StopMode, Strategy, serving_in
-from dataflow_operator.domain.light import replace
 from dataflow_operator.domain.pipeline.world import World
 
 NEWER: Final = "a newer revision takes over"
