@@ -158,10 +158,10 @@ class Referee:
         others = [other for other in self.cloud.active_of(own.pipeline_uid) if other is not made and other.id != order.base_job_id]
         if order.spec.type is PipelineType.BATCH:
             others = [other for other in others if other.order and other.order.ownership.run_number == own.run_number]
-        if order.spec.type is PipelineType.STREAMING and self._may_join(own.pipeline_uid, own.run_number, others):
-            return
             if done := [made.id for made in self._done_of(own.run_uid) if not made.is_purged_early]:
                 self.find(Harm.DUPLICATE, "G1", f"attempt {own.run_number}/{own.attempt} was launched though {', '.join(done)} is done")
+        if order.spec.type is PipelineType.STREAMING and self._may_join(own.pipeline_uid, own.run_number, others):
+            return
         if others and own.pipeline_uid not in self.server.orphaned:
             self.find(Harm.DUPLICATE, "G1", f"run {own.run_number} was launched beside {', '.join(other.id for other in others)}")
         base = self.cloud.jobs.get(order.base_job_id) if order.base_job_id else None
