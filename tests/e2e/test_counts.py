@@ -22,6 +22,8 @@ from dataflow_local.platform import POLL_SECONDS, Platform
 from dataflow_operator.adapters.dataflow.joblist import HURRIED_POLLS
 
 PIPELINES = 200
+METER_SECONDS = 110
+"""For what a job tells of itself, which is read once a minute."""
 
 HURRIED_SECONDS = 1
 """The quick poll period, as the operator's settings have it."""
@@ -141,6 +143,8 @@ def _lists_are_shared(calls: list[Call], began: datetime) -> None:
 def test_a_steady_minute_costs_the_api_server_nothing(owner: Owner, simulated: Platform) -> None:
     owner.apply(*(a_stream(f"s{number}") for number in range(20)))
     eventually(lambda: all(owner.condition(f"s{number}", "Ready") == ("True", "JobRunning") for number in range(20)), seconds=120)
+    # What a stream says once its workers have started is told, once, when its metrics are read for the first time.
+    eventually(lambda: all(run["status"].get("messages") for run in owner.runs().values()), seconds=METER_SECONDS)
     settled = datetime.now(UTC) + timedelta(seconds=HURRIED_POLLS * HURRIED_SECONDS + 3)
     versions: dict[str, str] = {}
 

@@ -8,6 +8,7 @@ from tests.e2e.onlooker import Onlooker
 from tests.e2e.stories import HEALTHY, PROGRESSING, said_by
 from tests.e2e.teams import Google, a_team, has_started
 from tests.tools.states import Row
+from tests.waiting import eventually
 
 from dataflow_local.tenants import google_account
 from dataflow_local.users import User
@@ -48,7 +49,7 @@ def test_an_account_that_is_deleted_is_missed_at_once_though_its_stream_is_watch
         lists = len(google.calls("ListJobs", who=team.who))
         team.apply(team.stream("views", parameters={"eventsPerSecond": "20", "output": "gs://acme-results/views"}))
         team.becomes("views", "Ready", "False", "ServiceAccountNotFound")
-        assert len(google.calls("ListJobs", who=team.who)) > lists, "the job is watched on"
+        eventually(lambda: len(google.calls("ListJobs", who=team.who)) > lists, seconds=60)
         team.account("orders", google_account(team.namespace, "orders"))
         team.becomes("views", "IdentityReady", "True")
         team.becomes("views", "Ready", "True", "JobRunning")

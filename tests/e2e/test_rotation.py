@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 from tests.e2e.conftest import RUN, WithTenants
@@ -80,6 +81,11 @@ def test_a_token_for_launches_is_short_and_is_renewed_when_it_grows_old(with_ten
     with_tenants.restart_operator()
 
 
+def attempts_of(team: Team, run: str, count: int) -> list[dict[str, Any]]:
+    """Wait until a run shows as many attempts: it is drawn after the launch."""
+    return eventually(lambda: team.runs()[run]["status"].get("attempts", []), until=lambda seen: len(seen) >= count, seconds=60)
+
+
 def test_rights_that_are_taken_away_and_given_back_cost_no_attempt_and_no_job(google: Google) -> None:
     team, job = a_streaming_team(google, "revoked")
     failing = RUN | {"simulate.fail": "run", "simulate.runSeconds": "0.5"}
@@ -95,7 +101,7 @@ def test_rights_that_are_taken_away_and_given_back_cost_no_attempt_and_no_job(go
     assert len(team.launches("nightly")) == 1
     google.hear()
     is_launched(team, "nightly", 2)
-    assert len(team.runs()["nightly-1"]["status"]["attempts"]) <= 2
+    assert len(attempts_of(team, "nightly-1", 2)) == 2
     assert {call.code for call in team.launches("nightly")} == {"OK"}, "nothing was launched in vain"
     still_serves(team, "views", job)
     assert team.pipelines()["views"]["status"]["runNumber"] == 1
@@ -114,7 +120,7 @@ def test_an_impersonation_that_is_taken_away_while_reads_go_on_costs_no_attempt(
     launched = len(team.launches("nightly"))
     google.hear()
     is_launched(team, "nightly", launched + 1)
-    ends = [one.get("reason") for one in team.runs()["nightly-1"]["status"]["attempts"]]
+    ends = [one.get("reason") for one in attempts_of(team, "nightly-1", launched + 1)]
     assert "ImpersonationDenied" not in ends
     with_tenants.restart_operator()
 
