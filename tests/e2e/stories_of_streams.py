@@ -259,7 +259,7 @@ def dataflow_is_away_when_it_is_made(owner: Owner) -> None:
     emulator_of(owner).stop()
     try:
         owner.apply(a_wider_stream(5))
-        owner.becomes(NAME, "Ready", "Unknown")
+        owner.becomes(NAME, "Reconciling", "True")
     finally:
         owner.platform.start_emulator()
     owner.becomes(NAME, "Ready", "True", "JobRunning")
