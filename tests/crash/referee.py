@@ -232,7 +232,7 @@ class Referee:
         if (
             not has_job
             and (ready is None or ready.status is not Truth.FALSE)
-            and (status.last_run is None or status.last_run.result.is_success)
+            and (status.last_run is None or status.last_run.result is Result.SUCCEEDED)  # a person may stop a run before it begins
         ):
             yield Finding(Harm.LOST, f"what {name} wants never became a job, and it does not say why")
         if ready is None or ready.status is Truth.UNKNOWN:
