@@ -131,7 +131,7 @@ def test_an_incompatible_update_leaves_the_old_job_and_says_so(owner: Owner) -> 
     owner.apply(a_stream("views", parameters=parameters))
     owner.becomes("views", "Ready", "False", "UpdateFailed", seconds=120)
     assert owner.condition("views", "Available") == ("True", "JobRunning")
-    assert owner.condition("views", "Stalled") == ("True", "UpdateFailed")
+    owner.becomes("views", "Stalled", "True", "UpdateFailed")
     assert "not compatible" in owner.kubectl("describe", "dfp", "views")
 
 
