@@ -70,13 +70,21 @@ class Owner:
         return _condition_in(self._status(name), kind)
 
     def becomes(self, name: str, kind: str, status: str, reason: str | None = None, *, seconds: float = 60) -> None:
-        """Wait until a condition of a pipeline is as said."""
+        """Wait until a condition of a pipeline is as said, and until its runs show what it knows of them: they are written after it."""
 
         def holds(seen: dict[str, Any]) -> bool:
             found = _condition_in(seen, kind)
             return found is not None and found[0] == status and reason in {None, found[1]}
 
         eventually(lambda: self._status(name), until=holds, seconds=seconds)
+        eventually(lambda: self._undrawn(name), until=lambda undrawn: not undrawn, seconds=seconds)
+
+    def _undrawn(self, name: str) -> list[dict[str, Any]]:
+        """Return the entries of a pipeline's ledger with a job that their runs do not show yet. A run that is gone shows nothing any more."""
+        entries, runs = self._status(name).get("ledger", []), self.runs()
+        launched = [entry for entry in entries if any(each.get("jobId") for each in entry.get("attempts", []))]
+        there = [entry for entry in launched if entry["run"] in runs or "runUID" not in entry]
+        return [entry for entry in there if _told(runs.get(entry["run"], {}).get("status", {})) != _told(entry)]
 
     def calls(self, method: str, name_part: str) -> list[Call]:
         """Return the calls that were really made of a method, for jobs with a name like this."""
@@ -94,6 +102,12 @@ class Owner:
         return [
             call for method in ("LaunchFlexTemplate", "LaunchTemplate") for call in self.calls(method, f"{pipeline}-{self.namespace[:4]}")
         ]
+
+
+def _told(said: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a run and its entry in the ledger both say."""
+    attempts = [(each["number"], each.get("jobId"), each.get("jobState"), each.get("end")) for each in said.get("attempts", [])]
+    return said.get("cause"), said.get("result"), attempts
 
 
 def _condition_in(status: dict[str, Any], kind: str) -> tuple[str, str] | None:
