@@ -279,6 +279,7 @@ def it_never_begins_in_time(owner: Owner) -> None:
     owner.becomes(NAME, "Stalled", "True", "StartTimedOut")
     owner.apply(a_person_s_run("once-more", NAME))
     ended(owner, "once-more", "Failed")
+    owner.becomes(NAME, "Stalled", "True", "StartTimedOut")
     changed(owner, a_wider_stream(6))
     owner.becomes(NAME, "Ready", "True", "JobRunning")
 
