@@ -169,8 +169,11 @@ def test_a_template_that_is_not_there_stalls_in_dataflow_s_words(owner: Owner) -
 def test_a_template_that_streams_under_type_batch_is_stopped(owner: Owner) -> None:
     owner.apply(a_pipeline("nightly", parameters=RUN | {"simulate.streaming": "true"}))
     owner.becomes("nightly", "Stalled", "True", "JobTypeMismatch")
-    states = [run["status"]["jobState"] for run in owner.runs().values()]
-    assert states == ["JOB_STATE_CANCELLED"]
+    eventually(
+        lambda: [run["status"]["jobState"] for run in owner.runs().values()],
+        until=lambda states: states == ["JOB_STATE_CANCELLED"],
+        seconds=60,
+    )
 
 
 def test_a_missing_service_account_heals_when_it_appears(owner: Owner) -> None:
@@ -208,8 +211,12 @@ def test_kubectl_shows_what_matters(owner: Owner) -> None:
     assert header.split() == ["NAME", "TYPE", "READY", "REASON", "JOB", "STATE", "AGE"]
     assert row.split()[:5] == ["nightly", "Batch", "True", "Succeeded", "JOB_STATE_DONE"]
     assert owner.kubectl("get", "dfr").splitlines()[1].split()[:4] == ["nightly-1", "nightly", "1", "Succeeded"]
-    events = json.loads(owner.kubectl("get", "events", "--output=json"))["items"]
-    assert {event["reason"] for event in events} >= {"Launching", "RunInFlight", "Succeeded"}
+    wanted = {"Launching", "RunInFlight", "Succeeded"}
+    eventually(
+        lambda: {event["reason"] for event in json.loads(owner.kubectl("get", "events", "--output=json"))["items"]},
+        until=lambda reasons: reasons >= wanted,
+        seconds=30,
+    )
 
 
 # The operator stops and starts
