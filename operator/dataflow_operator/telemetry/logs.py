@@ -69,7 +69,9 @@ def start_logging(*, as_text: bool, level: str) -> None:
     handler.addFilter(_says_no_request)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in LOUD:
-        logging.getLogger(name).setLevel(logging.INFO)
+        library = logging.getLogger(name)
+        library.setLevel(logging.INFO)
+        library.propagate = True  # google-api-core switches it off where a client was made before
 
 
 def _says_no_request(record: logging.LogRecord) -> bool:
