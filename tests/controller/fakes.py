@@ -57,6 +57,8 @@ class FakeStore:
     clock: FakeClock = field(default_factory=FakeClock)
     reads: int = 0
     """How often a pipeline was read."""
+    loses_an_answer: Callable[[], None] | None = None
+    """What happens before anybody finds out that the next status write came through without an answer."""
 
     def _count(self, kind: str) -> None:
         self.writes[kind] += 1
@@ -122,7 +124,12 @@ class FakeStore:
         known = self._current(pipeline)
         assert status != known.status, "a write without a change"
         self._count("pipeline status")
-        return self.put(replace(known, status=status))
+        written = self.put(replace(known, status=status))
+        if (meanwhile := self.loses_an_answer) is not None:
+            self.loses_an_answer = None
+            meanwhile()
+            raise AmbiguousError(Reason.TIMED_OUT, "no answer within 5 s")
+        return written
 
     async def read_pipeline(self, key: Key) -> Pipeline | None:
         self.reads += 1

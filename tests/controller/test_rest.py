@@ -71,3 +71,12 @@ async def test_an_operator_that_was_started_anew_looks(town: Town) -> None:
     town.restart()
     await town.reconciler.reconcile(KEY)
     assert town.observations > before
+
+
+async def test_an_edit_that_a_read_tells_of_after_a_lost_answer_is_looked_at_though_the_watch_has_no_more_news() -> None:
+    town = Town()
+    town.store.loses_an_answer = lambda: town.store.apply(a_spec(suspend=False))
+    town.store.apply(a_spec(suspend=True))
+    await town.settle()
+    assert town.store.loses_an_answer is None
+    assert town.pipeline.status.observed_generation == town.pipeline.generation

@@ -12,7 +12,7 @@ from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Store
 from dataflow_operator.controller.recall import Recall
-from dataflow_operator.controller.rest import Rest, rest_after
+from dataflow_operator.controller.rest import Rest, is_own_write, rest_after
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, StaleError
 from dataflow_operator.domain.identity import Tenancy
@@ -128,8 +128,8 @@ class Reconciler:
             return SOON
         await self._tell(pipeline, plan, seen.runs)
         _log(key, pipeline, plan)
-        if not is_done:
-            return SOON
+        if not is_done or not is_own_write(pipeline, stored):
+            return SOON  # the watch will not tell of what a read has told
         recall.rest = self._rest_after(key, seen, plan, stored, recall)
         return plan.requeue_after
 

@@ -66,6 +66,11 @@ def rest_after(
     return cached, FOR_EVER if plan.requeue_after is None else plan.requeue_after.total_seconds()
 
 
+def is_own_write(before: Pipeline, after: Pipeline) -> bool:
+    """Whether a pipeline is as it was before but for its status: one that was read because an answer was lost may have been edited since."""
+    return after is before or after == replace(before, status=after.status, resource_version=after.resource_version)
+
+
 def _is_drawn(plan: Plan, before: Run, after: Run) -> bool:
     """Whether a run is as it was before but for what the pass wrote into its status."""
     drawn = plan.effect
