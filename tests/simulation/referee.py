@@ -344,13 +344,14 @@ class Referee:
         yield any(made.has_run for other in newer for made in self._jobs_of(pipeline.uid, other))
         yield not spec.is_batch and spec.strategy in {Strategy.DRAIN, Strategy.CANCEL}
         older = [other for other in pipeline.status.ledger if other.number < entry.number]
-        yield not spec.is_batch and any(made.is_active for other in older for made in self._jobs_of(pipeline.uid, other))
+        served = [made for other in older for made in self._jobs_of(pipeline.uid, other)]
+        yield not spec.is_batch and any(made.is_active or self._runs_since(made) <= LOOK_LIFE for made in served)
         yield not any(made.has_run and made.is_active and self._runs_since(made) > LOOK_LIFE for made in self._jobs_of(pipeline.uid, entry))
         yield spec.is_batch and any(attempt.end is JobState.DONE for attempt in entry.attempts)
         yield any(made.state is State.CANCELLING for made in self._jobs_of(pipeline.uid, entry))
 
     def _runs_since(self, made: Made) -> float:
-        """Return for how many seconds a job has been in its state."""
+        """Return for how many seconds a job has been in its state; nobody can know of one that is younger than a look."""
         return (self.server.now() - made.form.state_time).total_seconds()
 
     def run_drawn(self, before: Run, after: Run) -> None:
