@@ -20,6 +20,7 @@ from tests.tools.flux import broken_rules
 from tests.tools.kstatus import conditions_of
 from tests.tools.rows import row_of
 from tests.tools.states import EXPECTED, Row
+from tests.waiting import eventually
 
 from dataflow_local.kubectl import KubectlError
 from dataflow_operator.domain.errors import Reason
@@ -41,6 +42,7 @@ class Onlooker:
 
     owner: Owner
     seen: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _gone: set[str] = field(default_factory=set[str])
     _watches: list[HTTPSConnection] = field(default_factory=list[HTTPSConnection])
     _readers: list[threading.Thread] = field(default_factory=list[threading.Thread])
 
@@ -48,13 +50,27 @@ class Onlooker:
         for kind in KINDS:
             watch = connected(self.owner.platform, None)
             watch.connect()
-            reader = threading.Thread(target=self._read, args=(watch, path_of(self.owner.namespace, kind)))
+            reader = threading.Thread(target=self._read, args=(watch, path_of(self.owner.namespace, kind)), daemon=True)
             reader.start()
             self._watches.append(watch)
             self._readers.append(reader)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None = None, *_: object) -> None:
+        try:
+            if error is None:
+                eventually(self._unheard, until=lambda unheard: not unheard, seconds=STOP_SECONDS)
+        finally:
+            self._close()
+
+    def _unheard(self) -> set[str]:
+        """Return what there is, or is no more, and the watches have not told yet: they are behind what a look shows."""
+        there = [each["metadata"] for each in (*self.owner.pipelines().values(), *self.owner.runs().values())]
+        told = [each["metadata"] for each in self.seen]
+        news = {each["resourceVersion"] for each in there} - {each["resourceVersion"] for each in told}
+        return news | ({each["uid"] for each in told} - {each["uid"] for each in there} - self._gone)
+
+    def _close(self) -> None:
         for watch in self._watches:
             watch.sock.shutdown(socket.SHUT_RDWR)
         for reader in self._readers:
@@ -65,7 +81,9 @@ class Onlooker:
 
     def _read(self, watch: HTTPSConnection, path: str) -> None:
         for event in watched(self.owner.platform, watch, path):
-            if event["type"] not in {"DELETED", "BOOKMARK"}:
+            if event["type"] == "DELETED":
+                self._gone.add(event["object"]["metadata"]["uid"])
+            elif event["type"] != "BOOKMARK":
                 self.seen.append(event["object"])
 
     def of(self, name: str) -> list[dict[str, Any]]:
@@ -100,9 +118,17 @@ class Onlooker:
                     yield f"{told}: run {run['metadata']['name']} runs something else"
 
     def wait_agrees(self, kind: str, name: str) -> bool:
-        """Whether `kubectl wait`, asked now, says what its rules say of the newest version."""
-        met = False
-        with suppress(KubectlError):
-            self.owner.kubectl("wait", f"--for=condition={SUMMARY[kind]}", "--timeout=0s", f"{kind.lower()}/{name}")
-            met = True
-        return met is answers_of(json.loads(self.owner.kubectl("get", kind.lower(), name, "--output=json"))).wait
+        """Whether `kubectl wait` says what its rules say of the version that it saw: the same before and after."""
+
+        def asked() -> tuple[dict[str, Any], bool, dict[str, Any]]:
+            before, met = self._read_one(kind, name), False
+            with suppress(KubectlError):
+                self.owner.kubectl("wait", f"--for=condition={SUMMARY[kind]}", "--timeout=0s", f"{kind.lower()}/{name}")
+                met = True
+            return before, met, self._read_one(kind, name)
+
+        before, met, _ = eventually(asked, until=lambda seen: seen[0] == seen[2], seconds=30)
+        return met is answers_of(before).wait
+
+    def _read_one(self, kind: str, name: str) -> dict[str, Any]:
+        return dict(json.loads(self.owner.kubectl("get", kind.lower(), name, "--output=json")))

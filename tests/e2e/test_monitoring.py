@@ -93,10 +93,16 @@ def test_dashboards_show_data_of_a_real_prometheus(owner: Owner, quiet: Platform
         eventually(lambda: time.monotonic() - began > SECONDS, seconds=120)
         untold = lambda: _without_data(prometheus, owner.namespace, is_renamed=is_renamed)  # noqa: E731 # a look
         eventually(untold, until=lambda found: not found, seconds=METER_SECONDS)
-        told = {rule["name"]: rule["health"] for group in prometheus.ask("rules")["groups"] for rule in group["rules"]}
-        assert set(told.values()) == {"ok"}, told
-        alerts = [alert for alert in prometheus.ask("alerts")["alerts"] if alert["labels"].get(label) == owner.namespace]
-        assert {"DataflowPipelineStalled", "DataflowRunFailed"} <= {alert["labels"]["alertname"] for alert in alerts}
+        eventually(
+            lambda: {rule["name"]: rule["health"] for group in prometheus.ask("rules")["groups"] for rule in group["rules"]},
+            until=lambda told: set(told.values()) == {"ok"},
+            seconds=30,
+        )
+        alerts = eventually(
+            lambda: [alert for alert in prometheus.ask("alerts")["alerts"] if alert["labels"].get(label) == owner.namespace],
+            until=lambda seen: {"DataflowPipelineStalled", "DataflowRunFailed"} <= {alert["labels"]["alertname"] for alert in seen},
+            seconds=30,
+        )
         assert all(owner.namespace in alert["annotations"]["summary"] for alert in alerts)
         if not is_renamed:
             _drawn(prometheus, owner, time.monotonic() - began, tmp_path)
@@ -140,9 +146,8 @@ def test_a_stream_that_really_runs_tells_its_watermark_its_use_and_its_cost(beam
             return float(found[0]["value"][1]) if found else 0.0
 
         eventually(lambda: [name for name in USED if told(name) <= 0], until=lambda missing: not missing, seconds=180)
-        assert prometheus.query(f'dataflow_job_backlog_bytes{{namespace="{namespace}",pipeline="orders"}}'), (
-            "0 for the most part: it keeps up"
-        )
+        # 0 for the most part: it keeps up.
+        eventually(lambda: prometheus.query(f'dataflow_job_backlog_bytes{{namespace="{namespace}",pipeline="orders"}}'), seconds=30)
         used = told("dataflow_job_vcpu_seconds_total")
         eventually(lambda: told("dataflow_job_vcpu_seconds_total") > used, seconds=150)
         eventually(lambda: time.monotonic() - began > float(os.environ.get("PICTURES_SECONDS", "0")), seconds=600)

@@ -16,7 +16,7 @@ from tests.e2e.stories import ALWAYS, NAME, Story, operator_of, said_by
 from tests.e2e.test_tools import STORIES as LIVES
 from tests.tools.rows import row_of
 from tests.tools.states import Row
-from tests.waiting import eventually
+from tests.waiting import eventually, patience
 from typing_extensions import override
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def test_the_stories_pass_through_every_row_of_the_tables() -> None:
 
 def lived(platform: Platform, namespace: str, group: tuple[Story, ...], *, killed_in: set[tuple[str, Row]] | None = None) -> list[Told]:
     """Let stories be lived at the same time; with *killed_in* the operator is killed again and again, and what it was in then is noted there."""
-    told, deadline = list[Told](), time.monotonic() + SECONDS
+    told, deadline = list[Told](), time.monotonic() + SECONDS * patience()
     for number, story in enumerate(group):
         name = f"{namespace}-{number}"
         ask(platform, "POST", "/api/v1/namespaces", {"metadata": {"name": name}})
