@@ -115,6 +115,25 @@ def test_the_next_effect_is(world: Observation, effect: type[object] | None) -> 
 
 
 @pytest.mark.parametrize(
+    ("heir", "read", "end"),
+    [
+        (a_job("j2", JobState.RUNNING), None, JobState.UPDATED),
+        (a_job("j2", JobState.QUEUED), None, None),
+        (a_job("j2", JobState.RUNNING), a_job("j1"), None),
+    ],
+    ids=["the update runs", "the update waits", "a read shows the job"],
+)
+def test_a_job_that_nobody_shows_any_more_was_replaced_once_the_one_that_updates_it_runs(
+    heir: Job, read: Job | None, end: JobState | None
+) -> None:
+    newer = an_entry(2, an_attempt(job="j2", state=None, base="j1"), spec=B)
+    looks = {JobId("j1"): JobLook(job=read, at=999.5, missing_since=None if read else 999.5)}
+    world = a_world(B, entries=(RUNS, newer), jobs=(heir,), memory=Memory(validations=VALID, jobs=looks))
+    (attempt,) = learnt(world, B)[0].attempts
+    assert (attempt.end, attempt.failure) == (end, None)
+
+
+@pytest.mark.parametrize(
     ("state", "policy", "mode"),
     [
         (JobState.RUNNING, StopMode.DRAIN, StopMode.DRAIN),

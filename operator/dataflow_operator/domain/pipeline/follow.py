@@ -25,6 +25,8 @@ def follow_jobs(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger
             attempt = _recovered(seen, spec, entry, attempt, job_ids_of(ledger))
         elif (job := job_of(seen, job_id)) is not None:
             attempt = followed(attempt, job, Knowledge.LABEL, seen.now)
+        elif _was_handed_over(seen, ledger, job_id):
+            attempt = ended(replace(attempt, job_state=JobState.UPDATED), JobState.UPDATED, seen.now)
         elif _is_gone(seen, job_id):
             attempt = ended(attempt, End.GONE, seen.now, _gone(spec, job_id))
         return _explained(seen, spec, entry, attempt)
@@ -78,6 +80,21 @@ def _is_settled(seen: Observation, attempt: Attempt) -> bool:
     if first is None or seen.jobs is None:
         return False
     return seen.jobs.sent_at - first >= seen.limits.settle.total_seconds()
+
+
+def _was_handed_over(seen: Observation, ledger: Ledger, job_id: JobId) -> bool:
+    """Whether a job that neither the list nor a read shows was replaced: the job that updates it has begun, which Dataflow lets it only then."""
+    look = seen.memory.jobs.get(job_id)
+    if look is None or look.job is not None or seen.jobs is None:
+        return False
+    for entry in ledger:
+        for heir in entry.attempts:
+            if heir.base_job_id != job_id or heir.job_id is None:
+                continue
+            job = job_of(seen, heir.job_id)
+            if heir.start_time is not None or (job is not None and job.state.has_begun):
+                return True
+    return False
 
 
 def _is_gone(seen: Observation, job_id: JobId) -> bool:
