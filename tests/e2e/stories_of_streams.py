@@ -146,7 +146,7 @@ def it_is_changed_while_it_launches(owner: Owner) -> None:
 
 def it_is_changed_while_it_updates(owner: Owner) -> None:
     runs(owner, a_wider_stream(5))
-    owner.apply(a_wider_stream(6, queueSeconds="2"))
+    owner.apply(a_wider_stream(6, queueSeconds="4"))
     owner.becomes(NAME, "Ready", "Unknown", "Updating")
     runs(owner, a_wider_stream(7))
 
