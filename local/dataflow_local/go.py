@@ -64,9 +64,8 @@ class Module:
 def toolchain() -> Go:
     """Return the toolchain on PATH if it is new enough, else our own, installed first if it is missing."""
     settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false"}
-    on_path = shutil.which("go")
-    if on_path and _version_of(on_path) >= OLDEST:
-        return Go(program=Path(on_path), environment={**os.environ, **settings})
+    if (program := on_path()) is not None:
+        return Go(program=program, environment={**os.environ, **settings})
     folder = kept("go", digest([LOCK.read_bytes()]), _install_toolchain, what="Go toolchain", expect="217 MB, some seconds")
     own = {
         "GOROOT": str(folder / "go"),
@@ -75,6 +74,12 @@ def toolchain() -> Go:
         "GOFLAGS": settings["GOFLAGS"] + " -modcacherw",  # else the cache cannot be deleted with rm -r
     }
     return Go(program=folder / "go" / "bin" / "go", environment={**os.environ, **settings, **own})
+
+
+def on_path() -> Path | None:
+    """Return the program on PATH if it is new enough."""
+    program = shutil.which("go")
+    return Path(program) if program and _version_of(program) >= OLDEST else None
 
 
 def _version_of(program: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dataflow_local.cache import ROOT, kept
-from dataflow_local.go import BuildError, Module, download, toolchain
+from dataflow_local.go import BuildError, Module, download, on_path, toolchain
 from dataflow_local.install import beam_python, controlplane_binary, kubectl, kubernetes_version, prism_binary
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def test_an_old_toolchain_on_path_is_not_used(tmp_path: Path, monkeypatch: pytes
     old.write_text("#!/bin/sh\necho go version go1.19.8 linux/amd64\n")
     old.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert toolchain().program != old
+    assert on_path() is None
+    old.write_text("#!/bin/sh\necho go version go1.99.0 linux/amd64\n")
+    assert on_path() == old
 
 
 def test_a_module_with_another_checksum_is_not_built() -> None:
