@@ -101,8 +101,9 @@ def _live(seeds: range) -> int:
     sys.stdout.write(f"{len(seeds)} lives from seed {seeds.start}, on {cores} cores\n")
     for ending in _endings(seeds, cores):
         total.add(ending)
-        if ending.findings:
-            sys.stdout.write(f"  FOUND {ending.findings[0]}; replay with SEED={ending.seed} TRACE=1\n")
+        for finding in ending.findings[:1]:
+            if len(total.seeds[_kind_of(finding)]) <= SEEDS_SHOWN:
+                sys.stdout.write(f"  FOUND {finding}; replay with SEED={ending.seed} TRACE=1\n")
         if time.monotonic() - shown > PROGRESS_SECONDS:
             shown = time.monotonic()
             rate = total.cases / (shown - began)

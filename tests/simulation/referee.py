@@ -344,14 +344,15 @@ class Referee:
         yield any(made.has_run for other in newer for made in self._jobs_of(pipeline.uid, other))
         yield not spec.is_batch and spec.strategy in {Strategy.DRAIN, Strategy.CANCEL}
         older = [other for other in pipeline.status.ledger if other.number < entry.number]
-        served = [made for other in older for made in self._jobs_of(pipeline.uid, other)]
-        yield not spec.is_batch and any(made.is_active or self._runs_since(made) <= LOOK_LIFE for made in served)
+        jobs = [made for other in older for made in self._jobs_of(pipeline.uid, other)]
+        # What ended within a look's life nobody can know of yet.
+        yield not spec.is_batch and any(made.is_active or self._runs_since(made) <= LOOK_LIFE for made in jobs)
         yield not any(made.has_run and made.is_active and self._runs_since(made) > LOOK_LIFE for made in self._jobs_of(pipeline.uid, entry))
         yield spec.is_batch and any(attempt.end is JobState.DONE for attempt in entry.attempts)
         yield any(made.state is State.CANCELLING for made in self._jobs_of(pipeline.uid, entry))
 
     def _runs_since(self, made: Made) -> float:
-        """Return for how many seconds a job has been in its state; nobody can know of one that is younger than a look."""
+        """Return for how many seconds a job has been in its state."""
         return (self.server.now() - made.form.state_time).total_seconds()
 
     def run_drawn(self, before: Run, after: Run) -> None:
