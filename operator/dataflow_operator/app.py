@@ -33,13 +33,12 @@ from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.lease import Alone, Elector, Turn
 from dataflow_operator.controller.loop import Loop
-from dataflow_operator.controller.ports import Key, Version
+from dataflow_operator.controller.ports import Key
 from dataflow_operator.controller.queue import Queue
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import OutsideError
-from dataflow_operator.domain.pipeline.model import Pipeline
-from dataflow_operator.domain.run import Run
 from dataflow_operator.edge import Edge
+from dataflow_operator.feed import Feed
 from dataflow_operator.identities import caller_of
 from dataflow_operator.monitoring import fleet_of, meter_of
 from dataflow_operator.relist import Kind, Source
@@ -74,43 +73,6 @@ class WallClock:
     def monotonic(self) -> float:
         """Return seconds on a clock that never steps."""
         return time.monotonic()
-
-
-class Feed:
-    """Fulfils ``edge.Sink``: rows into the cache, and the key of the pipeline they concern into the queue."""
-
-    def __init__(self, cache: Cache, queue: Queue[Key]) -> None:
-        self._cache = cache
-        self._queue = queue
-
-    def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> None:
-        """Take a pipeline as seen."""
-        if self._cache.put_pipeline(pipeline, instead_of=instead_of):
-            self._queue.add(Key(pipeline.namespace, pipeline.name))
-
-    def put_run(self, run: Run, *, instead_of: str | None = None) -> None:
-        """Take a run as seen."""
-        if self._cache.put_run(run, instead_of=instead_of):
-            self._queue.add(Key(run.namespace, run.pipeline))
-
-    def drop(self, kind: Kind, key: Key, uid: str) -> None:
-        """Forget an object that is gone."""
-        match kind:
-            case Kind.PIPELINES:
-                if self._cache.drop_pipeline(key, uid):
-                    self._queue.add(key)
-            case Kind.RUNS:
-                pipeline = self._cache.drop_run(key.namespace, key.name, uid)
-                if pipeline is not None:
-                    self._queue.add(pipeline)
-
-    def known(self, kind: Kind) -> Mapping[Key, Version]:
-        """Return all objects of a kind that are known now."""
-        match kind:
-            case Kind.PIPELINES:
-                return {Key(row.namespace, row.name): Version(row.uid, row.resource_version) for row in self._cache.pipelines()}
-            case Kind.RUNS:
-                return {Key(row.namespace, row.name): Version(row.uid, row.resource_version) for row in self._cache.runs()}
 
 
 async def run(settings: Settings) -> int:

@@ -10,13 +10,13 @@ import aiohttp
 from tests.adapters.virtual import LoopClock, in_virtual_time
 from tests.builders import STREAM, UID
 
-from dataflow_operator.app import Feed
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.controller.queue import Queue
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 from dataflow_operator.edge import Edge
+from dataflow_operator.feed import Feed
 from dataflow_operator.relist import Kind, Source
 
 KEY = Key("team-a", "orders")

@@ -20,7 +20,6 @@ from tests.simulation.wire import Outages, Outside, Wire
 from tests.simulation.world import DAWN, ApiServer
 
 from dataflow_operator.adapters.dataflow.joblist import Pace, SharedJobLists
-from dataflow_operator.app import Feed
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.loop import Loop
 from dataflow_operator.controller.ports import Key, Place, Version
@@ -36,6 +35,7 @@ from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun, Launch
 from dataflow_operator.domain.run import Run
 from dataflow_operator.edge import Edge
+from dataflow_operator.feed import Feed
 from dataflow_operator.relist import Kind, Source
 from dataflow_operator.settings import IdentityMode, Settings
 

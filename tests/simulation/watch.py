@@ -10,10 +10,10 @@ from typing import Final
 from tests.simulation.faults import Fault, Trouble
 from tests.simulation.world import ApiServer, Event
 
-from dataflow_operator.app import Feed
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
+from dataflow_operator.feed import Feed
 from dataflow_operator.relist import Kind
 
 LAG_SECONDS: Final = 0.3
