@@ -24,6 +24,7 @@ from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.errors import LONGEST_PAUSE_SECONDS
 from dataflow_operator.adapters.kubernetes.events import Events
 from dataflow_operator.adapters.kubernetes.lease import LeaseObject
+from dataflow_operator.adapters.kubernetes.status import pipeline_status_json
 from dataflow_operator.adapters.kubernetes.store import Store
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
@@ -365,6 +366,55 @@ async def test_where_a_runs_name_is_in_use_and_free_again_it_is_tried_later(door
     with pytest.raises(UnavailableError) as caught:
         await door.create_run()
     assert caught.value.reason is Reason.CONFLICT
+
+
+def as_written(version: str, status: object) -> Answer:
+    return Answer(found={"metadata": AS_STORED["metadata"] | {"resourceVersion": version}, "status": status})
+
+
+WRITTEN_WHOLE: Final = pipeline_status_json(FULL)
+NOTHING_KEPT: Final[dict[str, object]] = {}
+
+
+@pytest.mark.parametrize(
+    ("kept", "lost"),
+    [
+        ({name: value for name, value in WRITTEN_WHOLE.items() if name != "ledger"}, "status.ledger"),
+        (WRITTEN_WHOLE | {"ledger": [{"run": "orders-1"}]}, "status.ledger[0].number, status.ledger[0].runUID, status.ledger[0].digest"),
+        (WRITTEN_WHOLE | {"ledger": list[object]()}, "status.ledger"),
+        (NOTHING_KEPT, "status.observedGeneration, status.conditions, status.revision"),
+    ],
+    ids=["a field", "fields of an entry", "an entry", "everything"],
+)
+async def test_a_status_that_is_not_kept_is_taken_back_and_the_next_is_asked_about_first(door: Door, kept: object, lost: str) -> None:
+    door.stub.answers = [as_written("2", kept), as_written("3", {}), as_written("3", kept)]
+    for _ in range(2):
+        with pytest.raises(RefusedError) as caught:
+            await door.write_status()
+        assert caught.value.reason is Reason.CRD_OUTDATED
+        assert caught.value.message.startswith(f"the API server did not keep {lost}: apply the CRDs")
+    assert door.stub.seen == [("PATCH", ""), ("PATCH", ""), ("PATCH", "dryRun=All")]
+    door.stub.answers = [
+        as_written("3", WRITTEN_WHOLE),
+        as_written("4", WRITTEN_WHOLE | {"colour": "blue"}),
+        as_written("5", WRITTEN_WHOLE),
+    ]
+    for _ in range(2):
+        await door.write_status()
+    assert [query for _, query in door.stub.seen[3:]] == ["dryRun=All", "", ""]
+
+
+async def test_a_status_that_is_not_kept_and_cannot_be_taken_back_is_refused_all_the_same(door: Door) -> None:
+    door.stub.answers = [as_written("2", {}), Answer(code=500)]
+    with pytest.raises(RefusedError):
+        await door.write_status()
+
+
+async def test_a_drawing_that_is_not_kept_is_refused(door: Door) -> None:
+    door.stub.answers = [as_written("2", {"observedGeneration": -1, "number": 1})]
+    with pytest.raises(RefusedError) as caught:
+        await door.draw_run()
+    assert "did not keep status.attempts" in caught.value.message
 
 
 async def test_a_lease_that_somebody_made_at_the_same_time_is_theirs(door: Door) -> None:

@@ -59,6 +59,8 @@ class FakeStore:
     """How often a pipeline was read."""
     loses_an_answer: Callable[[], None] | None = None
     """What happens before anybody finds out that the next status write came through without an answer."""
+    refuses: RefusedError | None = None
+    """What every status write is answered with, if they are refused."""
 
     def _count(self, kind: str) -> None:
         self.writes[kind] += 1
@@ -123,6 +125,8 @@ class FakeStore:
     async def write_status(self, pipeline: Pipeline, status: PipelineStatus) -> Pipeline:
         known = self._current(pipeline)
         assert status != known.status, "a write without a change"
+        if self.refuses is not None:
+            raise self.refuses
         self._count("pipeline status")
         written = self.put(replace(known, status=status))
         if (meanwhile := self.loses_an_answer) is not None:

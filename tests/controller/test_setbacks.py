@@ -239,6 +239,19 @@ async def test_a_revision_that_ends_beside_what_serves_is_not_started_anew_while
     assert town.condition("Stalled") == ("True", "UpdateFailed")
 
 
+async def test_a_refused_status_is_told_once_for_each_time_that_it_lasts(town: Town) -> None:
+    for time in (1, 2):
+        town.store.refuses = RefusedError(Reason.CRD_OUTDATED, "the API server did not keep status.ledger")
+        town.store.apply(a_spec(content=str(time)))
+        for _ in range(3):
+            with pytest.raises(RefusedError):
+                await town.settle()
+        told = [notice for notice in town.store.notices if notice.reason == "CrdOutdated"]
+        assert [(notice.is_warning, notice.note) for notice in told] == [(True, "the API server did not keep status.ledger")] * time
+        town.store.refuses = None
+        await town.settle()
+
+
 @pytest.mark.parametrize("spec", [a_spec(), a_batch()], ids=["stream", "batch"])
 async def test_a_launch_that_found_the_api_switched_off_is_made_again_once_somebody_has_switched_it_on(
     town: Town, spec: PipelineSpec

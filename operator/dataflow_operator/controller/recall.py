@@ -13,6 +13,7 @@ from dataflow_operator.domain.identity import ServiceAccount, Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import Entry, job_ids_of
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, ResolvedSpec
+from dataflow_operator.domain.pipeline.notices import Notice
 from dataflow_operator.domain.pipeline.observation import (
     Answer,
     Declined,
@@ -56,6 +57,8 @@ class Recall:
     identities: dict[str, IdentityLook] = field(default_factory=dict[str, IdentityLook])
     hindrance: Hindrance | None = None
     foreign_runs: frozenset[str] = frozenset()
+    complaint: Notice | None = None
+    """Why the last pass could not go on, as the owner was told; None: it could."""
     shown: Memory | None = None
     """What was last shown to a decision."""
     sighted: Sequence[Entry] | None = None

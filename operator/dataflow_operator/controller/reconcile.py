@@ -14,7 +14,7 @@ from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, S
 from dataflow_operator.controller.recall import Recall
 from dataflow_operator.controller.rest import Rest, is_own_write, rest_after
 from dataflow_operator.domain.conditions import Truth, condition_of
-from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, StaleError
+from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError
 from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import job_ids_of
@@ -22,7 +22,7 @@ from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.narrate import IDENTITY_READY
-from dataflow_operator.domain.pipeline.notices import corrections_between, messages_between, notices_between
+from dataflow_operator.domain.pipeline.notices import ACTION, Notice, corrections_between, messages_between, notices_between
 from dataflow_operator.domain.pipeline.observation import JobsView, Limits, Observation
 from dataflow_operator.domain.pipeline.plan import (
     SOON,
@@ -126,6 +126,10 @@ class Reconciler:
         except StaleError:
             await self._refresh(key)
             return SOON
+        except RefusedError as error:
+            await self._complain(recall, pipeline, error)
+            raise
+        recall.complaint = None
         await self._tell(pipeline, plan, seen.runs)
         _log(key, pipeline, plan)
         if not is_done or not is_own_write(pipeline, stored):
@@ -222,6 +226,13 @@ class Reconciler:
                 self._corrected(drift.field)
         if notices := notices_between(pipeline.status, plan.status):
             await self._store.publish(pipeline, notices)
+
+    async def _complain(self, recall: Recall, pipeline: Pipeline, error: RefusedError) -> None:
+        """Tell the owner, once, why nothing goes on: where a status cannot be written, no condition can say it."""
+        notice = Notice(is_warning=True, reason=error.reason, action=ACTION, note=error.message)
+        if notice != recall.complaint:
+            recall.complaint = notice
+            await self._store.publish(pipeline, [notice])
 
     async def _refresh(self, key: Key) -> None:
         """Read anew what turned out to be old."""

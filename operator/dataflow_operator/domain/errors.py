@@ -101,6 +101,7 @@ class Reason(StrEnum):
     RERUN_NOT_FOUND = "RerunNotFound"
     SPEC_TOO_LARGE = "SpecTooLarge"
     SPEC_UNREADABLE = "SpecUnreadable"
+    CRD_OUTDATED = "CrdOutdated"
     # what the outside said
     INVALID_ARGUMENT = "InvalidArgument"
     NOT_FOUND = "NotFound"

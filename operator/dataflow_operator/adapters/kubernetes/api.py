@@ -63,9 +63,10 @@ class Api:
         """Make a TokenRequest. What comes back holds a live token: it is put into no message and no log."""
         return await self._answer("POST", path, TOKENS, body)
 
-    async def merge(self, path: str, patch: Json) -> Json:
-        """Apply a merge patch; `metadata.resourceVersion` in it is a precondition."""
-        answer = await self._answer("PATCH", path, CHANGES, patch, content=Content.MERGE)
+    async def merge(self, path: str, patch: Json, *, is_dry_run: bool = False) -> Json:
+        """Apply a merge patch, or ask what would come of it; `metadata.resourceVersion` in it is a precondition."""
+        query = "?dryRun=All" if is_dry_run else ""
+        answer = await self._answer("PATCH", path + query, CHANGES, patch, content=Content.MERGE)
         if answer is None:
             raise StaleError(Reason.NOT_FOUND, "there is nothing to be changed")
         return answer

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from dataflow_operator.adapters.kubernetes.fields import Json, count, mapping, moment, objects, present, stamp, text, word, words_of
+from dataflow_operator.adapters.kubernetes.fields import Json, count, items, mapping, moment, objects, present, stamp, text, word, words_of
 from dataflow_operator.adapters.kubernetes.ledger import attempt_json, attempts_of, entry_json, entry_of
 from dataflow_operator.adapters.kubernetes.spec import resolved_json, resolved_of
 from dataflow_operator.domain.conditions import Condition, Truth
@@ -160,6 +161,25 @@ def patch_between(old: Json, new: Json) -> dict[str, object]:
         before, after = mapping(old.get(name)), mapping(value)
         patch[name] = patch_between(before, after) if before and after else value
     return patch
+
+
+def unkept(wrote: Json, kept: Json) -> Iterator[str]:
+    """Yield the paths of what was written and is not there: a CRD that does not have a field lets it go without a word."""
+    for name, value in wrote.items():
+        yield from _unkept(value, kept.get(name), name)
+
+
+def _unkept(wrote: object, kept: object, path: str) -> Iterator[str]:
+    if wrote == kept:
+        return
+    ours, theirs = items(wrote), items(kept)
+    if mapping(wrote) and mapping(kept):
+        yield from (f"{path}.{name}" for name in unkept(mapping(wrote), mapping(kept)))
+    elif ours and len(ours) == len(theirs):
+        for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            yield from _unkept(one, other, f"{path}[{number}]")
+    else:
+        yield path
 
 
 def _conditions_of(value: object) -> tuple[Condition, ...]:

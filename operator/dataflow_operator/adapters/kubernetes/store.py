@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from dataflow_operator.adapters.kubernetes.api import Api
@@ -14,10 +16,11 @@ from dataflow_operator.adapters.kubernetes.status import (
     patch_between,
     pipeline_status_json,
     run_status_json,
+    unkept,
 )
 from dataflow_operator.adapters.kubernetes.wire import API_VERSION, PIPELINES, RUNS, finalizers_of, pipeline_of, run_of
 from dataflow_operator.controller.ports import Key, Version
-from dataflow_operator.domain.errors import Reason, RefusedError, StaleError, UnavailableError
+from dataflow_operator.domain.errors import OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.ledger import Cause
 from dataflow_operator.domain.names import FINALIZER
 from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus
@@ -40,6 +43,9 @@ RESTARTS: Final = 5
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Asks for a list without spec and status: a re-list wants to know only what is there."""
 
+LOST_NAMED: Final = 3
+"""Fields that are named where a status was not kept as it was written. Source: chosen; one would do to know what to do."""
+
 REMEMBERED_RUNS: Final = 4096
 """Runs whose last answer is remembered, so that the next drawing sends only what changed; some 2 KB each. Source: chosen."""
 
@@ -54,14 +60,32 @@ class Store:
         self._events = events
         self._drawn: OrderedDict[str, Run] = OrderedDict()
         """By uid: runs as the API server last answered."""
+        self._outdated: set[str] = set()
+        """Kinds whose CRD did not keep a status, by their plurals."""
 
     # pipelines
 
     async def write_status(self, pipeline: Pipeline, status: PipelineStatus) -> Pipeline:
-        """Write the fields of the status that changed, under the pipeline's resourceVersion; return the object as stored."""
-        patch = patch_between(pipeline_status_json(pipeline.status), pipeline_status_json(status))
-        body = {"metadata": {"resourceVersion": pipeline.resource_version}, "status": patch}
-        return pipeline_of(await self._api.merge(f"{_path(PIPELINES, pipeline.namespace, pipeline.name)}/status", body))
+        """Write the fields of the status that changed, under the pipeline's resourceVersion; return the object as stored.
+
+        One that is not kept as it was written is taken back: an entry may be what is missing, and its number be given out.
+        """
+        path, before, wanted = (
+            _path(PIPELINES, pipeline.namespace, pipeline.name),
+            pipeline_status_json(pipeline.status),
+            pipeline_status_json(status),
+        )
+        raw = await self._put_status(PIPELINES, path, pipeline.resource_version, patch_between(before, wanted), wanted)
+        stored = pipeline_of(raw)
+        try:
+            self._check_kept(PIPELINES, wanted, raw)
+        except RefusedError:
+            with suppress(OutsideError):
+                await self._api.merge(
+                    f"{path}/status", _under(stored.resource_version, patch_between(pipeline_status_json(stored.status), before))
+                )
+            raise
+        return stored
 
     async def read_pipeline(self, key: Key) -> Pipeline | None:
         """Read a pipeline afresh."""
@@ -134,8 +158,10 @@ class Store:
             patch = patch_between(run_status_json(seen.status), drawn)
         else:
             patch = dict.fromkeys(RUN_STATUS_FIELDS) | drawn
-        body = {"metadata": {"resourceVersion": drawing.resource_version}, "status": patch}
-        return self._remembered(await self._api.merge(f"{_path(RUNS, namespace, drawing.name)}/status", body))
+        raw = await self._put_status(RUNS, _path(RUNS, namespace, drawing.name), drawing.resource_version, patch, drawn)
+        run = self._remembered(raw)
+        self._check_kept(RUNS, drawn, raw)
+        return run
 
     def _remembered(self, raw: Json) -> Run:
         run = run_of(raw)
@@ -150,6 +176,27 @@ class Store:
         preconditions = {"uid": doomed.uid, "resourceVersion": doomed.resource_version}
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": preconditions}
         await self._api.delete(_path(RUNS, namespace, doomed.name), options)
+
+    # statuses
+
+    async def _put_status(self, kind: str, path: str, version: str, patch: Json, wanted: Json) -> Json:
+        """Write a status and return the object as stored; while a CRD is known to be old, ask first whether all of it would be kept."""
+        body = _under(version, patch)
+        if kind in self._outdated:
+            self._check_kept(kind, wanted, await self._api.merge(f"{path}/status", body, is_dry_run=True))
+            self._outdated.discard(kind)
+        return await self._api.merge(f"{path}/status", body)
+
+    def _check_kept(self, kind: str, wrote: Json, raw: Json) -> None:
+        """Raise RefusedError where an object's status is not as it was written: then nothing may follow from the write."""
+        lost = list(islice(unkept(wrote, mapping(raw.get("status"))), LOST_NAMED))
+        if lost:
+            self._outdated.add(kind)
+            raise RefusedError(
+                Reason.CRD_OUTDATED,
+                f"the API server did not keep status.{', status.'.join(lost)}: apply the CRDs of the operator's version, "
+                "or find the admission webhook that changes what is written",
+            )
 
     # the rest
 
@@ -192,6 +239,11 @@ class Store:
                 return found
             query["continue"] = token
         raise RefusedError(Reason.UNKNOWN, f"the list of {kind} does not end after {PAGES} pages")
+
+
+def _under(version: str, patch: Json) -> Json:
+    """Return the patch of a status that applies to one version of its object only."""
+    return {"metadata": {"resourceVersion": version}, "status": patch}
 
 
 def _collection(kind: str, namespace: str | None) -> str:
