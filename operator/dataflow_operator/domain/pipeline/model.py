@@ -60,9 +60,13 @@ class RetryPolicy:
 
     def interval_after(self, failures: int) -> timedelta:
         """Return the pause after so many failures in a row (at least one)."""
-        doublings = min(max(failures, 1) - 1, 32)
-        factor: int = self.backoff_coefficient**doublings
-        return min(self.initial_interval * factor, self.maximum_interval)
+        factor: int = self.backoff_coefficient ** min(max(failures, 1) - 1, _MOST_STEPS)
+        # Bounded as seconds: a timedelta overflows where the product is bounded only afterwards.
+        return timedelta(seconds=min(self.initial_interval.total_seconds() * factor, self.maximum_interval.total_seconds()))
+
+
+_MOST_STEPS: Final = 17
+"""Multiplications after which every pause has its full length. Source: the schema: doubled so often, a second is more than a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
