@@ -73,6 +73,7 @@ entries = st.builds(
     because=st.none() | words,
     stable=st.booleans(),
     attempts=some_attempts,
+    failures_before=st.integers(min_value=0, max_value=1000),
 )
 conditions = st.lists(
     st.builds(

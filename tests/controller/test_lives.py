@@ -502,6 +502,20 @@ async def test_a_stream_that_failed_more_often_than_attempts_are_kept_comes_to_r
     assert town.condition("Ready") == ("True", "JobRunning")
 
 
+async def test_more_attempts_than_are_kept_are_counted_to_the_last_over_a_restart(town: Town) -> None:
+    town.store.apply(a_batch(retry_policy=RetryPolicy(maximum_attempts=40, backoff_coefficient=1)))
+    await town.settle()
+    for number in range(1, 41):
+        job = JobId(f"job-{number}")
+        await town.until(lambda job=job: job in town.dataflow.jobs)  # type: ignore[misc]
+        town.dataflow.failures[job] = a_failure()
+        await town.job_becomes(job, JobState.FAILED)
+        town.restart()
+    await town.after(10_000)
+    assert len(town.dataflow.orders) == 40
+    assert town.results() == {"orders-1": "Failed"}
+
+
 async def test_many_reruns_of_what_never_was_do_not_hold_up_the_pipeline(town: Town) -> None:
     for number in range(9):
         town.store.ask_for_a_run(f"again-{number}", rerun_of=f"gone-{number}")

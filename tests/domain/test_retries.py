@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.builders import NOW, a_failure, an_attempt, an_entry
 
+from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import ATTEMPTS_KEPT, Attempt, End, failures_in_a_row
 from dataflow_operator.domain.pipeline.model import RetryPolicy
 
 DAY_SECONDS = 86400
+STABLE = timedelta(seconds=120)
 
 
 @st.composite
@@ -23,6 +28,18 @@ def policies(draw: st.DrawFn) -> RetryPolicy:
         maximum_interval=timedelta(seconds=draw(st.integers(initial, DAY_SECONDS))),
         stable=timedelta(seconds=draw(st.integers(0, DAY_SECONDS))),
     )
+
+
+def an_end(number: int, how: str) -> Attempt:
+    """Return an attempt that failed, failed after two minutes of running, was lost, or was replaced."""
+    match how:
+        case "lost":
+            return an_attempt(number, job=None, end=End.ABSENT, failure=a_failure())
+        case "replaced":
+            return an_attempt(number, end=JobState.UPDATED)
+        case _:
+            ago = STABLE if how == "failed late" else timedelta(seconds=5)
+            return replace(an_attempt(number, end=JobState.FAILED, failure=a_failure()), start_time=NOW - ago)
 
 
 @given(policies(), st.integers(1, 1100))
@@ -40,3 +57,21 @@ def test_the_longest_row_of_failures_overflows_nothing() -> None:
         maximum_interval=timedelta(seconds=DAY_SECONDS),
     )
     assert steepest.interval_after(2**31) == timedelta(seconds=DAY_SECONDS)
+
+
+@given(st.lists(st.sampled_from(["failed", "failed", "failed", "failed late", "lost", "lost", "replaced"]), max_size=4 * ATTEMPTS_KEPT))
+def test_failures_in_a_row_are_counted_as_if_all_attempts_were_kept(story: list[str]) -> None:
+    attempts = [an_end(number, how) for number, how in enumerate(story, start=1)]
+    kept = an_entry()
+    for attempt in attempts:
+        assert kept.next_number == attempt.number
+        kept = kept.with_next(attempt, STABLE)
+        assert failures_in_a_row(kept, STABLE) == failures_in_a_row(an_entry(1, *attempts[: attempt.number]), STABLE)
+        assert len(kept.attempts) <= ATTEMPTS_KEPT
+
+
+def test_lost_launches_push_no_failure_out_of_the_count() -> None:
+    entry = an_entry(1, an_end(1, "failed"), an_end(2, "failed"))
+    for number in range(3, 3 + ATTEMPTS_KEPT):
+        entry = entry.with_next(an_end(number, "lost"), STABLE)
+    assert failures_in_a_row(entry, STABLE) == 2

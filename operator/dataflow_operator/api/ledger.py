@@ -78,7 +78,12 @@ class Entry(Wire):
     stable: bool | None = Field(None, description="Whether a job of the run has earned its place.")
     because: Message | None = Field(None, description="Why the operator brought back what the run repeats.")
     result: Word | None = Field(None, description="How the run ended: Succeeded, Failed, Stopped, Replaced or Refused.")
-    attempts: Attempts | None = Field(None, description="The run's attempts at launching a job, newest last.")
+    attempts: Attempts | None = Field(
+        None, description="The run's attempts at launching a job, the newest last; a long row of them lacks the oldest."
+    )
+    failures_before: Count | None = Field(
+        None, description="Failures in a row right before the attempts that are shown; absent if there are none."
+    )
 
 
 Ledger = Annotated[list[Entry], Field(max_length=ENTRIES_LIMIT, json_schema_extra=list_map("number"))]

@@ -19,7 +19,7 @@ from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.remembered import remembered
 
 ATTEMPTS_KEPT: Final = 32
-"""Attempts that an entry keeps, newest last. Numbers go on growing. Source: the schema's bound."""
+"""Attempts that an entry keeps, newest last. Numbers go on growing, and failures of older ones are counted. Source: the schema's bound."""
 
 
 ENTRIES_KEPT: Final = 64
@@ -180,6 +180,8 @@ class Entry:
     because: str | None = None
     """Why the operator brought back what this run repeats."""
     attempts: tuple[Attempt, ...] = ()
+    failures_before: int = 0
+    """Failures in a row, as `failures_in_a_row` counts them, up to the oldest attempt that is kept."""
 
     @property
     def open_attempt(self) -> Attempt | None:
@@ -230,9 +232,13 @@ class Entry:
         return max((attempt.number for attempt in self.attempts), default=0) + 1
 
     def with_attempt(self, attempt: Attempt) -> Entry:
-        """Return the entry with *attempt* in place of the one of its number, or at the end."""
-        others = tuple(known for known in self.attempts if known.number != attempt.number)
-        return replace(self, attempts=tuple(sorted((*others, attempt), key=lambda known: known.number))[-ATTEMPTS_KEPT:])
+        """Return the entry with *attempt* in place of the one of its number."""
+        return with_each(self, lambda known: attempt if known.number == attempt.number else known)
+
+    def with_next(self, attempt: Attempt, stable: timedelta) -> Entry:
+        """Return the entry with *attempt*, of `next_number`, at the end; what is then one too many is only counted any more."""
+        left, kept = self.attempts[: 1 - ATTEMPTS_KEPT], self.attempts[1 - ATTEMPTS_KEPT :]
+        return replace(self, attempts=(*kept, attempt), failures_before=_in_a_row(left, self.failures_before, stable))
 
     def marked(self, mode: StopMode, reason: str, at: datetime) -> Entry:
         """Return the entry with the stop mark raised to *mode*; a mark never falls."""
@@ -363,13 +369,18 @@ def result_of(entry: Entry, *, is_batch: bool, corrects: bool, maximum_attempts:
 
 def failures_in_a_row(entry: Entry, stable: timedelta) -> int:
     """Return how many of the newest attempts failed, counted back to one whose job had run for *stable*; lost launches do not count."""
+    return _in_a_row(entry.attempts, entry.failures_before, stable)
+
+
+def _in_a_row(attempts: Sequence[Attempt], before: int, stable: timedelta) -> int:
+    """Return the same of *attempts* that follow on *before* failures in a row."""
     count = 0
-    for attempt in reversed(entry.attempts):
+    for attempt in reversed(attempts):
         if attempt.end is End.ABSENT:
             continue
         if attempt.failure is None:
-            break
+            return count
         count += 1
         if attempt.start_time and attempt.end_time and attempt.end_time - attempt.start_time >= stable:
-            break
-    return count
+            return count
+    return count + before

@@ -49,6 +49,7 @@ def entry_of(raw: Json) -> Entry | None:
         because=text(raw.get("because")),
         stable=raw.get("stable") is True,
         attempts=attempts_of(raw.get("attempts")),
+        failures_before=count(raw.get("failuresBefore")) or 0,
     )
 
 
@@ -72,6 +73,7 @@ def entry_json(entry: Entry) -> dict[str, object]:
             ("because", entry.because),
             ("stable", entry.stable or None),
             ("attempts", [attempt_json(attempt) for attempt in entry.attempts]),
+            ("failuresBefore", entry.failures_before or None),
         )
     )
 

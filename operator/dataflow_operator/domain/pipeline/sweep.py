@@ -31,7 +31,7 @@ def sweep(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     for job in strays_in(seen, ledger):
         entry = next((entry for entry in ledger if is_of(seen, entry, job)), None)
         if entry is not None:
-            ledger = ledger if _is_forgotten(entry, job) else with_entry(ledger, _reopened(entry, job, seen))
+            ledger = ledger if _is_forgotten(entry, job) else with_entry(ledger, _reopened(entry, job, seen, spec))
             continue
         if (confirmed := _confirmed(seen, job)) is not None:
             ledger = with_entry(ledger, _stray(seen, spec, ledger, confirmed))
@@ -69,12 +69,13 @@ def _answered(seen: Observation, ledger: Ledger) -> set[JobId]:
     return {answer.job_id for answer in answers if isinstance(answer, Launched)}
 
 
-def _reopened(entry: Entry, job: Job, seen: Observation) -> Entry:
+def _reopened(entry: Entry, job: Job, seen: Observation, spec: PipelineSpec) -> Entry:
     """Return *entry* with *job* in the attempt its label names, or in one of its own; a job that came late is a job."""
     number = job.ownership.attempt if job.ownership else entry.next_number
     named = next((attempt for attempt in entry.attempts if attempt.number == number and attempt.job_id is None), None)
-    attempt = named or _found(entry.next_number, job, seen)
-    return entry.with_attempt(followed(replace(attempt, end=None, end_time=None, failure=None), job, Knowledge.LABEL, seen.now))
+    if named is None:
+        return entry.with_next(followed(_found(entry.next_number, job, seen), job, Knowledge.LABEL, seen.now), spec.retry_policy.stable)
+    return entry.with_attempt(followed(replace(named, end=None, end_time=None, failure=None), job, Knowledge.LABEL, seen.now))
 
 
 def _found(number: int, job: Job, seen: Observation) -> Attempt:
@@ -95,7 +96,7 @@ def _stray(seen: Observation, spec: PipelineSpec, ledger: Ledger, job: Job) -> E
         # A run object that is not there was not deleted by a person: what forgot the entry may have forgotten the run.
         run_uid=owner.run_uid if owner and any(run.uid == owner.run_uid for run in seen.runs) else None,
     )
-    entry = _reopened(entry, job, seen)
+    entry = _reopened(entry, job, seen, spec)
     others = any(known.is_open and known.stop is None for known in ledger)
     if spec.is_batch or spec.suspend or seen.pipeline.is_deleting or others:
         return entry.marked(StopMode.CANCEL, "no entry of the ledger knew the job", seen.now)

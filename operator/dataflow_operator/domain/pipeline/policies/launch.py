@@ -116,7 +116,7 @@ def _claim(world: World, entry: Entry, run: Run, spec: ResolvedSpec, place: Plac
         claim=Claim(time=seen.now, nonce=seen.nonce),
         base_job_id=place.base.job_id if place.base else None,
     )
-    claimed = replace(world.status, ledger=with_entry(world.ledger, entry.with_attempt(attempt)))
+    claimed = replace(world.status, ledger=with_entry(world.ledger, entry.with_next(attempt, world.spec.retry_policy.stable)))
     ownership = Ownership(
         pipeline_uid=world.pipeline.uid,
         run_uid=run.uid,
