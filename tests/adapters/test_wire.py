@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.adapters.values import anything, pipeline_statuses, run_statuses
+from tests.builders import a_failure, an_attempt, an_entry
 
-from dataflow_operator.adapters.kubernetes.fields import Json, mapping
+from dataflow_operator.adapters.kubernetes.fields import Json, mapping, objects
 from dataflow_operator.adapters.kubernetes.spec import spec_of
 from dataflow_operator.adapters.kubernetes.status import (
     RUN_STATUS_FIELDS,
@@ -19,9 +21,9 @@ from dataflow_operator.adapters.kubernetes.status import (
     run_status_of,
 )
 from dataflow_operator.adapters.kubernetes.wire import pipeline_of, run_of
-from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.errors import MESSAGE_LIMIT, Reason
 from dataflow_operator.domain.job import JobId, JobState
-from dataflow_operator.domain.ledger import Cause, Result, StopMode, Strategy
+from dataflow_operator.domain.ledger import ATTEMPTS_KEPT, ENTRIES_KEPT, Cause, Result, StopMode, Strategy
 from dataflow_operator.domain.pipeline.model import Adoption, Broken, DriftPolicy, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.run import RunStatus
 
@@ -47,6 +49,14 @@ def merged(target: Json, patch: Json) -> dict[str, object]:
 
 def through_json(value: object) -> object:
     return json.loads(json.dumps(value))
+
+
+def field_names(value: object) -> dict[str, object]:
+    """Return what the API server keeps of a status beside it: who wrote which field (`managedFields`)."""
+    names: dict[str, object] = {f"f:{name}": field_names(item) for name, item in mapping(value).items()}
+    for item in objects(value):
+        names[f'k:{{"number":{item["number"]}}}'] = {".": {}, **field_names(item)}
+    return names
 
 
 def a_spec(**changes: object) -> PipelineSpec:
@@ -218,3 +228,15 @@ def test_a_runs_controller_is_its_owner_and_no_other_owner_is() -> None:
     owners = [{"uid": "a", "controller": False}, {"uid": "b"}, {"uid": "c", "controller": True}]
     assert run_of({"metadata": {"ownerReferences": owners}}).owner_uid == "c"
     assert run_of({"metadata": {"ownerReferences": owners[:2]}}).owner_uid is None
+
+
+def test_the_fullest_ledger_leaves_room_for_a_spec_in_what_etcd_takes() -> None:
+    entry = an_entry()
+    for number in range(1, ATTEMPTS_KEPT + 2):
+        job = f"2026-11-25_01_02_03-{number:019}"
+        attempt = an_attempt(number, job=job, name="x" * 63, end=JobState.FAILED, failure=replace(a_failure(), message="x" * MESSAGE_LIMIT))
+        entry = entry.with_next(replace(attempt, claim=replace(attempt.claim, nonce="x" * 16)), timedelta(seconds=120))
+    entries = tuple(replace(entry, run=f"orders-{number}", number=number) for number in range(1, ENTRIES_KEPT + 1))
+    status = pipeline_status_json(PipelineStatus(ledger=entries))
+    kept = json.dumps(status) + json.dumps(field_names(status), separators=(",", ":"))
+    assert len(kept) < 1.2 * 2**20

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import NOW, a_failure, an_attempt, an_entry
 
 from dataflow_operator.domain.job import JobState
-from dataflow_operator.domain.ledger import ATTEMPTS_KEPT, Attempt, End, failures_in_a_row
+from dataflow_operator.domain.ledger import ATTEMPTS_KEPT, EARLIER_CHARACTERS, Attempt, End, failures_in_a_row
 from dataflow_operator.domain.pipeline.model import RetryPolicy
 
 DAY_SECONDS = 86400
@@ -75,3 +75,16 @@ def test_lost_launches_push_no_failure_out_of_the_count() -> None:
     for number in range(3, 3 + ATTEMPTS_KEPT):
         entry = entry.with_next(an_end(number, "lost"), STABLE)
     assert failures_in_a_row(entry, STABLE) == 2
+
+
+def test_only_the_newest_attempt_keeps_its_whole_message_and_the_others_are_cut_once() -> None:
+    long = replace(a_failure(), message="ValueError: bad row\n" + "at x.py\n" * 100)
+    first, second = (replace(an_end(number, "failed"), failure=long) for number in (1, 2))
+    entry = an_entry(1, first).with_next(second, STABLE)
+    older, newest = (attempt.failure for attempt in entry.attempts)
+    assert newest == long
+    assert older is not None
+    assert older.message.startswith("ValueError: bad row\n")
+    assert len(older.message) == EARLIER_CHARACTERS
+    assert entry.with_attempt(second) == entry
+    assert entry.with_next(an_end(3, "failed"), STABLE).attempts[0] == entry.attempts[0]

@@ -7,10 +7,10 @@ from pydantic import Field
 from .wire import Count, Message, Time, Wire, Word, list_map
 
 ATTEMPTS_LIMIT = 32
-"""Attempts that a run shows at most: enough to see how it went, and few enough for many entries to fit into one object."""
+"""Attempts that a status may hold. The operator keeps half as many, so that many entries fit into one object; earlier releases kept all."""
 
 ENTRIES_LIMIT = 64
-"""Runs of one pipeline that may be under way at once; more would bring the object near etcd's 1.5 MiB."""
+"""Runs of one pipeline that may be under way at once; many more would bring the object near etcd's 1.5 MiB."""
 
 OPTIONS_LIMIT = 8
 """Options of a running job that can be changed; Dataflow has fewer."""

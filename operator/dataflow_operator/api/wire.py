@@ -78,7 +78,7 @@ ATOMIC: JsonDict = {"x-kubernetes-list-type": "atomic"}
 """A list that is replaced as one: as a set, a second manager could add to it without a conflict."""
 
 MESSAGE_LIMIT = 2048
-"""Characters of any message in a status: Dataflow's own errors are shorter, and 32 attempts of them still fit into an object."""
+"""Characters of any message in a status: Dataflow's own errors are shorter, and one in each entry of a full ledger still fits into an object."""
 
 Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
 """A moment in UTC, as RFC 3339 writes it."""

@@ -12,7 +12,7 @@ from typing import Final
 from dataflow_operator.domain.errors import IDENTITY, Failure, FailureClass, OutsideError, Reason, UnavailableError, calm
 
 MESSAGE_CHARACTERS: Final = 1024
-"""Longest reason that is kept: a run keeps 32 attempts of them, and a pipeline several runs. Source: chosen."""
+"""Longest reason that is kept. Of a run's attempts the newest keeps all of it. Source: chosen."""
 
 
 NEWEST: Final = 20

@@ -14,13 +14,16 @@ from functools import partial
 from operator import is_
 from typing import Final, TypeAlias
 
-from dataflow_operator.domain.errors import Failure, Reason
+from dataflow_operator.domain.errors import Failure, Reason, calm
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.remembered import remembered
 
-ATTEMPTS_KEPT: Final = 32
-"""Attempts that an entry keeps, newest last. Numbers go on growing, and failures of older ones are counted. Source: the schema's bound."""
+ATTEMPTS_KEPT: Final = 16
+"""Attempts that an entry keeps, newest last. Numbers go on growing, and failures of older ones are counted. Source: 64 entries of them, and
+their field names once more, which the API server keeps, are 1.1 MiB; etcd takes 1.5 MiB, and the spec needs some. The schema allows 32."""
 
+EARLIER_CHARACTERS: Final = 200
+"""Longest message of an attempt that another one follows: what went wrong stands first. Source: as above."""
 
 ENTRIES_KEPT: Final = 64
 """Entries that a ledger can hold. People's runs wait when it is full but for RESERVED. Source: the schema's bound."""
@@ -236,15 +239,24 @@ class Entry:
         return with_each(self, lambda known: attempt if known.number == attempt.number else known)
 
     def with_next(self, attempt: Attempt, stable: timedelta) -> Entry:
-        """Return the entry with *attempt*, of `next_number`, at the end; what is then one too many is only counted any more."""
+        """Return the entry with *attempt*, of `next_number`, at the end.
+
+        Of those before it only the beginning of the message is kept; what is then one too many is only counted any more.
+        """
         left, kept = self.attempts[: 1 - ATTEMPTS_KEPT], self.attempts[1 - ATTEMPTS_KEPT :]
-        return replace(self, attempts=(*kept, attempt), failures_before=_in_a_row(left, self.failures_before, stable))
+        return replace(self, attempts=(*map(_earlier, kept), attempt), failures_before=_in_a_row(left, self.failures_before, stable))
 
     def marked(self, mode: StopMode, reason: str, at: datetime) -> Entry:
         """Return the entry with the stop mark raised to *mode*; a mark never falls."""
         if self.stop is not None and _HEIGHT[self.stop] >= _HEIGHT[mode]:
             return self
         return replace(self, stop=mode, stop_reason=reason, stop_time=self.stop_time or at)
+
+
+def _earlier(attempt: Attempt) -> Attempt:
+    """Return *attempt* as it is kept once another one follows."""
+    said = attempt.failure
+    return attempt if said is None else replace(attempt, failure=replace(said, message=calm(said.message, EARLIER_CHARACTERS)))
 
 
 Ledger: TypeAlias = tuple[Entry, ...]

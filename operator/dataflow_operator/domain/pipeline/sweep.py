@@ -48,7 +48,7 @@ def _confirmed(seen: Observation, job: Job) -> Job | None:
 
 def _is_forgotten(entry: Entry, job: Job) -> bool:
     """Whether a job that is over is of an attempt that is too old to be kept."""
-    is_full = len(entry.attempts) == ATTEMPTS_KEPT
+    is_full = len(entry.attempts) >= ATTEMPTS_KEPT
     return is_full and not job.is_active and job.ownership is not None and job.ownership.attempt < entry.attempts[0].number
 
 
