@@ -33,8 +33,13 @@ KEY = Key("team-a", "orders")
 @dataclass
 class FakeClock:
     seconds: float = 0.0
+    ahead: float = 0.0
+    """Seconds by which the operator's wall clock is ahead of everybody else's."""
 
     def now(self) -> datetime:
+        return self.true_time() + timedelta(seconds=self.ahead)
+
+    def true_time(self) -> datetime:
         return datetime(2026, 11, 25, tzinfo=UTC) + timedelta(seconds=self.seconds)
 
     def monotonic(self) -> float:
@@ -262,8 +267,8 @@ class FakeDataflow:
             name=order.job_name,
             state=JobState.QUEUED,
             ownership=order.ownership,
-            state_time=self.clock.now(),
-            create_time=self.clock.now(),
+            state_time=self.clock.true_time(),
+            create_time=self.clock.true_time(),
             replaces=order.base_job_id,
             options=options_of(order.spec),
         )
@@ -308,7 +313,7 @@ class FakeDataflow:
             raise self.sees_no_progress
         job = self.jobs.get(job_id)
         begun = job.state_time if job is not None and job.state is JobState.RUNNING else None
-        return self.progress.get(job_id) or Progress(elements=int((self.clock.now() - begun).total_seconds()) if begun else None)
+        return self.progress.get(job_id) or Progress(elements=int((self.clock.true_time() - begun).total_seconds()) if begun else None)
 
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
         assert isinstance(place, Place)
@@ -324,7 +329,7 @@ class FakeDataflow:
         """Let a job come into a state, or have other options in the one it is in."""
         job = self.jobs[JobId(job_id)]
         known_type = self.types if state.has_begun else job.type
-        since = self.clock.now() if state is not job.state else job.state_time
+        since = self.clock.true_time() if state is not job.state else job.state_time
         self.jobs[job.id] = replace(job, state=state, state_time=since, type=known_type, options=options or job.options)
         if state is JobState.RUNNING and job.replaces:
             self.become(job.replaces, JobState.UPDATED)

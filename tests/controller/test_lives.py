@@ -907,6 +907,34 @@ async def test_the_pause_before_an_attempt_survives_a_restart(town: Town) -> Non
     assert len(town.dataflow.orders) == 1
 
 
+async def test_launches_are_a_pause_apart_though_our_clock_is_ahead_of_dataflows(town: Town) -> None:
+    town.clock.ahead = 700
+    town.store.apply(a_spec())
+    await town.settle()
+    for number, pause in enumerate((30, 60, 120, 240, 480, 600, 600), start=1):
+        began = town.clock.seconds
+        town.dataflow.failures[JobId(f"job-{number}")] = a_failure()
+        await town.job_becomes(f"job-{number}", JobState.FAILED)
+        await town.until(lambda: len(town.dataflow.orders) > number)  # noqa: B023  # called before it changes
+        assert pause <= town.clock.seconds - began < pause * 1.1 + 5
+
+
+async def test_a_refusal_that_a_clock_recorded_an_hour_ahead_costs_no_hour_once_the_clock_is_right(town: Town) -> None:
+    town.clock.ahead = 3600
+    town.dataflow.refusal = UnavailableError(Reason.UNAVAILABLE, "503")
+    town.store.apply(a_batch())
+    await town.settle()
+    town.clock.ahead, town.dataflow.refusal = 0, None
+    town.restart()
+    await town.settle()
+    assert not town.dataflow.orders
+    writes = town.store.writes["pipeline status"]
+    await town.after(10)
+    assert town.store.writes["pipeline status"] == writes
+    await town.until(lambda: len(town.dataflow.orders) == 1)
+    assert 30 <= town.clock.seconds < 40
+
+
 async def test_a_first_job_that_calls_itself_incompatible_is_retried_with_a_pause(town: Town) -> None:
     """Nothing was updated, so nothing else runs: a new run without a pause would follow for ever."""
     town.store.apply(a_spec())

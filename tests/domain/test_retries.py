@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import NOW, a_failure, an_attempt, an_entry
+from tests.builders import BATCH, NOW, a_failure, a_job, a_world, an_attempt, an_entry
 
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import ATTEMPTS_KEPT, EARLIER_CHARACTERS, Attempt, End, failures_in_a_row
+from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import RetryPolicy
 
 DAY_SECONDS = 86400
@@ -88,3 +90,24 @@ def test_only_the_newest_attempt_keeps_its_whole_message_and_the_others_are_cut_
     assert len(older.message) == EARLIER_CHARACTERS
     assert entry.with_attempt(second) == entry
     assert entry.with_next(an_end(3, "failed"), STABLE).attempts[0] == entry.attempts[0]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "ended", "left"),
+    [
+        pytest.param(-100, -10, 20, id="an end counts by itself"),
+        pytest.param(-5, -700, 25, id="an end before its claim is of a clock that is behind: the claim counts"),
+        pytest.param(3600, 3600, 30, id="what is ahead of us is of a clock that was ahead: it is now"),
+        pytest.param(3600, -10, 30, id="a claim that is ahead of us is now"),
+    ],
+)
+def test_a_pause_is_counted_from_what_is_on_record_and_by_no_wrong_clock(claimed: int, ended: int, left: int) -> None:
+    attempt = an_attempt(end=JobState.FAILED, failure=a_failure(), ago=-claimed)
+    entry = an_entry(1, replace(attempt, start_time=None, end_time=NOW + timedelta(seconds=ended)), spec=BATCH)
+    jobs = (a_job(state=JobState.FAILED, of=entry),)
+    ledger = decide(a_world(BATCH, entries=(entry,), jobs=jobs)).status.ledger
+    due = decide(a_world(BATCH, entries=ledger, jobs=jobs)).requeue_after
+    assert due is not None
+    assert left <= due.total_seconds() <= left + 3
+    (last,) = ledger[0].attempts
+    assert last.end_time == NOW + timedelta(seconds=min(ended, 0))

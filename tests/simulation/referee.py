@@ -424,7 +424,7 @@ def _earliest_after(pipeline: Pipeline, entry: Entry) -> datetime:
     if last is None or last.end_time is None or last.end is JobState.UPDATED:
         return datetime.min.replace(tzinfo=UTC)
     policy = spec_of(pipeline).retry_policy
-    return last.end_time + policy.interval_after(failures_in_a_row(entry, policy.stable))
+    return max(last.end_time, last.claim.time) + policy.interval_after(failures_in_a_row(entry, policy.stable))
 
 
 def _brief(entry: Entry) -> str:

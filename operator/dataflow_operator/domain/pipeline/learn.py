@@ -82,6 +82,19 @@ def hold_to_deadlines(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> 
     return with_attempts(ledger, step)
 
 
+def heed_the_clock(seen: Observation, _spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """An attempt that was claimed or ended later than now was so now: the clock was ahead, and the next pause would last as much longer."""
+
+    def step(entry: Entry) -> Entry:
+        last = entry.last_attempt
+        if last is None or last.end_time is None or max(last.claim.time, last.end_time) <= seen.now:
+            return entry
+        claim = replace(last.claim, time=min(last.claim.time, seen.now))
+        return entry.with_attempt(replace(last, claim=claim, end_time=min(last.end_time, seen.now)))
+
+    return all_with(ledger, step)
+
+
 def heed_retry_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """After a failure that the owner calls not retryable, by its reason or its class, no further attempt follows."""
     final = spec.retry_policy.non_retryable
@@ -118,6 +131,7 @@ STEPS: Final[tuple[Step, ...]] = (
     check_types,
     follow_options,
     hold_to_deadlines,
+    heed_the_clock,
     heed_retry_policy,
     heed_drift_policy,
     prove,

@@ -132,13 +132,16 @@ def _claim(world: World, entry: Entry, run: Run, spec: ResolvedSpec, place: Plac
 
 
 def retry_in(world: World, entry: Entry) -> timedelta:
-    """Return how long the entry's next attempt has to wait: a function of the status and of *now* alone, with its own jitter."""
+    """Return how long the entry's next attempt has to wait: a function of the status and of *now* alone, with its own jitter.
+
+    The claim is of our clock, the end is of Dataflow's: where that is behind, two launches are a pause apart all the same.
+    """
     last = entry.last_attempt
     if last is None or last.end_time is None or last.end is JobState.UPDATED:
         return SOON
     policy = world.spec.retry_policy
     pause = policy.interval_after(failures_in_a_row(entry, policy.stable))
-    return max(last.end_time + pause * (1 + _spread(last.claim.nonce) / 10) - world.seen.now, SOON)
+    return max(max(last.end_time, last.claim.time) + pause * (1 + _spread(last.claim.nonce) / 10) - world.seen.now, SOON)
 
 
 @lru_cache(maxsize=KEPT)
