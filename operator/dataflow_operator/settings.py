@@ -150,7 +150,7 @@ class Settings:
     """How long after a stop call a job may look unstopped before it is asked again. Dataflow shows DRAINING and CANCELLING within seconds. Source: chosen."""
 
     late_reason_seconds: float = 60.0
-    """How long a failed job's reason may take to appear: up to 50 s were seen. Source: the time that Beam's own runner waits."""
+    """How long a failed job's reason may take to appear, counted from the first read of its messages: up to 50 s were seen. Source: the time that Beam's own runner waits."""
 
     recheck_seconds: float = 60.0
     """How often something refused that may heal by itself, such as a permission, is tried again. IAM takes minutes to spread. Source: chosen."""

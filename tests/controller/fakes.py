@@ -225,6 +225,8 @@ class FakeDataflow:
     """How jobs get on; one that is not here puts out an element a second while it runs."""
     sees_no_progress: OutsideError | None = None
     """What the next reads of a job's progress are answered with."""
+    reasons_turned_away: OutsideError | None = None
+    """What the next reads of why a job failed are answered with."""
     loses_answers: bool = False
     types: PipelineType | None = None
 
@@ -323,6 +325,8 @@ class FakeDataflow:
     async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
         assert isinstance(place, Place)
         self.calls["read failure"] += 1
+        if self.reasons_turned_away is not None:
+            raise self.reasons_turned_away
         return self.failures.get(job_id)
 
     def become(self, job_id: str, state: JobState, options: Mapping[str, int] | None = None) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from tests.builders import a_batch, a_failure, a_spec
 from tests.controller.fakes import Town
 
-from dataflow_operator.domain.errors import FailureClass, Reason, UnavailableError
+from dataflow_operator.domain.errors import FailureClass, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.pipeline.model import PipelineSpec
@@ -89,6 +92,53 @@ async def test_a_reason_that_never_comes_is_done_without_after_a_minute(town: To
     assert 55 <= town.clock.seconds - failed <= 75
     assert why(town) is Reason.JOB_FAILED
     assert town.dataflow.calls["read failure"] <= 15
+
+
+@pytest.mark.parametrize("ahead", [0, 90])
+@pytest.mark.parametrize("away", [0, 61, 86_400])
+async def test_an_incompatible_update_is_not_launched_again_however_late_its_failure_is_seen(town: Town, away: float, ahead: float) -> None:
+    """The operator was away, or its clock is ahead of Dataflow's."""
+    await running(town, a_spec(content="A"))
+    town.store.apply(a_spec(content="B"))
+    await town.after(20)
+    town.dataflow.become("job-2", JobState.FAILED)
+    failed = town.dataflow.jobs[JobId("job-2")]
+    town.dataflow.jobs[failed.id] = replace(failed, state_time=town.clock.now() - timedelta(seconds=ahead))
+    town.clock.seconds += away
+    town.restart()
+    await town.settle()
+    town.dataflow.failures[failed.id] = a_failure(Reason.UPDATE_FAILED, FailureClass.UPDATE_INCOMPATIBLE, retryable=False)
+    await town.after(10_000)
+    assert len(town.dataflow.orders) == 2
+    assert town.condition("Ready") == ("False", "UpdateFailed")
+
+
+async def test_a_reason_that_may_not_be_read_is_done_without_after_a_minute(town: Town) -> None:
+    await running(town, a_spec())
+    town.dataflow.reasons_turned_away = RefusedError(Reason.PERMISSION_DENIED, "Permission 'dataflow.messages.list' denied")
+    await town.job_becomes(ONE, JobState.FAILED)
+    failed = town.clock.seconds
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert 55 <= town.clock.seconds - failed <= 75
+    assert town.dataflow.calls["read failure"] <= 15
+    failure = town.pipeline.status.ledger[0].attempts[0].failure
+    assert failure is not None
+    assert (failure.reason, failure.message.endswith("'dataflow.messages.list' denied")) == (Reason.JOB_FAILED, True)
+
+
+async def test_messages_that_cannot_be_read_for_an_hour_hold_up_nothing_but_the_next_attempt(town: Town) -> None:
+    await running(town, a_spec(content="A"))
+    town.store.apply(a_spec(content="B"))
+    await town.after(20)
+    town.dataflow.reasons_turned_away = UnavailableError(Reason.UNAVAILABLE, "503", timedelta(seconds=60))
+    await town.job_becomes("job-2", JobState.FAILED)
+    for _ in range(360):
+        await town.after(10)
+    assert len(town.dataflow.orders) == 2
+    assert town.dataflow.calls["read failure"] <= 61
+    town.store.apply(a_spec(content="B", suspend=True))
+    await town.settle()
+    assert town.dataflow.jobs[ONE].state is JobState.DRAINING
 
 
 async def test_a_cancel_that_comes_too_early_is_asked_for_again(town: Town) -> None:

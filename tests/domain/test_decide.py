@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders import BATCH, READ, STREAM, UID, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
+from tests.builders import BATCH, NOW, READ, STREAM, UID, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
 
 from dataflow_operator.domain.errors import FailureClass, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState, Ownership
@@ -18,6 +18,7 @@ from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.learn import learnt
 from dataflow_operator.domain.pipeline.model import Broken, PipelineSpec
 from dataflow_operator.domain.pipeline.observation import (
+    FailureLook,
     Hindrance,
     JobLook,
     JobsView,
@@ -328,12 +329,24 @@ def test_a_job_that_comes_after_its_attempt_was_closed_reopens_it() -> None:
 
 
 def test_a_job_that_failed_without_a_reason_waits_for_one_and_then_does_without() -> None:
-    failed = an_attempt(state=JobState.FAILED, end=JobState.FAILED)
-    assert _first(a_world(entries=(an_entry(1, failed),))).failure is None
-    later = replace(failed, end_time=failed.end_time and failed.end_time - timedelta(seconds=61))
-    told = _first(a_world(entries=(an_entry(1, later),))).failure
+    failed = an_entry(1, an_attempt(state=JobState.FAILED, end=JobState.FAILED))
+    assert _first(a_world(entries=(failed,), memory=_read_until(999.0))).failure is None
+    told = _first(a_world(entries=(failed,), memory=_read_until(1000.0))).failure
     assert told is not None
     assert told.reason is Reason.JOB_FAILED
+
+
+@pytest.mark.parametrize("ago", [0, 61, 86_400])
+@pytest.mark.parametrize(
+    "memory", [Memory(), Memory(failures={JobId("j1"): FailureLook(failure=None, at=1000.0, first_at=0.0, is_answered=False)})]
+)
+def test_a_reason_that_nobody_could_read_is_not_done_without_however_long_ago_the_job_failed(memory: Memory, ago: float) -> None:
+    failed = replace(an_attempt(state=JobState.FAILED, end=JobState.FAILED), end_time=NOW - timedelta(seconds=ago))
+    assert _first(a_world(entries=(an_entry(1, failed),), memory=memory)).failure is None
+
+
+def _read_until(at: float) -> Memory:
+    return Memory(failures={JobId("j1"): FailureLook(failure=None, at=at, first_at=940.0)})
 
 
 def test_a_name_held_by_another_pipelines_job_is_an_obstacle() -> None:

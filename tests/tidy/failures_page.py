@@ -16,7 +16,7 @@ Why an attempt failed: `status.attempts[].failure` of a run has the reason, its 
 
 An attempt that failed is followed by another as `spec.retryPolicy` says: the pause is `initialIntervalSeconds`, multiplied by `backoffCoefficient` for each further failure in a row, at most `maximumIntervalSeconds`, and up to a tenth longer, by a number that the attempt itself decides. The pause is counted from the end of the attempt by Dataflow's clock, or from its claim by the operator's, whichever is later; both are on record, so that a restart of the operator neither shortens nor lengthens it. `maximumAttempts` in a row end the run; a job that ran for `stableSeconds` begins the count anew. A launch that was lost does not count. A run shows its newest 16 attempts, and of those before the last the first 200 characters of what went wrong; older ones are counted all the same. `nonRetryableReasons` may name reasons, or classes for all their reasons: after such a failure no further attempt follows. They are read when a failure is judged: to change them reaches an attempt that waits for its successor, too.
 
-A job's reason may come up to 50 seconds after its state. It is waited for, for a minute at most; a job that never says why has failed as `JobFailed`.
+A job's reason may come up to 50 seconds after its state. Its messages are read for it, for a minute from the first read on, however long ago the job failed; a job that does not say why by then has failed as `JobFailed`, and so has one whose messages may not be read (`dataflow.messages.list`). While Dataflow cannot be asked, the next attempt waits.
 """
 
 

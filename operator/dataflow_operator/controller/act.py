@@ -12,6 +12,7 @@ from dataflow_operator.controller.recall import Recall, place_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.failures import failure_of_answer
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
+from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import (
     Answer,
@@ -161,8 +162,7 @@ class Actor:
                 missed = known.missing_since if known is not None and known.missing_since is not None else at
                 recall.jobs[job_id] = JobLook(job=job, at=at, missing_since=missed if job is None else None)
             case LookForReason(job_id=job_id):
-                failure = await self._dataflow.read_failure(self._place(pipeline), job_id)
-                recall.failures[job_id] = FailureLook(failure=failure, at=at)
+                recall.failures[job_id] = await self._reason(pipeline, job_id, recall.failures.get(job_id), at)
             case LookAtProgress(job_id=job_id):
                 newest = await self._progress(pipeline, look)
                 first = recall.progress.get(job_id) or ProgressLook(first=newest, first_at=at, newest=newest, at=at)
@@ -185,6 +185,18 @@ class Actor:
                     # Once for each time that it heals: lists that fail for another reason keep their pauses.
                     self._lists.retry(self._place(pipeline))
         return True
+
+    async def _reason(self, pipeline: Pipeline, job_id: JobId, known: FailureLook | None, at: float) -> FailureLook:
+        """Read why a job failed. That it cannot be read keeps nothing else of the pipeline waiting."""
+        first = known.first_at if known is not None else at
+        try:
+            failure = await self._dataflow.read_failure(self._place(pipeline), job_id)
+        except RefusedError as error:
+            return FailureLook(failure=None, at=at, first_at=first, refused=error.message)
+        except UnavailableError as error:
+            later = _longer(error.after, self._limits.stop_again)
+            return FailureLook(failure=None, at=at + later, first_at=first, is_answered=False)
+        return FailureLook(failure=failure, at=at, first_at=first)
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)

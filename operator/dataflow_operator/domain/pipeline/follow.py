@@ -128,6 +128,7 @@ def _explained(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
         # A job that updates nothing cannot be incompatible; taken for that, its stream would be started again without a pause.
         is_alone = look.failure.reason is Reason.UPDATE_FAILED and attempt.base_job_id is None
         return replace(attempt, failure=failure(Reason.JOB_FAILED, look.failure.message) if is_alone else look.failure)
-    if attempt.end_time and seen.now - attempt.end_time < seen.limits.late_reason:
+    if look is None or not look.is_answered or look.at - look.first_at < seen.limits.late_reason.total_seconds():
         return attempt
-    return replace(attempt, failure=failure(Reason.JOB_FAILED, "The job failed and Dataflow gives no reason"))
+    text = "and Dataflow gives no reason" if look.refused is None else f"and its messages may not be read: {look.refused}"
+    return replace(attempt, failure=failure(Reason.JOB_FAILED, f"The job failed {text}"))

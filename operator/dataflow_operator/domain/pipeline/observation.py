@@ -100,10 +100,17 @@ class JobLook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureLook:
-    """A read of a failed job's messages; None: no reason to be found yet."""
+    """The newest try to read a failed job's messages; None: no reason to be found yet."""
 
     failure: Failure | None
     at: float
+    """When it was made; as much later as the service asked to wait beyond the usual."""
+    first_at: float
+    """When the first one was made: the job had failed by then, whatever the clocks say."""
+    refused: str | None = None
+    """What the service said instead of letting them be read."""
+    is_answered: bool = True
+    """False: the service could not be asked, and nothing is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +249,7 @@ class Limits:
     stop_again: timedelta
     """How long after a stop call a job may still look unstopped before it is asked again."""
     late_reason: timedelta
-    """How long a failed job's reason may take to appear."""
+    """How long a failed job's reason may take to appear, counted from the first read."""
     recheck: timedelta
     """How often something refused that may heal (a permission, an identity) is tried again."""
     start: timedelta
