@@ -9,7 +9,7 @@ import pytest
 from tests.builders import a_batch, a_failure, a_spec
 from tests.controller.fakes import Town
 
-from dataflow_operator.domain.errors import FailureClass, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.errors import AmbiguousError, FailureClass, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.pipeline.model import PipelineSpec
@@ -71,6 +71,36 @@ async def test_a_batch_job_that_is_purged_before_its_end_was_seen_is_not_run_aga
     await town.after(86_400)
     assert len(town.dataflow.orders) == 1
     assert town.condition("Stalled") == ("True", "JobGone")
+
+
+@pytest.mark.parametrize("spec", [a_spec(), a_batch()], ids=["stream", "batch"])
+async def test_a_launch_that_is_answered_with_a_400_and_makes_no_job_is_not_repeated(town: Town, spec: PipelineSpec) -> None:
+    town.dataflow.refusal = AmbiguousError(Reason.INVALID_ARGUMENT, "The template parameters are invalid.")
+    town.store.apply(spec)
+    await town.settle()
+    for _ in range(9):
+        await town.after(10)
+    assert town.condition("Stalled") is None
+    for _ in range(60):
+        await town.after(60)
+    assert town.dataflow.calls["launch"] == 1
+    assert town.condition("Stalled") == ("True", "InvalidArgument")
+    town.dataflow.refusal = None
+    town.store.apply(replace(spec, parameters={"content": "B"}))
+    await town.settle()
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_a_launch_that_is_answered_with_a_400_before_a_restart_is_made_once_more(town: Town) -> None:
+    """What it was answered with is forgotten, and said again."""
+    town.dataflow.refusal = AmbiguousError(Reason.FAILED_PRECONDITION, "The network is not ready.")
+    town.store.apply(a_spec())
+    await town.settle()
+    town.restart()
+    for _ in range(60):
+        await town.after(60)
+    assert town.dataflow.calls["launch"] == 2
+    assert town.condition("Stalled") == ("True", "FailedPrecondition")
 
 
 async def test_a_reason_that_comes_fifty_seconds_after_the_failure_is_waited_for(town: Town) -> None:

@@ -294,7 +294,7 @@ def _first(world: Observation) -> Attempt:
         ("a settled absence is", SEEN_LONG_AGO, (), None, None, End.ABSENT),
         ("an absence that nobody watched is not", Memory(), (), None, None, None),
         ("a taken name ends the attempt", Memory(answers={"nonce-1": NameTaken(message="taken")}), (), None, None, End.TAKEN),
-        ("no clear answer is no answer", Memory(answers={"nonce-1": Unclear(message="?")}), (), None, None, None),
+        ("no clear answer is no answer", Memory(answers={"nonce-1": Unclear(reason=Reason.TIMED_OUT, message="?")}), (), None, None, None),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )
@@ -303,6 +303,27 @@ def test_of_an_unanswered_claim(
 ) -> None:
     attempt = _first(a_world(entries=(CLAIMED,), jobs=jobs, memory=replace(memory, validations=VALID)))
     assert (attempt.job_id, attempt.known_by, attempt.end) == (job_id, known_by, end), said
+
+
+@pytest.mark.parametrize("reason", [Reason.INVALID_ARGUMENT, Reason.FAILED_PRECONDITION])
+def test_a_400_that_hid_no_job_was_a_refusal(reason: Reason) -> None:
+    said = Memory(answers={"nonce-1": Unclear(reason=reason, message="bad parameter")})
+    assert _first(a_world(entries=(CLAIMED,), memory=replace(said, sightings={"nonce-1": 901.0}))).is_open
+    settled = replace(said, sightings={"nonce-1": 899.0})
+    attempt = _first(a_world(entries=(CLAIMED,), memory=settled))
+    assert attempt.end is End.REFUSED
+    assert attempt.failure is not None
+    assert (attempt.failure.reason, attempt.failure.message, attempt.failure.retryable) == (reason, "bad parameter", False)
+    assert _first(a_world(entries=(CLAIMED,), jobs=(a_job("j9", of=CLAIMED),), memory=settled)).job_id == "j9"
+
+
+@pytest.mark.parametrize("reason", [Reason.TIMED_OUT, Reason.UNAVAILABLE, Reason.UNKNOWN])
+def test_a_launch_that_was_lost_was_not_refused(reason: Reason) -> None:
+    memory = replace(SEEN_LONG_AGO, answers={"nonce-1": Unclear(reason=reason, message="?")})
+    attempt = _first(a_world(entries=(CLAIMED,), memory=memory))
+    assert attempt.end is End.ABSENT
+    assert attempt.failure is not None
+    assert (attempt.failure.reason, attempt.failure.retryable) == (Reason.LAUNCH_LOST, True)
 
 
 def test_a_list_sent_before_the_settle_time_was_over_closes_nothing() -> None:

@@ -247,11 +247,11 @@ class Actor:
     async def _launch(self, key: Key, effect: Launch, began: float) -> Answer:
         """Launch once, within the claim's life on our own clock, and say what came of it."""
         if self._is_stale(began):
-            return Unclear(message="the claim was too old to launch from")
+            return Unclear(reason=Reason.TIMED_OUT, message="the claim was too old to launch from")
         try:
             job_id = await self._dataflow.launch(self._place_for(key.namespace, effect.spec), effect)
         except AmbiguousError as error:
-            return Unclear(message=error.message)
+            return Unclear(reason=error.reason, message=error.message)
         except RefusedError as error:
             if error.reason is Reason.ALREADY_EXISTS:
                 return NameTaken(message=error.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from dataflow_operator.domain.errors import Failure, Reason
 from dataflow_operator.domain.failures import failure
@@ -12,6 +13,9 @@ from dataflow_operator.domain.ledger import Attempt, End, Entry, Knowledge, Ledg
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Declined, Launched, NameTaken, Observation, Unclear
 from dataflow_operator.domain.pipeline.sights import is_of, is_young, job_of
+
+_SAYS_NO: Final = frozenset({Reason.INVALID_ARGUMENT, Reason.FAILED_PRECONDITION})
+"""What a 400 says. It may hide a job; where it did not, it meant what it says, and the next launch would be answered alike."""
 
 
 def follow_jobs(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
@@ -70,6 +74,8 @@ def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Atte
     if perhaps is not None and spec.is_batch:
         return followed(attempt, perhaps, Knowledge.PRESUMED, seen.now)
     said = seen.memory.answers.get(attempt.claim.nonce)
+    if isinstance(said, Unclear) and said.reason in _SAYS_NO:
+        return ended(attempt, End.REFUSED, seen.now, failure(said.reason, said.message))
     text = f"; the launch was answered with: {said.message}" if isinstance(said, Unclear) else ""
     return ended(attempt, End.ABSENT, seen.now, failure(Reason.LAUNCH_LOST, f"No job came of the launch{text}"))
 

@@ -82,6 +82,7 @@ class NameTaken:
 class Unclear:
     """The launch may or may not have made a job."""
 
+    reason: Reason
     message: str
 
 
