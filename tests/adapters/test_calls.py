@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -280,10 +281,13 @@ async def test_a_failed_job_says_why(dataflow: Dataflow) -> None:
     parameters = {**STREAM.parameters, "simulate.fail": "start", "simulate.message": "Traceback (most recent call last): ValueError"}
     job_id = await dataflow.calls.launch(PLACE, an_order(replace(STREAM, parameters=parameters)))
     await job_in(dataflow, job_id, JobState.FAILED)
-    failure = await dataflow.calls.read_failure(PLACE, job_id)
+    failure = await dataflow.calls.read_failure(PLACE, job_id, None)
     assert failure is not None
     assert (failure.kind, failure.retryable) == (FailureClass.USER_CODE, True)
     assert "ValueError" in failure.message
+    now = datetime.now(UTC)
+    assert await dataflow.calls.read_failure(PLACE, job_id, now - timedelta(minutes=10)) == failure
+    assert await dataflow.calls.read_failure(PLACE, job_id, now + timedelta(minutes=10)) is None
 
 
 async def test_an_incompatible_update_says_so_and_is_final(dataflow: Dataflow) -> None:
@@ -292,7 +296,7 @@ async def test_an_incompatible_update_says_so_and_is_final(dataflow: Dataflow) -
     parameters = {**STREAM.parameters, "simulate.compatible": "false"}
     new = await dataflow.calls.launch(PLACE, an_order(replace(STREAM, parameters=parameters), base=old))
     await job_in(dataflow, new, JobState.FAILED)
-    failure = await dataflow.calls.read_failure(PLACE, new)
+    failure = await dataflow.calls.read_failure(PLACE, new, None)
     assert failure is not None
     assert (failure.reason, failure.kind, failure.retryable) == (Reason.UPDATE_FAILED, FailureClass.UPDATE_INCOMPATIBLE, False)
     assert (await job_in(dataflow, old, JobState.RUNNING)).replaced_by is None
@@ -300,7 +304,7 @@ async def test_an_incompatible_update_says_so_and_is_final(dataflow: Dataflow) -
 
 async def test_a_job_that_says_nothing_has_no_reason_yet(dataflow: Dataflow) -> None:
     job_id = await dataflow.calls.launch(PLACE, an_order())
-    assert await dataflow.calls.read_failure(PLACE, job_id) is None
+    assert await dataflow.calls.read_failure(PLACE, job_id, None) is None
 
 
 async def test_a_list_holds_what_runs_and_what_has_ended(dataflow: Dataflow) -> None:

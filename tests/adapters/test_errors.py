@@ -181,7 +181,7 @@ class Door:
         return await self.calls.read_job(PLACE, JOB)
 
     async def explain(self) -> object:
-        return await self.calls.read_failure(PLACE, JOB)
+        return await self.calls.read_failure(PLACE, JOB, None)
 
     async def launch(self) -> object:
         return await self.calls.launch(PLACE, an_order())

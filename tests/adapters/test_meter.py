@@ -243,13 +243,13 @@ async def test_what_a_job_said_last_is_at_hand_after_any_read_of_its_messages(da
     job_id = await dataflow.calls.launch(PLACE, an_order(directed))
 
     async def failed() -> bool:
-        return await dataflow.calls.read_failure(PLACE, job_id) is not None
+        return await dataflow.calls.read_failure(PLACE, job_id, None) is not None
 
     await eventually_async(failed, seconds=10)
     said = dataflow.calls.said.of(job_id)
     assert {message.importance for message in said} == {Importance.ERROR, Importance.AUTOSCALING}
     assert "because its script says so" in said[-1].text
-    await dataflow.calls.read_failure(PLACE, job_id)
+    await dataflow.calls.read_failure(PLACE, job_id, None)
     assert dataflow.calls.said.of(job_id) == said
 
 

@@ -322,8 +322,9 @@ class FakeDataflow:
         self.calls["read job"] += 1
         return self.jobs.get(job_id)
 
-    async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
+    async def read_failure(self, place: Place, job_id: JobId, since: datetime | None) -> Failure | None:
         assert isinstance(place, Place)
+        assert since is None or since.tzinfo is not None
         self.calls["read failure"] += 1
         if self.reasons_turned_away is not None:
             raise self.reasons_turned_away

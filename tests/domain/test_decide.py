@@ -366,6 +366,14 @@ def test_a_reason_that_nobody_could_read_is_not_done_without_however_long_ago_th
     assert _first(a_world(entries=(an_entry(1, failed),), memory=memory)).failure is None
 
 
+def test_a_reason_is_looked_for_in_what_the_job_said_last_by_dataflows_own_time() -> None:
+    failed = replace(an_attempt(state=JobState.FAILED, end=JobState.FAILED), job_state_time=NOW - timedelta(hours=3))
+    look = LookForReason(job_id=JobId("j1"), since=NOW - timedelta(hours=3, minutes=10))
+    assert decide(a_world(entries=(an_entry(1, failed),))).effect == look
+    untold = replace(failed, job_state_time=None)
+    assert decide(a_world(entries=(an_entry(1, untold),))).effect == replace(look, since=None)
+
+
 def _read_until(at: float) -> Memory:
     return Memory(failures={JobId("j1"): FailureLook(failure=None, at=at, first_at=940.0)})
 

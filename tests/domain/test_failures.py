@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflow_operator.domain.errors import Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.errors import FailureClass, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.failures import MESSAGE_CHARACTERS, TROUBLES, failure_of_answer, failure_of_messages
 
 SECOND_HAND = "A work item was attempted 4 times without success. Each time the worker eventually lost contact with the service."
@@ -70,6 +70,19 @@ SECOND_HAND = "A work item was attempted 4 times without success. Each time the 
         ("Workflow failed. Causes: Unable to bring up enough workers: minimum 1, actual 0.", Reason.WORKERS_NOT_STARTED),
         ("Some Cloud APIs need to be enabled for your project in order for Cloud Dataflow to run this job.", Reason.API_DISABLED),
         ("Traceback (most recent call last):\nTypeError: int64 is not compatible with string", Reason.USER_CODE_FAILED),
+        ("Traceback (most recent call last):\n  boom\nKeyError: 'stockout'", Reason.USER_CODE_FAILED),
+        ("Traceback (most recent call last):\n  boom\nValueError: quota_for_customer exceeded quota '7'", Reason.USER_CODE_FAILED),
+        (
+            "java.lang.IllegalStateException: quota exceeded: permission denied\n\tat org.acme.Parse.run(Parse.java:7)",
+            Reason.USER_CODE_FAILED,
+        ),
+        ("Traceback (most recent call last):\n  boom\nPaymentError: the api is not enabled", Reason.USER_CODE_FAILED),
+        ("KeyError: 'stockout' [while running 'Parse']", Reason.JOB_FAILED),
+        ("ValueError: quota_for_customer is negative", Reason.JOB_FAILED),
+        (
+            "Workflow failed. Causes: Project acme has insufficient quota(s) to execute this workflow with 1 instances in region europe-west1.",
+            Reason.WORKER_QUOTA_EXCEEDED,
+        ),
         ("Something else", Reason.JOB_FAILED),
     ],
 )
@@ -97,6 +110,19 @@ def test_a_traceback_says_more_than_what_follows_it() -> None:
     found = failure_of_messages(["Traceback: boom", SECOND_HAND, "Workflow failed."])
     assert found is not None
     assert found.message == "Traceback: boom"
+
+
+@pytest.mark.parametrize("verdict", [SECOND_HAND, "The job failed because a work item has failed 4 times. Root cause: see the subnetwork."])
+def test_a_last_word_that_only_points_elsewhere_does_not_count_before_a_traceback(verdict: str) -> None:
+    found = failure_of_messages(["Traceback: boom", f"Workflow failed. Causes: {verdict}"])
+    assert found is not None
+    assert found.message == "Traceback: boom"
+
+
+def test_a_last_word_that_names_a_cause_counts_before_the_errors_that_a_stream_outlived() -> None:
+    found = failure_of_messages(["Traceback: bad row", "Workflow failed. Causes: Quota 'CPUS' exceeded. Limit: 8.0", "Traceback: bad row"])
+    assert found is not None
+    assert (found.reason, found.kind) == (Reason.WORKER_QUOTA_EXCEEDED, FailureClass.QUOTA)
 
 
 def test_what_only_points_elsewhere_is_said_last() -> None:

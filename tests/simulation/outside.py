@@ -211,9 +211,9 @@ class Cloud:
             return None
         return self._as_seen(made.form)
 
-    def failure(self, job_id: JobId) -> Failure | None:
+    def failure(self, job_id: JobId, since: datetime | None) -> Failure | None:
         """Return why a job failed, once its messages say so."""
-        page = self._machine.records.messages(job_id, self._now(), minimum=Importance.ERROR)
+        page = self._machine.records.messages(job_id, self._now(), minimum=Importance.ERROR, start=since)
         return failure_of_messages([message.text for message in page.entries])
 
     def listed(self) -> tuple[Job, ...]:

@@ -173,9 +173,9 @@ class WiredDataflow:
         assert place == self._place
         return await self._wire.read("read job", Outside.DATAFLOW, lambda: self._cloud.read(job_id))
 
-    async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
+    async def read_failure(self, place: Place, job_id: JobId, since: datetime | None) -> Failure | None:
         assert place == self._place
-        return await self._wire.read("read failure", Outside.DATAFLOW, lambda: self._cloud.failure(job_id))
+        return await self._wire.read("read failure", Outside.DATAFLOW, lambda: self._cloud.failure(job_id, since))
 
     async def list_jobs(self, place: Place) -> tuple[Job, ...]:
         assert place == self._place

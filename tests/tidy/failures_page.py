@@ -37,7 +37,7 @@ def _reasons() -> Iterator[str]:
 
 def _signs() -> Iterator[str]:
     yield "## How a job's messages are read\n"
-    yield "The newest error message counts; one that a newer one only points to, or one with a traceback, counts before it. The first row that fits decides. Letters may be small or large."
+    yield "Error messages count from ten minutes before the job's end on, by Dataflow's own times: what a stream complained of earlier it has outlived. The newest one counts; before it one that it only points to, before that one with a traceback, and before that Dataflow's last word (`Workflow failed`) where a row below knows its cause. The first row that fits decides. Letters may be small or large."
     yield ""
     yield "| a message with | has the reason | known from |"
     yield "|---|---|---|"

@@ -12,7 +12,6 @@ from dataflow_operator.controller.recall import Recall, place_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.failures import failure_of_answer
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
-from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import (
     Answer,
@@ -162,7 +161,7 @@ class Actor:
                 missed = known.missing_since if known is not None and known.missing_since is not None else at
                 recall.jobs[job_id] = JobLook(job=job, at=at, missing_since=missed if job is None else None)
             case LookForReason(job_id=job_id):
-                recall.failures[job_id] = await self._reason(pipeline, job_id, recall.failures.get(job_id), at)
+                recall.failures[job_id] = await self._reason(pipeline, look, recall.failures.get(job_id), at)
             case LookAtProgress(job_id=job_id):
                 newest = await self._progress(pipeline, look)
                 first = recall.progress.get(job_id) or ProgressLook(first=newest, first_at=at, newest=newest, at=at)
@@ -186,11 +185,11 @@ class Actor:
                     self._lists.retry(self._place(pipeline))
         return True
 
-    async def _reason(self, pipeline: Pipeline, job_id: JobId, known: FailureLook | None, at: float) -> FailureLook:
+    async def _reason(self, pipeline: Pipeline, look: LookForReason, known: FailureLook | None, at: float) -> FailureLook:
         """Read why a job failed. That it cannot be read keeps nothing else of the pipeline waiting."""
         first = known.first_at if known is not None else at
         try:
-            failure = await self._dataflow.read_failure(self._place(pipeline), job_id)
+            failure = await self._dataflow.read_failure(self._place(pipeline), look.job_id, look.since)
         except RefusedError as error:
             return FailureLook(failure=None, at=at, first_at=first, refused=error.message)
         except UnavailableError as error:

@@ -148,8 +148,8 @@ class Dataflow(Protocol):
         """Read a running job's error messages from *since* on, and its metrics."""
         ...
 
-    async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
-        """Return why a failed job failed, from its error messages; None: nothing is said yet."""
+    async def read_failure(self, place: Place, job_id: JobId, since: datetime | None) -> Failure | None:
+        """Return why a failed job failed, from its error messages since a time, or all; None: nothing is said yet."""
         ...
 
 

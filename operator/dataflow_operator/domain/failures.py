@@ -186,13 +186,30 @@ _DOCS: Final = "Dataflow's documentation, troubleshooting"
 SIGNS: Final = (
     Sign(words=("the new job is not compatible with",), reason=Reason.UPDATE_FAILED, source="apache/beam#30357, spotify/scio#4780"),
     Sign(
-        words=("resource_pool_exhausted", "does not have enough resources available", "stockout"),
+        words=("error occurred in the launcher container", "template launch failed"),
+        reason=Reason.LAUNCHER_FAILED,
+        source="GoogleCloudPlatform/python-docs-samples#6245",
+    ),
+    Sign(
+        words=("has not been used in project", "service_disabled", "apis need to be enabled"),
+        reason=Reason.API_DISABLED,
+        source="recorded answers of Google's APIs",
+    ),
+    Sign(
+        words=("out of memory", "outofmemory", "oom killed", "java heap space", "memoryerror", "gc thrashing"),
+        reason=Reason.OUT_OF_MEMORY,
+        source=_DOCS,
+    ),
+    Sign(words=("traceback", "\tat ", "exception: ", "userexception"), reason=Reason.USER_CODE_FAILED, source="what the SDKs print"),
+    Sign(words=("api is not enabled",), reason=Reason.API_DISABLED, source="recorded answers of Google's APIs"),
+    Sign(
+        words=("resource_pool_exhausted", "does not have enough resources available"),
         reason=Reason.RESOURCES_EXHAUSTED,
         source="GoogleCloudPlatform/DataflowTemplates#2263; Compute Engine's documentation of availability errors",
     ),
     Sign(words=("jobs-per-project quota", "quota metric"), reason=Reason.QUOTA_EXCEEDED, source="apache/beam#34381"),
     Sign(
-        words=("quota_exceeded", "quota_for", "insufficient quota", "quota exceeded", "exceeded quota", "quota '"),
+        words=("quota_exceeded", "'quota_for_", "insufficient quota", "quota exceeded", "exceeded quota", "quota '"),
         reason=Reason.WORKER_QUOTA_EXCEEDED,
         source="recorded answers in public issues; " + _DOCS,
     ),
@@ -206,22 +223,6 @@ SIGNS: Final = (
         reason=Reason.JOB_FILE_UNREADABLE,
         source="GoogleCloudPlatform/python-docs-samples#4894, #9153",
     ),
-    Sign(
-        words=("error occurred in the launcher container", "template launch failed"),
-        reason=Reason.LAUNCHER_FAILED,
-        source="GoogleCloudPlatform/python-docs-samples#6245",
-    ),
-    Sign(
-        words=("has not been used in project", "service_disabled", "api is not enabled", "apis need to be enabled"),
-        reason=Reason.API_DISABLED,
-        source="recorded answers of Google's APIs",
-    ),
-    Sign(
-        words=("out of memory", "outofmemory", "oom killed", "java heap space", "memoryerror", "gc thrashing"),
-        reason=Reason.OUT_OF_MEMORY,
-        source=_DOCS,
-    ),
-    Sign(words=("traceback", "\tat ", "exception: ", "userexception"), reason=Reason.USER_CODE_FAILED, source="what the SDKs print"),
     Sign(
         words=("lost contact with the service", "timed out waiting for an update from the worker", "sdk harness sdk-"),
         reason=Reason.WORKERS_LOST,
@@ -249,10 +250,14 @@ SIGNS: Final = (
     Sign(words=("appears to be stuck",), reason=Reason.JOB_STUCK, source="recorded answers in public issues"),
     Sign(words=("internal error", "internal issue"), reason=Reason.SERVICE_FAILED, source=_DOCS),
 )
-"""The first sign that a text holds decides: what names a cause stands before what only names an effect."""
+"""The first sign that a text holds decides: what names a cause stands before what only names an effect.
+Before what the SDKs print stands only what no code of an owner's says by chance: a traceback may quote any word."""
 
-_SECOND_HAND: Final = "work item was attempted"
-"""A message that only says that another one explains. Source: Beam's own runner ranks it last, and one with a traceback first."""
+_SECOND_HAND: Final = ("work item was attempted", "work item has failed")
+"""A message that only says that another one explains. Source: Beam's own runner ranks the first of them last, and one with a traceback first."""
+
+_VERDICT: Final = "workflow failed"
+"""How Dataflow begins its last word on a job. Where it names a cause, errors that a stream outlived are none. Source: recorded answers in public issues."""
 
 
 def failure(reason: Reason, message: str, *, retryable: bool | None = None) -> Failure:
@@ -271,10 +276,16 @@ def failure_of_messages(errors: Sequence[str]) -> Failure | None:
     said = [message.strip() for message in errors if calm(message)][-NEWEST:]
     if not said:
         return None
-    told = next((text for text in reversed(said) if "new job is not compatible with" in text), None) or max(
-        reversed(said), key=lambda text: ("Traceback" in text, _SECOND_HAND not in text.lower())
-    )
+    told = max(reversed(said), key=_weight)
     return failure(reason_of(told), calm(_shortened(_last_line_first(told))))
+
+
+def _weight(text: str) -> tuple[bool, bool, bool, bool]:
+    """Return how much a message explains, to be compared with others'."""
+    small, reason = text.lower(), reason_of(text)
+    is_first_hand = not any(words in small for words in _SECOND_HAND)
+    is_verdict = _VERDICT in small and is_first_hand and reason is not Reason.JOB_FAILED
+    return reason is Reason.UPDATE_FAILED, is_verdict, "Traceback" in text, is_first_hand
 
 
 def reason_of(text: str) -> Reason:

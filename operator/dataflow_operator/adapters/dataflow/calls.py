@@ -214,11 +214,11 @@ class Calls:
             return None
         return detailed(messages.Job.pb(job))
 
-    async def read_failure(self, place: Place, job_id: JobId) -> Failure | None:
-        """Return why a failed job failed, from its error messages; None: nothing is said yet."""
+    async def read_failure(self, place: Place, job_id: JobId, since: datetime | None) -> Failure | None:
+        """Return why a failed job failed, from its error messages since a time, or all; None: nothing is said yet."""
         try:
             with self._passing(Kind.LOOK, place, job_id, LOOKS):
-                return failure_of_messages(await self._errors(place, job_id))
+                return failure_of_messages(await self._errors(place, job_id, since))
         except GoogleAPICallError as error:
             if (said := look_error(error)) is not None:
                 raise said from error
@@ -259,7 +259,7 @@ class Calls:
         metrics: Sequence[Any] = plain.metrics
         return metrics
 
-    async def _errors(self, place: Place, job_id: JobId, since: datetime | None = None) -> list[str]:
+    async def _errors(self, place: Place, job_id: JobId, since: datetime | None) -> list[str]:
         """Return the texts of a job's error messages, oldest first."""
         pages = await self._messages(place, job_id, _ERROR, since)
         return [message.message_text for page in pages for message in page.job_messages if message.message_importance == _ERROR]

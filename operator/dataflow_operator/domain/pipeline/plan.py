@@ -114,6 +114,8 @@ class LookForReason:
     """Read a failed job's error messages."""
 
     job_id: JobId
+    since: datetime | None
+    """Messages before it do not count; None: all do, for nobody told when the job ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
 
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt
@@ -12,6 +14,10 @@ from dataflow_operator.domain.pipeline.proof import errors_since, is_ripe, looke
 from dataflow_operator.domain.pipeline.sights import current_run_object, is_torn, job_of
 from dataflow_operator.domain.pipeline.sweep import strays_in
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, is_missing
+
+LAST_WORDS: Final = timedelta(minutes=10)
+"""How long before its end a job says why it fails: after the error that ends it, its workers are stopped, which takes minutes.
+What a stream complained of earlier it has outlived, and there may be more of it than one read shows. Source: chosen."""
 
 
 def look_for_what_is_missing(world: World) -> Choice | None:
@@ -63,7 +69,8 @@ def _looks(world: World) -> Iterator[Effect]:
             yield LookAtJob(job_id=attempt.job_id)
         told = memory.failures.get(attempt.job_id)
         if awaits_reason(attempt) and (told is None or not seen.is_fresh(told.at, seen.limits.stop_again)):
-            yield LookForReason(job_id=attempt.job_id)
+            end = attempt.job_state_time
+            yield LookForReason(job_id=attempt.job_id, since=end - LAST_WORDS if end is not None else None)
     yield from _waiting(world)
     for entry in world.ledger:
         if entry.run_uid is None or entry.stop is not None or current_run_object(seen, entry) is not None or is_torn(seen, entry):
