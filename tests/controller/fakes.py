@@ -217,7 +217,7 @@ class FakeDataflow:
     """What happens while the next launch's credential is waited for."""
     full: UnavailableError | None = None
     """Why no launch would be sent now."""
-    stops_turned_away: UnavailableError | None = None
+    stops_turned_away: OutsideError | None = None
     """What the next stops are answered with."""
     changes_turned_away: OutsideError | None = None
     """What the next updates in place are answered with."""
@@ -404,6 +404,8 @@ class Town:
         self.due: timedelta | None = None
         self.said: dict[JobId, tuple[JobMessage, ...]] = {}
         """What jobs said last."""
+        self.effects: Counter[tuple[str, str]] = Counter()
+        """How often each effect went how."""
         self.observations = 0
         """How often the operator looked at what there is to decide."""
         self.restart()
@@ -419,6 +421,7 @@ class Town:
             limits=LIMITS,
             claim_life=timedelta(seconds=5),
             tenancy=self.tenancy,
+            count=lambda effect, outcome: self.effects.update([(effect, outcome)]),
             said=lambda job_id: self.said.get(job_id, ()),
             nonce=self._nonce,
         )

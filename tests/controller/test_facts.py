@@ -12,7 +12,7 @@ from tests.controller.fakes import Town
 from dataflow_operator.domain.errors import AmbiguousError, FailureClass, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import StopMode
-from dataflow_operator.domain.pipeline.model import PipelineSpec
+from dataflow_operator.domain.pipeline.model import PipelineSpec, Timeouts
 
 ONE = JobId("job-1")
 
@@ -182,6 +182,75 @@ async def test_a_cancel_that_comes_too_early_is_asked_for_again(town: Town) -> N
     assert town.clock.seconds <= 15
     await town.job_becomes(ONE, JobState.CANCELLED)
     assert town.store.pipelines == {}
+
+
+DENIED = RefusedError(Reason.PERMISSION_DENIED, "Permission 'dataflow.jobs.update' denied on project: 'acme'.")
+COOLS = UnavailableError(Reason.PERMISSION_DENIED, "not asked again yet, as the last calls of this kind failed", timedelta(seconds=30))
+AWAY = UnavailableError(Reason.UNAVAILABLE, "The service is currently unavailable.")
+RUNS_ON = f"Job {ONE} of run orders-1 could not be drained: Permission 'dataflow.jobs.update' denied on project: 'acme'"
+
+
+def ready(town: Town) -> str:
+    return next(condition.message for condition in town.pipeline.status.conditions if condition.type == "Ready")
+
+
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["suspended", "deleted"])
+async def test_a_stop_that_is_refused_is_told_in_the_words_of_the_service_until_the_job_stops(
+    town: Town, caplog: pytest.LogCaptureFixture, *, is_deleted: bool
+) -> None:
+    await running(town, a_spec())
+    town.dataflow.stops_turned_away = DENIED
+    town.store.notices.clear()
+    if is_deleted:
+        town.store.delete()
+    else:
+        town.store.apply(a_spec(suspend=True))
+    await town.settle()
+    assert town.condition("Reconciling") == ("True", "PermissionDenied")
+    assert town.condition("Ready") == ("False", "PermissionDenied")
+    assert ready(town).startswith(RUNS_ON)
+    assert "drains since" not in ready(town)
+    assert [(notice.is_warning, notice.reason) for notice in town.store.notices][-1] == (True, "PermissionDenied")
+    assert (town.store.runs["orders-1"].status.conditions[-1].reason, town.results()) == ("PermissionDenied", {"orders-1": "None"})
+    writes, told = dict(town.store.writes), len(town.store.notices)
+    for error in (COOLS, AWAY, DENIED) * 6:
+        town.dataflow.stops_turned_away = error
+        await town.after(60)
+    assert (dict(town.store.writes), len(town.store.notices)) == (writes, told), "what goes on is no news"
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["job not stopped"]
+    assert (town.effects["StopJob", "PermissionDenied"], town.effects["StopJob", "Unavailable"]) == (13, 6)
+    town.restart()
+    town.dataflow.stops_turned_away = DENIED
+    await town.settle()
+    assert ready(town).startswith(RUNS_ON), "the next try says it again"
+    town.dataflow.stops_turned_away = None
+    await town.until(lambda: town.effects["StopJob", "ok"] == 1)
+    await town.after(1)
+    assert town.condition("Ready") == ("Unknown", "Draining")
+    assert "orders-1 drains since" in ready(town)
+
+
+async def test_a_stop_for_which_nobody_can_be_reached_is_told_once_that_lasts(town: Town) -> None:
+    await running(town, a_spec())
+    town.dataflow.stops_turned_away = AWAY
+    town.store.apply(a_spec(suspend=True))
+    await town.settle()
+    began = town.clock.seconds
+    while town.clock.seconds - began < 55:
+        assert town.condition("Ready") == ("Unknown", "Draining")
+        await town.after(5)
+    await town.after(10)
+    assert town.condition("Ready") == ("False", "Unavailable")
+    assert "could not be drained: The service is currently unavailable" in ready(town)
+
+
+async def test_a_job_that_is_late_and_may_not_be_cancelled_is_told_so(town: Town) -> None:
+    await running(town, a_batch(timeouts=Timeouts(run=timedelta(seconds=60))))
+    town.dataflow.stops_turned_away = DENIED
+    await town.after(61)
+    assert town.condition("Ready") == ("False", "PermissionDenied")
+    assert "could not be cancelled" in ready(town)
+    assert "(timeouts.runSeconds); the job of run orders-1 is to be cancelled" in ready(town)
 
 
 async def test_a_job_that_ended_before_the_cancel_reached_it_counts_as_stopped(town: Town) -> None:

@@ -134,14 +134,14 @@ def test_a_deadline_that_passed_on_an_old_list_is_looked_at_again() -> None:
 
 
 def test_a_late_job_that_was_not_ready_to_be_cancelled_is_asked_again() -> None:
-    memory = Memory(stops={JobId("j1"): StopCall(mode=StopMode.CANCEL, at=999.0, refused="not yet ready for canceling")})
+    memory = Memory(stops={JobId("j1"): StopCall(mode=StopMode.CANCEL, at=999.0, answer=Reason.NOT_READY_FOR_CANCELING)})
     world = with_a_job(stream(start=60), JobState.QUEUED, since=50, claimed=90, memory=memory)
     assert _rested(world) == timedelta(seconds=4)
     assert stopped(replace(world, monotonic=1006.0)) is not None
 
 
 def test_force_that_was_refused_is_not_asked_for_again_at_once() -> None:
-    memory = Memory(stops={JobId("j1"): StopCall(mode=StopMode.CANCEL, force=True, at=990.0, refused="only after 30 minutes")})
+    memory = Memory(stops={JobId("j1"): StopCall(mode=StopMode.CANCEL, force=True, at=990.0, answer=Reason.FAILED_PRECONDITION)})
     world = with_a_job(replace(stream(cancel=60), suspend=True), JobState.CANCELLING, since=1801, memory=memory, marks=CANCELS)
     assert stopped(world) is None
     assert _rested(world) == timedelta(seconds=50)

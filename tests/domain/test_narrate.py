@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.builders import BATCH, NOW, STREAM, a_batch, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
 
-from dataflow_operator.domain.conditions import Condition, condition_of
+from dataflow_operator.domain.conditions import Condition, Truth, condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, Strategy
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.narrate import status_of
-from dataflow_operator.domain.pipeline.observation import Memory, Observation, Validation
+from dataflow_operator.domain.pipeline.observation import Memory, Observation, Refusal, StopCall, Validation
 from dataflow_operator.domain.pipeline.revision import digest_of
 from dataflow_operator.domain.pipeline.scene import Scene
 
@@ -79,6 +80,47 @@ def test_a_retry_that_is_alone_has_no_limit_and_says_so_by_naming_none() -> None
 def test_a_run_that_is_about_to_launch_says_how_it_takes_over(strategy: Strategy, stop: StopMode | None, text: str) -> None:
     old = OLD.marked(stop, "a newer revision takes over", NOW) if stop is not None else OLD
     assert said(a_stream_of(B, old, new(strategy=strategy))).message == text
+
+
+def with_a_refusal(world: Observation, *, since: float = 999.0, is_certain: bool = True, mode: StopMode = StopMode.DRAIN) -> Observation:
+    """Return the world, where the old job was asked to stop and the answer was another."""
+    refusal = Refusal(reason=Reason.PERMISSION_DENIED, message="you may not.", since=since, is_certain=is_certain)
+    call = StopCall(mode=mode, at=999.0, answer=refusal.reason, refusal=refusal)
+    return replace(world, memory=Memory(stops={JobId("j1"): call}))
+
+
+SUPERSEDED = OLD.marked(StopMode.DRAIN, "a newer revision takes over", NOW)
+DRAINING = SUPERSEDED.with_attempt(an_attempt(state=JobState.DRAINING))
+RUNS_ON = "Job j1 of run orders-1 could not be drained: you may not"
+
+
+def test_a_run_that_waits_for_a_job_that_cannot_be_stopped_says_so() -> None:
+    told = said(with_a_refusal(a_stream_of(B, SUPERSEDED, new(strategy=Strategy.DRAIN))))
+    text = f"{RUNS_ON}. Run orders-2 is about to launch, after orders-1"
+    assert (told.status, told.reason, told.message) == (Truth.FALSE, Reason.PERMISSION_DENIED, text)
+
+
+def test_a_run_that_serves_is_ready_though_another_cannot_be_stopped() -> None:
+    serves = new(an_attempt(job="j2"), strategy=Strategy.PARALLEL, stable=True)
+    told = said(with_a_refusal(a_stream_of(B, SUPERSEDED, serves)))
+    assert (told.status, told.message) == (Truth.TRUE, f"Job j2 runs revision 2. {RUNS_ON}")
+
+
+@pytest.mark.parametrize(
+    ("old", "call", "is_told"),
+    [
+        (SUPERSEDED, {"is_certain": False}, False),
+        (SUPERSEDED, {"is_certain": False, "since": 940.0}, True),
+        (DRAINING, {}, False),
+        (DRAINING, {"mode": StopMode.CANCEL}, True),
+        (SUPERSEDED.with_attempt(an_attempt(state=JobState.CANCELLING)), {"mode": StopMode.CANCEL}, False),
+        (OLD.marked(StopMode.ORPHAN, "the owner lets it go", NOW), {}, False),
+        (OLD, {}, False),
+    ],
+    ids=["an outage of a second", "of a minute", "drains", "drains and may not be cancelled", "is being cancelled", "orphaned", "is kept"],
+)
+def test_a_job_that_runs_on_is_told_where_it_is_to_stop_and_does_not(old: Entry, call: dict[str, Any], *, is_told: bool) -> None:
+    assert ("could not be" in said(with_a_refusal(a_stream_of(B, old, new(strategy=Strategy.DRAIN)), **call)).message) is is_told
 
 
 def test_a_job_that_failed_a_moment_ago_says_that_its_reason_is_looked_for() -> None:

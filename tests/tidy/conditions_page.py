@@ -18,7 +18,7 @@ Ready is Unknown while the operator works, False only when something is wrong, a
 
 REASONS = """## Reasons
 
-A reason on Ready, or on a run's Succeeded, stands on Reconciling and Stalled beside it, too.
+A reason on Ready, or on a run's Succeeded, stands on Reconciling and Stalled beside it, too. A job that is to be stopped and cannot be has the reason of that answer there, in place of Draining or Cancelling: a refusal at once, anything else after a minute. What the tables say of a launch then holds for the stop.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypeAlias
@@ -27,6 +28,7 @@ from dataflow_operator.domain.pipeline.observation import (
     PipelineLook,
     Progress,
     ProgressLook,
+    Refusal,
     RunLook,
     StopCall,
     Unclear,
@@ -51,6 +53,8 @@ from dataflow_operator.domain.pipeline.plan import (
     Validate,
 )
 from dataflow_operator.domain.pipeline.proof import ERROR_BURST
+
+logger = logging.getLogger(__name__)
 
 Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtPipeline | LookAtIdentity
 """A read that a decision asked for."""
@@ -133,7 +137,7 @@ class Actor:
             case StopJob() | UpdateInPlace() if self._is_stale(began):
                 return False  # decided before a stand-still: what it was decided from may not be so any more
             case StopJob():
-                recall.stops[effect.job_id] = await self._stop(pipeline, effect)
+                recall.stops[effect.job_id] = await self._stop(pipeline, effect, recall.stops.get(effect.job_id))
             case UpdateInPlace():
                 recall.options[effect.job_id] = await self._update_in_place(pipeline, effect)
             case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtIdentity():
@@ -270,17 +274,19 @@ class Actor:
             return Validation(problem=error.reason, message=error.message, is_final=False, at=at, after=_wish_of(error))
         return Validation(problem=None, at=at)
 
-    async def _stop(self, pipeline: Pipeline, effect: StopJob) -> StopCall:
+    async def _stop(self, pipeline: Pipeline, effect: StopJob, before: StopCall | None) -> StopCall:
         at = self._clock.monotonic()
         place = self._place(pipeline)
+        known = before.refusal if before is not None and (before.mode, before.force) == (effect.mode, effect.force) else None
         try:
             await self._dataflow.stop(place, effect.job_id, effect.mode, force=effect.force)
-        except (RefusedError, AmbiguousError) as error:
-            return StopCall(mode=effect.mode, force=effect.force, at=at, refused=error.message)
-        except UnavailableError as error:
-            return StopCall(
-                mode=effect.mode, force=effect.force, at=at + _longer(error.after, self._limits.stop_again), refused=error.message
-            )
+        except (RefusedError, AmbiguousError, UnavailableError) as error:
+            refusal = _refusal_of(error, known, at)
+            if known is None or (refusal.reason, refusal.message) != (known.reason, known.message):
+                about = {"job": effect.job_id, "mode": effect.mode, "reason": error.reason, "error": error.message}
+                logger.warning("job not stopped", extra={"pipeline": f"{pipeline.namespace}/{pipeline.name}", **about})
+            later = _longer(error.after, self._limits.stop_again) if isinstance(error, UnavailableError) else 0.0
+            return StopCall(mode=effect.mode, force=effect.force, at=at + later, answer=error.reason, refusal=refusal)
         self._lists.hurry(place)
         return StopCall(mode=effect.mode, force=effect.force, at=at)
 
@@ -332,6 +338,14 @@ class Actor:
         at = self._clock.monotonic()
         pause = _wish_of(error) or SHORTEST_HINDRANCE
         return Hindrance(reason=error.reason, message=error.message, at=at, until=at + pause.total_seconds())
+
+
+def _refusal_of(error: OutsideError, known: Refusal | None, at: float) -> Refusal:
+    """Return what is to be told of a stop that did not come about after others of which *known* is told: a no stands until there is another."""
+    is_certain = isinstance(error, RefusedError)
+    if known is not None and known.is_certain and not is_certain:
+        return known
+    return Refusal(reason=error.reason, message=error.message, since=known.since if known is not None else at, is_certain=is_certain)
 
 
 def _wish_of(error: OutsideError) -> timedelta | None:

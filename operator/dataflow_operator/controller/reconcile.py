@@ -247,13 +247,14 @@ class Reconciler:
 
     async def _act(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> bool:
         """Carry out the effect; return whether it came about as planned."""
-        name = type(effect).__name__
+        name, recall = type(effect).__name__, self._recall(key, pipeline.uid)
         try:
-            is_done = await self._actor.act(key, self._recall(key, pipeline.uid), pipeline, effect, began)
+            is_done = await self._actor.act(key, recall, pipeline, effect, began)
         except OutsideError as error:
             self._count(name, error.reason)
             raise
-        self._count(name, "ok")
+        answer = recall.stops[effect.job_id].answer if isinstance(effect, StopJob) and is_done else None
+        self._count(name, answer or "ok")
         return is_done
 
 

@@ -270,7 +270,7 @@ _ANSWERS: Final[Mapping[Reason, Meaning]] = {
         On.EVENT,
         do="apply the CRDs of the operator's version",
     ),
-    Reason.NOT_READY_FOR_CANCELING: _is("the job is too young to be stopped: asked again", On.METRIC),
+    Reason.NOT_READY_FOR_CANCELING: _is("the job is too young to be stopped: asked again, and told after a minute", *_AND_RUN, On.METRIC),
 }
 
 _OF_A_LOOK: Final = PASSING | {Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED, Reason.API_DISABLED}

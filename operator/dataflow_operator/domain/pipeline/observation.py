@@ -148,6 +148,19 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why calls to stop a job, one after the other, did not come about."""
+
+    reason: Reason
+    message: str
+    """In the words of the service."""
+    since: float
+    """When the first of them was made, on our monotonic clock, in seconds."""
+    is_certain: bool
+    """True: one was answered with a no, which an outage afterwards does not take back. False: all may be well at the next call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopCall:
     """The last call that asked a job to stop."""
 
@@ -155,7 +168,10 @@ class StopCall:
     force: bool = False
     at: float
     """When it was made; as much later as the service asked to wait beyond the usual."""
-    refused: str | None = None
+    answer: Reason | None = None
+    """Why it did not come about; None: it was taken."""
+    refusal: Refusal | None = None
+    """What is to be told of it; None: it was taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataflow_operator.domain.message import JobMessage, newest_of
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.summary import console_url
+from dataflow_operator.domain.pipeline.unstopped import unstopped_in
 from dataflow_operator.domain.run import Run, RunStatus
 
 
@@ -32,7 +33,7 @@ def picture_of(
     ends = [known.end_time for known in entry.attempts if known.end_time]
     return RunStatus(
         observed_generation=run.generation,
-        conditions=merged(run.status.conditions, _run_conditions(entry, result), generation=run.generation, now=seen.now),
+        conditions=merged(run.status.conditions, _run_conditions(seen, entry, result), generation=run.generation, now=seen.now),
         number=entry.number,
         cause=entry.cause,
         revision=entry.revision or None,
@@ -67,11 +68,11 @@ def _run_of(seen: Observation, ledger: tuple[Entry, ...], job_id: JobId) -> str 
     return entry.run if entry is not None else next((run.name for run in seen.runs if run.status.job_id == job_id), None)
 
 
-def _run_conditions(entry: Entry, result: Result | None) -> list[Condition]:
+def _run_conditions(seen: Observation, entry: Entry, result: Result | None) -> list[Condition]:
     attempt = entry.last_attempt
     failure = attempt.failure if attempt else None
     if result is None:
-        return _run_in_flight(entry)
+        return _run_in_flight(seen, entry)
     if result is Result.SUCCEEDED:
         return [Condition(type="Succeeded", status=Truth.TRUE, reason=Reason.SUCCEEDED, message="")]
     if result is Result.FAILED:
@@ -80,11 +81,13 @@ def _run_conditions(entry: Entry, result: Result | None) -> list[Condition]:
     return [Condition(type="Succeeded", status=Truth.FALSE, reason=word, message=entry.stop_reason or (failure.message if failure else ""))]
 
 
-def _run_in_flight(entry: Entry) -> list[Condition]:
-    attempt = entry.last_attempt
+def _run_in_flight(seen: Observation, entry: Entry) -> list[Condition]:
+    attempt, unstopped = entry.last_attempt, next(unstopped_in(seen, (entry,)), None)
     if entry.is_running and entry.stop is None and not entry.is_late:
         return [Condition(type="Succeeded", status=Truth.UNKNOWN, reason=Reason.JOB_RUNNING, message="")]
-    if entry.stop is not None:
+    if unstopped is not None:
+        reason, text = unstopped.refusal.reason, unstopped.message
+    elif entry.stop is not None:
         reason = Reason.DRAINING if entry.stop is StopMode.DRAIN else Reason.CANCELLING
         text = entry.stop_reason or ""
     elif attempt is not None and attempt.is_open and attempt.failure is not None:

@@ -5,8 +5,8 @@ Messages carry no request ids and no times that move.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from dataflow_operator.domain.conditions import Truth
@@ -20,6 +20,7 @@ from dataflow_operator.domain.pipeline.past import comes_back, failed_last, fail
 from dataflow_operator.domain.pipeline.proof import most_attempts
 from dataflow_operator.domain.pipeline.revision import is_wanted
 from dataflow_operator.domain.pipeline.scene import Scene
+from dataflow_operator.domain.pipeline.unstopped import Unstopped, unstopped_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,22 @@ class Verdict:
 
 
 def verdict_of(scene: Scene) -> Verdict:
-    """Return the pipeline's state as the table has it."""
+    """Return the pipeline's state as the table has it, and of a job that is to be stopped and cannot be, that and why."""
+    verdict = _state_of(scene)
+    unstopped = list(_unstopped(scene))
+    if not unstopped:
+        return verdict
+    said = "; ".join(one.message for one in unstopped)
+    if verdict.ready is Truth.TRUE or verdict.is_stalled or verdict.reason is Reason.OBSERVING:
+        return replace(verdict, message=f"{verdict.message}. {said}")
+    return Verdict(ready=Truth.FALSE, reason=unstopped[0].refusal.reason, message=f"{said}. {verdict.message}", is_working=True)
+
+
+def _unstopped(scene: Scene) -> Iterator[Unstopped]:
+    return unstopped_in(scene.seen, scene.status.ledger if scene.spec is not None else ())
+
+
+def _state_of(scene: Scene) -> Verdict:
     pipeline, obstacle = scene.seen.pipeline, scene.obstacle
     if pipeline.is_deleting:
         return _deleting(scene)
@@ -69,8 +85,9 @@ def _deleting(scene: Scene) -> Verdict:
 
 
 def _outlook(scene: Scene) -> str:
-    """Return since when, and until when at the latest, each run is being stopped."""
-    told = [outlook(scene.spec, entry) for entry in scene.status.ledger] if scene.spec is not None else []
+    """Return since when, and until when at the latest, each run is being stopped; of one that cannot be, the verdict says so."""
+    hindered = {one.run for one in _unstopped(scene)}
+    told = [outlook(scene.spec, entry) for entry in scene.status.ledger if entry.run not in hindered] if scene.spec is not None else []
     return "".join(f"; {text}" for text in told if text)
 
 
@@ -219,7 +236,7 @@ def _under_way(scene: Scene, entry: Entry, reason: Reason) -> Verdict:
     """Return the verdict for a run that is on its way to a job, or between two."""
     attempt = entry.last_attempt
     if attempt is not None and attempt.failure is not None:
-        return _ending(entry, attempt.failure) if attempt.is_open else _retrying(scene, entry, attempt)
+        return _ending(entry, attempt, attempt.failure) if attempt.is_open else _retrying(scene, entry, attempt)
     if attempt is None:
         return Verdict(
             ready=Truth.UNKNOWN, reason=reason, message=f"Run {entry.run} is about to launch{_waits_for(scene, entry)}", is_working=True
@@ -235,9 +252,10 @@ def _under_way(scene: Scene, entry: Entry, reason: Reason) -> Verdict:
     return Verdict(ready=Truth.UNKNOWN, reason=reason, message=text, is_working=True)
 
 
-def _ending(entry: Entry, failure: Failure) -> Verdict:
-    """Return the verdict for a run whose job is being cancelled because it is late, or not of the pipeline's type."""
-    text = f"{failure.message}; the job of run {entry.run} is being cancelled"
+def _ending(entry: Entry, attempt: Attempt, failure: Failure) -> Verdict:
+    """Return the verdict for a run whose job is to be cancelled because it is late, or not of the pipeline's type."""
+    doing = "is being" if attempt.job_state is JobState.CANCELLING else "is to be"
+    text = f"{failure.message}; the job of run {entry.run} {doing} cancelled"
     return Verdict(ready=Truth.FALSE, reason=failure.reason, message=text, is_working=True)
 
 
