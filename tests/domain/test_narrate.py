@@ -10,7 +10,7 @@ import pytest
 from tests.builders import BATCH, NOW, STREAM, a_batch, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of
-from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.errors import MESSAGE_LIMIT, Reason
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopMode, Strategy
 from dataflow_operator.domain.pipeline.decide import decide
@@ -58,6 +58,13 @@ def test_a_retry_after_which_another_run_comes_back_says_which() -> None:
     told = said(replace(world, runs=(stable, *world.runs)))
     text = "failed (1 of 3 in a row), the next follows after 30 s, and run orders-1 comes back if none succeeds: it broke"
     assert text in told.message
+
+
+def test_a_reason_as_long_as_may_be_leaves_a_condition_that_can_be_stored() -> None:
+    failure = replace(a_failure(Reason.USER_CODE_FAILED), message="x" * MESSAGE_LIMIT)
+    told = said(a_stream_of(B, new(replace(FAILED, failure=failure))))
+    assert told.message.startswith("Attempt 1 of run orders-2 failed")
+    assert len(told.message) == MESSAGE_LIMIT
 
 
 def test_a_retry_that_is_alone_has_no_limit_and_says_so_by_naming_none() -> None:

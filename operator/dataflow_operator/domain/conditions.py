@@ -9,6 +9,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Final
 
+from dataflow_operator.domain.errors import cut
+
 
 class Truth(StrEnum):
     """A condition's status, in Kubernetes' words."""
@@ -30,12 +32,12 @@ class Condition:
     last_transition_time: datetime | None = None
 
     def stamped(self, generation: int, since: datetime) -> Condition:
-        """Return the condition as it holds for a generation, and since when."""
+        """Return the condition as it holds for a generation, and since when, with as much of its message as a status may hold."""
         return Condition(
             type=self.type,
             status=self.status,
             reason=self.reason,
-            message=self.message,
+            message=cut(self.message),
             observed_generation=generation,
             last_transition_time=since,
         )

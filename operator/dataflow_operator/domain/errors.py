@@ -204,10 +204,14 @@ class StaleError(OutsideError):
     """We acted on an old read: observe again."""
 
 
-def calm(message: str, characters: int = MESSAGE_LIMIT) -> str:
-    """Return *message* without what changes from one answer to the next, cut to so many characters: by default what a status may hold.
+def calm(message: str) -> str:
+    """Return *message* without what changes from one answer to the next, cut to the length a status may hold.
 
     Dataflow puts 16 hex digits before most texts, e.g. ``(78f666ea16e50f79): There is already …``.
     """
-    text = _VOLATILE.sub("", message).strip()
+    return cut(_VOLATILE.sub("", message).strip())
+
+
+def cut(text: str, characters: int = MESSAGE_LIMIT) -> str:
+    """Return *text*, cut to so many characters: by default what a status may hold."""
     return text if len(text) <= characters else f"{text[: characters - 1]}…"

@@ -14,7 +14,7 @@ from functools import partial
 from operator import is_
 from typing import Final, TypeAlias
 
-from dataflow_operator.domain.errors import Failure, Reason, calm
+from dataflow_operator.domain.errors import Failure, Reason, cut
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.remembered import remembered
 
@@ -256,7 +256,7 @@ class Entry:
 def _earlier(attempt: Attempt) -> Attempt:
     """Return *attempt* as it is kept once another one follows."""
     said = attempt.failure
-    return attempt if said is None else replace(attempt, failure=replace(said, message=calm(said.message, EARLIER_CHARACTERS)))
+    return attempt if said is None else replace(attempt, failure=replace(said, message=cut(said.message, EARLIER_CHARACTERS)))
 
 
 Ledger: TypeAlias = tuple[Entry, ...]
