@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -17,13 +18,16 @@ from dataflow_operator.domain.identity import ServiceAccount
 class Credentials:
     """A metadata server's credentials: a token of its own at each refresh, or a refusal."""
 
-    def __init__(self, *, life: timedelta = timedelta(hours=1), refuses: bool = False) -> None:
+    def __init__(
+        self, *, life: timedelta = timedelta(hours=1), refuses: bool = False, wall_seconds: Callable[[], float] = time.time
+    ) -> None:
         self.token: str | None = None
         self.expiry: datetime | None = None
         self.refreshes = 0
         self.threads: set[int] = set()
         self._life = life
         self._refuses = refuses
+        self._wall_seconds = wall_seconds
 
     def refresh(self, _request: object) -> None:
         self.refreshes += 1
@@ -31,7 +35,21 @@ class Credentials:
         if self._refuses:
             raise RefreshError("no metadata server")  # type: ignore[no-untyped-call] # google.auth's errors are not annotated
         self.token = f"token-{self.refreshes}"
-        self.expiry = (datetime.now(UTC) + self._life).replace(tzinfo=None)
+        self.expiry = (datetime.fromtimestamp(self._wall_seconds(), UTC) + self._life).replace(tzinfo=None)
+
+
+class Clocks:
+    """A machine's two clocks, set by hand."""
+
+    def __init__(self) -> None:
+        self.up = 0.0
+        self.offset = 1e9
+
+    def monotonic(self) -> float:
+        return self.up
+
+    def wall_seconds(self) -> float:
+        return self.up + self.offset
 
 
 def found(credentials: Credentials) -> Callable[..., tuple[Credentials, str]]:
@@ -69,6 +87,37 @@ async def test_a_token_that_is_about_to_end_is_renewed() -> None:
     caller = OwnPod(found(credentials))
     assert await caller.metadata(None, Use.WATCH) == (("authorization", "Bearer token-1"),)
     assert await caller.metadata(None, Use.WATCH) == (("authorization", "Bearer token-2"),)
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0], ids=["back", "forth"])
+async def test_a_clock_that_is_set_by_an_hour_leaves_no_dead_token_in_use(step: float) -> None:
+    clocks = Clocks()
+    credentials = Credentials(wall_seconds=clocks.wall_seconds)
+    caller = OwnPod(found(credentials), monotonic=clocks.monotonic, wall_seconds=clocks.wall_seconds)
+    carried, since = await caller.metadata(None, Use.WATCH), clocks.up
+    clocks.offset += step
+    for _ in range(3 * 60):
+        clocks.up += 60
+        if (newer := await caller.metadata(None, Use.WATCH)) != carried:
+            carried, since = newer, clocks.up
+        assert clocks.up - since < 55 * 60
+    assert credentials.refreshes == 4 + (step > 0)
+
+
+async def test_a_token_that_is_turned_away_is_renewed_once_it_is_not_quite_new() -> None:
+    clocks = Clocks()
+    caller = OwnPod(found(Credentials(wall_seconds=clocks.wall_seconds)), monotonic=clocks.monotonic, wall_seconds=clocks.wall_seconds)
+    first = await caller.metadata(None, Use.WATCH)
+    clocks.up += 29
+    caller.turned_away(None, first)
+    assert await caller.metadata(None, Use.WATCH) == first
+    clocks.up += 1
+    caller.turned_away(None, first)
+    second = await caller.metadata(None, Use.WATCH)
+    assert second != first
+    clocks.up += 60
+    caller.turned_away(None, first)
+    assert await caller.metadata(None, Use.WATCH) == second, "what was turned away is not carried any more"
 
 
 async def test_a_broken_metadata_server_is_asked_once_for_all_who_wait() -> None:

@@ -17,7 +17,7 @@ from dataflow_operator.adapters.identity.account import Account
 from dataflow_operator.adapters.identity.exchange import LIFE, OwnToken, Source, Token, exchange
 from dataflow_operator.adapters.identity.flights import Flights
 from dataflow_operator.adapters.identity.hints import advice
-from dataflow_operator.adapters.identity.kept import Kept, Now, Shelf, Trouble, kept_of, trouble_of
+from dataflow_operator.adapters.identity.kept import GRACE, Kept, Now, Shelf, Trouble, kept_of, trouble_of
 from dataflow_operator.adapters.identity.modes import Exchange, Mode
 from dataflow_operator.adapters.identity.sight import ACCOUNT_AGE, Reader, Sight
 from dataflow_operator.adapters.tally import Tally, uncounted
@@ -29,9 +29,6 @@ THREADS: Final = 32
 
 EXCHANGE_SECONDS: Final = 30.0
 """The longest that callers wait for one exchange: the Kubernetes token and two calls of 10 s, and a little for a thread. Source: chosen."""
-
-GRACE: Final = timedelta(seconds=30)
-"""How young a token is not given up for a 401 or 403: a new one would be answered alike. Source: chosen."""
 
 ROUNDS: Final = 3
 """How often one call begins anew because the ServiceAccount changed under its exchange. Source: chosen."""

@@ -13,6 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
 from dataflow_operator.adapters.dataflow.caller import Metadata, Use
+from dataflow_operator.adapters.identity.kept import GRACE, Kept, Now
 from dataflow_operator.domain.errors import OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import Persona, ServiceAccount
 
@@ -88,10 +89,18 @@ class Nobody:
 class OwnPod:
     """Calls with the credential of the operator's own pod. For a single tenant: whoever writes a pipeline acts as the operator."""
 
-    def __init__(self, default: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        default: Callable[..., Any] | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall_seconds: Callable[[], float] = time.time,
+    ) -> None:
         auth: Any = google.auth
         self._default = default or auth.default
+        self._clocks = (monotonic, wall_seconds)
         self._credentials: Any = None
+        self._kept: Kept | None = None
         self._lock = asyncio.Lock()
         self._failed_at = float("-inf")
         self._failure = ""
@@ -108,11 +117,12 @@ class OwnPod:
         """
         del account, use
         async with self._lock:
-            if not self._is_fresh():
-                if time.monotonic() - self._failed_at < RETRY_SECONDS:
+            now, kept = self._now(), self._kept
+            if kept is None or not kept.is_young(now):
+                if now.monotonic - self._failed_at < RETRY_SECONDS:
                     raise UnavailableError(Reason.UNAUTHENTICATED, self._failure, timedelta(seconds=RETRY_SECONDS))
-                await self._renew()
-            return (("authorization", f"Bearer {self._credentials.token}"),)
+                kept = self._kept = await self._renewed(now)
+            return kept.metadata
 
     async def persona(self, account: ServiceAccount) -> Persona:
         """Refuse a pipeline that names an account: its jobs would silently run under another identity than it asks for."""
@@ -133,22 +143,29 @@ class OwnPod:
         return None
 
     def turned_away(self, account: ServiceAccount | None, carried: Metadata) -> None:
-        """Keep the token: a metadata server gives the same again until it is about to end."""
+        """Let the next call have a fresh token, unless the one that was carried is so young that another would be answered alike."""
+        del account
+        kept = self._kept
+        if kept is not None and kept.metadata == carried and self._now().has_passed(kept.since, GRACE):
+            self._kept = None
 
-    def _is_fresh(self) -> bool:
-        if self._credentials is None or not self._credentials.token:
-            return False
-        expiry: datetime | None = self._credentials.expiry
-        return expiry is None or expiry.replace(tzinfo=UTC) - datetime.now(UTC) > RENEW_BEFORE
+    def _now(self) -> Now:
+        monotonic, wall_seconds = self._clocks
+        return Now(monotonic=monotonic(), wall=wall_seconds())
 
-    async def _renew(self) -> None:
+    async def _renewed(self, since: Now) -> Kept:
+        """Return a new token. How long it lives is counted from before it was asked for, on both clocks: one may be set meanwhile."""
         try:
             async with asyncio.timeout(REFRESH_SECONDS):
                 self._credentials = await asyncio.to_thread(self._refreshed, self._credentials)
         except (GoogleAuthError, TimeoutError, OSError) as error:
-            self._failed_at = time.monotonic()
+            self._failed_at = self._now().monotonic
             self._failure = f"no credential for Dataflow: {str(error) or 'the metadata server does not answer'}"
             raise UnavailableError(Reason.UNAUTHENTICATED, self._failure, timedelta(seconds=RETRY_SECONDS)) from error
+        expiry: datetime | None = self._credentials.expiry
+        life = expiry.replace(tzinfo=UTC) - datetime.fromtimestamp(self._now().wall, UTC) if expiry is not None else timedelta.max
+        bearer = (("authorization", f"Bearer {self._credentials.token}"),)
+        return Kept(metadata=bearer, since=since, life=life, good_for=life - RENEW_BEFORE)
 
     def _refreshed(self, credentials: Any) -> Any:
         """Return credentials with a fresh token. Blocks."""

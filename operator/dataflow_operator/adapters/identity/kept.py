@@ -21,6 +21,9 @@ CAP: Final = timedelta(minutes=30)
 DEAD_BEFORE: Final = timedelta(seconds=20)
 """How long before its end a token is taken for dead: a call carries it for as long. Source: chosen, a read's 15 s and the way."""
 
+GRACE: Final = timedelta(seconds=30)
+"""How young a token is not given up for a 401 or 403: a new one would be answered alike. Source: chosen."""
+
 FIRST_PAUSE: Final = timedelta(seconds=5)
 """How long one failure speaks for all. Source: chosen: a herd asks once, and a mended binding is noticed soon."""
 
