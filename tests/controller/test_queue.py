@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from dataflow_operator.controller.queue import FIRST_BACKOFF_SECONDS, FLOOR_SECONDS, LAST_BACKOFF_SECONDS, Queue
+from dataflow_operator.controller.queue import FIRST_BACKOFF_SECONDS, FLOOR_SECONDS, LAST_BACKOFF_SECONDS, LONGEST_WISH_SECONDS, Queue
 
 
 @dataclass
@@ -94,6 +94,33 @@ async def test_a_key_that_fails_backs_off_twice_as_long_each_time_up_to_a_bound(
         clock.seconds += pauses[-1]
     assert pauses[:3] == [FIRST_BACKOFF_SECONDS, 2 * FIRST_BACKOFF_SECONDS, 4 * FIRST_BACKOFF_SECONDS]
     assert pauses[-1] == LAST_BACKOFF_SECONDS
+
+
+async def test_an_event_ends_a_pause_of_our_own(queue: Queue[str], clock: Hand) -> None:
+    queue.add("a")
+    await queue.take()
+    assert queue.failed("a") == FIRST_BACKOFF_SECONDS
+    clock.seconds += FLOOR_SECONDS
+    assert await _taken(queue) is None
+    queue.add("a")
+    assert await _taken(queue) == "a"
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(120.0, 120.0), (86_400.0, LONGEST_WISH_SECONDS)], ids=["asked", "too long"])
+async def test_an_event_does_not_shorten_a_pause_that_was_asked_for(queue: Queue[str], clock: Hand, asked: float, pause: float) -> None:
+    queue.add("a")
+    await queue.take()
+    queue.add("a")  # while the pass fails
+    assert queue.failed("a", asked) == pause
+    for _ in range(2):
+        queue.add("a")
+        clock.seconds += pause / 2 - 0.01
+        assert await _taken(queue) is None
+    clock.seconds += 0.02
+    assert await _taken(queue) == "a"
+    queue.done("a")
+    queue.add("a")
+    assert await _taken(queue) == "a", "the pause is over and forgotten"
 
 
 async def test_a_pass_that_goes_well_ends_the_backing_off(queue: Queue[str], clock: Hand) -> None:

@@ -36,7 +36,8 @@ class Queue(Generic[K]):
         self._serial = 0
         self._working: dict[K, float | None] = {}
         """Keys in work; the value is when to hand the key out again, once it is done."""
-        self._last: dict[K, float] = {}
+        self._earliest: dict[K, float] = {}
+        """Before when a key is not handed out again, whatever is added."""
         self._failures: dict[K, int] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
         """Workers that wait for a key, the longest first; one is rung for each key that is due."""
@@ -58,8 +59,8 @@ class Queue(Generic[K]):
         return max(self._time() - min(self._due.values(), default=self._time()), 0.0)
 
     def add(self, key: K, after_seconds: float = 0.0) -> None:
-        """Make *key* due; the earliest of several times wins. A key in work becomes due right after."""
-        at = max(self._time() + after_seconds, self._last.get(key, float("-inf")) + FLOOR_SECONDS)
+        """Make *key* due; the earliest of several times wins. A key in work becomes due right after, one that pauses not before the pause is over."""
+        at = max(self._time() + after_seconds, self._earliest.get(key, float("-inf")))
         if key in self._working:
             known = self._working[key]
             self._working[key] = at if known is None else min(known, at)
@@ -99,12 +100,16 @@ class Queue(Generic[K]):
         self._finish(key, 0.0)
 
     def failed(self, key: K, at_least_seconds: float = 0.0) -> float:
-        """End the work on *key* and back off; return the pause. An event does not shorten it."""
+        """End the work on *key* and back off, for as long as is usual or was asked for, whichever is longer; return the pause.
+
+        Nothing that is added meanwhile shortens what was asked for. Our own pause an event ends: it may be what the pass was waiting for.
+        """
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
-        pause = max(min(FIRST_BACKOFF_SECONDS * 2.0 ** min(count, 16), LAST_BACKOFF_SECONDS), min(at_least_seconds, LONGEST_WISH_SECONDS))
+        asked = min(at_least_seconds, LONGEST_WISH_SECONDS)
+        pause = max(min(FIRST_BACKOFF_SECONDS * 2.0 ** min(count, 16), LAST_BACKOFF_SECONDS), asked)
         self._working[key] = None
-        self._finish(key, pause)
+        self._finish(key, pause, max(asked, FLOOR_SECONDS))
         return pause
 
     def _next_in(self) -> float:
@@ -136,10 +141,10 @@ class Queue(Generic[K]):
                 bell.set_result(None)
                 return
 
-    def _finish(self, key: K, after_seconds: float | None) -> None:
+    def _finish(self, key: K, after_seconds: float | None, floor_seconds: float = FLOOR_SECONDS) -> None:
         added = self._working.pop(key)
         times = [at for at in (added, None if after_seconds is None else self._time() + after_seconds) if at is not None]
-        self._last.pop(key, None)
+        self._earliest.pop(key, None)
         if times:
-            self._last[key] = self._time()
+            self._earliest[key] = self._time() + floor_seconds
             self.add(key, min(times) - self._time())
