@@ -36,7 +36,8 @@ LAUNCHES = Line(identity="team-a/orders", project="acme", kind=Kind.LAUNCH)
 
 
 def a_pause(circuit: Circuit, now: float) -> float:
-    """Let a circuit fail once more, and return for how long it is open then."""
+    """Let one more call fail, and return for how long the circuit is open then."""
+    circuit.begin(now)
     circuit.went_wrong(DENIED, now)
     return circuit.wait(now)
 
@@ -52,6 +53,18 @@ def test_a_circuit_opens_after_failures_in_a_row_for_longer_each_time_within_bou
     for _ in range(TRIP - 1):
         again.went_wrong(DENIED, 0.0)
     assert [a_pause(again, 0.0) for _ in range(12)] == pauses, "the spread is no chance"
+
+
+def test_calls_that_fail_together_open_a_circuit_once() -> None:
+    circuit, alone = Circuit(name="team-a"), Circuit(name="team-a")
+    for _ in range(TRIP):
+        alone.went_wrong(DENIED, 0.0)
+    for _ in range(10):
+        circuit.went_wrong(DENIED, 0.0)
+    circuit.went_wrong(DENIED, 4.0)
+    assert circuit.wait(0.0) == alone.wait(0.0) <= FIRST_PAUSE_SECONDS
+    later = a_pause(circuit, FIRST_PAUSE_SECONDS)
+    assert later == a_pause(alone, FIRST_PAUSE_SECONDS) > FIRST_PAUSE_SECONDS / 2
 
 
 def test_one_answer_that_is_not_the_callers_trouble_closes_it() -> None:

@@ -30,6 +30,8 @@ class Circuit:
     """In a row."""
     until: float = float("-inf")
     """No call is made before, on a monotonic clock in seconds."""
+    is_tried: bool = False
+    """Whether a call was let through since it opened, and nothing came of it yet."""
     last: OutsideError | None = None
     """What the last failure was; set while the circuit is open."""
 
@@ -40,20 +42,20 @@ class Circuit:
     def begin(self, now: float) -> None:
         """Take note that a call is made: where the circuit was open, it is the one that tries, and the others wait for it."""
         if self.openings:
-            self.until = now + PROBE_SECONDS
+            self.until, self.is_tried = now + PROBE_SECONDS, True
 
     def went_well(self) -> None:
         """Take note that the caller was answered as any other would be."""
         self.failures = self.openings = 0
-        self.until, self.last = float("-inf"), None
+        self.until, self.is_tried, self.last = float("-inf"), False, None
 
     def went_wrong(self, error: OutsideError, now: float) -> None:
-        """Take note of a failure that speaks of the caller."""
+        """Take note of a failure that speaks of the caller. Those of calls that were under way when it opened are no news, however many."""
         self.failures += 1
         self.last = error
-        if self.failures >= TRIP:
+        if self.failures >= TRIP and (self.is_tried or not self.openings):
             self.openings += 1
-            self.until = now + self._pause()
+            self.until, self.is_tried = now + self._pause(), False
 
     def _pause(self) -> float:
         """Return how long to stay open: doubled each time, bounded, and spread by half, the same for the same name and count."""
