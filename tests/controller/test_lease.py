@@ -63,6 +63,11 @@ class Leases:
             raise AmbiguousError(Reason.TIMED_OUT, "no answer")
         return self.record
 
+    def touch(self) -> None:
+        """Change the object, and nothing that its record says."""
+        assert self.record is not None
+        self.record = replace(self.record, version=f"{self.record.version}+")
+
     def seen_by(self, name: str) -> Line:
         """Return one candidate's way to it."""
         return Line(self, name)
@@ -190,6 +195,24 @@ def test_a_standby_takes_over_within_the_duration_and_a_retry_of_the_last_sign()
         died = loop.time()
         await two.mine()
         assert loop.time() - died <= 15 + 2 + 2
+
+    told(story)
+
+
+def test_a_standby_takes_over_a_lease_whose_object_others_go_on_touching() -> None:
+    async def story(leases: Leases, one: Elector, two: Elector) -> None:
+        await one.mine()
+        leases.cut_off.add("one")
+
+        async def touched() -> None:
+            for _ in range(100):
+                leases.touch()
+                await asyncio.sleep(3)
+
+        touching = asyncio.create_task(touched())
+        async with asyncio.timeout(15 + 2 + 2):
+            await two.mine()
+        touching.cancel()
 
     told(story)
 

@@ -1,6 +1,7 @@
 """The Lease: which of several replicas acts. For availability, never for safety: claims are safe with two that act.
 
-Clocks are never compared across processes: a record is as old as the time for which we have seen it unchanged.
+Clocks are never compared across processes: a record is as old as the time for which we have seen it say the same, whatever else of its
+object changes.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """A record, and since when we have seen it as it is, on our own monotonic clock."""
+    """A record, as it was read last, and since when it says so, on our own monotonic clock."""
 
     record: Record
     since: float
@@ -187,11 +188,13 @@ class Elector:
             self._said = problem
 
     def _look(self, record: Record | None) -> None:
-        """Take note of the record; one that has not changed is as old as it was."""
+        """Take note of the record; one that says the same is as old as it was, though somebody may have touched the object around it."""
         known = self._seen
         if record is None:
             self._seen = None
-        elif known is None or known.record.version != record.version:
+        elif known is not None and replace(known.record, version=record.version) == record:
+            self._seen = replace(known, record=record)
+        else:
             self._seen = Sighting(record=record, since=self._clock.monotonic())
 
     def _mine(self, wish: Wish) -> Record:
