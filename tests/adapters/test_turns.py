@@ -3,30 +3,62 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflow_operator.adapters.dataflow.turns import VALID_SECONDS, Turns
-
-MINUTE = 60.0
+from dataflow_operator.adapters.dataflow.turns import MINUTE, VALID_SECONDS, Turns
 
 
 @given(
     per_minute=st.integers(min_value=2, max_value=200),
     arrivals=st.lists(st.floats(min_value=0, max_value=300), min_size=1, max_size=300),
     late=st.floats(min_value=0, max_value=VALID_SECONDS - 0.01),
+    gone=st.integers(min_value=1, max_value=5),
 )
-def test_no_minute_has_more_turns_than_it_may_however_late_those_come_who_wait(per_minute: int, arrivals: list[float], late: float) -> None:
-    turns, taken = Turns(per_minute), list[float]()
+def test_no_minute_has_more_turns_than_it_may_however_late_those_come_who_wait_and_whoever_does_not(
+    per_minute: int, arrivals: list[float], late: float, gone: int
+) -> None:
+    """Of those who wait, every so many never come again; the first of them stay."""
+    turns, taken, lost = Turns(per_minute), list[float](), 0
     coming = sorted((at, number) for number, at in enumerate(arrivals))
-    for _ in range(2 * len(arrivals)):
+    for _ in range(100 * len(arrivals)):
         if not coming:
             break
         at, number = coming.pop(0)
         wait = turns.take(str(number), at)
         if wait == 0:
             taken.append(at)
+        elif gone > 1 and number % gone == 1:
+            lost += 1
         else:
             coming = sorted([*coming, (at + wait + late, number)])
-    assert len(taken) == len(arrivals), "whoever comes to its turn has it"
+    assert len(taken) + lost == len(arrivals), "whoever comes to its turn has it"
     assert all(sum(start <= at < start + MINUTE for at in taken) <= per_minute for start in taken)
+
+
+def test_those_who_come_after_a_thousand_that_are_gone_do_not_wait_for_them() -> None:
+    turns = Turns(60)
+    for number in range(1000):
+        turns.take(f"gone-{number}", 0.0)
+    assert turns.take("soon", 30.0) == MINUTE
+    assert turns.take("soon", 90.0) == 0.0
+    coming = {f"new-{number}": 120.0 for number in range(100)}
+    taken = list[float]()
+    while coming:
+        who = min(coming, key=lambda name: coming[name])
+        at = coming.pop(who)
+        if wait := turns.take(who, at):
+            assert wait <= MINUTE
+            coming[who] = at + wait
+        else:
+            taken.append(at)
+    assert [taken.count(120.0 + MINUTE * minute) for minute in range(8)] == [14, *[15] * 5, 11, 0]
+
+
+def test_nobody_goes_before_those_who_do_come_to_their_turns() -> None:
+    turns = Turns(60)
+    waits = {str(number): turns.take(str(number), 0.0) for number in range(300)}
+    for who, wait in waits.items():
+        if wait:
+            assert turns.take(f"after-{who}", wait) > 400
+            assert turns.take(who, wait) == 0.0
 
 
 def test_a_thousand_who_wait_have_a_turn_each_and_come_twice() -> None:
