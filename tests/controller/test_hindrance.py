@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.builders import a_spec
+from tests.builders import a_batch, a_spec
 from tests.controller.fakes import KEY, Town
 
 from dataflow_operator.controller.act import LONGEST_HINDRANCE
 from dataflow_operator.domain.errors import Reason, UnavailableError
-from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import StopMode
 
 PACED = UnavailableError(Reason.QUOTA_EXCEEDED, "calls of this kind are made at 60 a minute", timedelta(seconds=90))
@@ -57,6 +57,31 @@ async def test_a_pipeline_that_waits_for_its_turn_is_deleted_at_once(town: Town)
     town.store.delete()
     await town.settle()
     assert KEY not in town.store.pipelines
+
+
+async def test_a_launch_whose_credential_had_to_be_waited_for_costs_no_attempt(town: Town) -> None:
+    town.dataflow.meanwhile = lambda: setattr(town.clock, "seconds", town.clock.seconds + 6)
+    town.store.apply(a_spec())
+    await town.settle()
+    assert [order.ownership.attempt for order in town.dataflow.orders] == [1]
+
+
+async def test_a_launch_that_comes_in_the_place_of_the_one_that_was_made_ready_is_made_ready_itself(town: Town) -> None:
+    def take_its_name() -> None:
+        town.clock.seconds += 3
+        town.dataflow.jobs[JobId("strange")] = Job(id=JobId("strange"), name="nightly-2", state=JobState.RUNNING)
+        town.lists.poll()
+
+    town.store.apply(a_batch(job_name="nightly"))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.DONE)
+    for name in ("first", "second"):
+        town.store.ask_for_a_run(name, parameters={"content": name})
+    town.dataflow.meanwhile = take_its_name
+    before = town.dataflow.calls["arm"]
+    await town.settle()
+    assert [order.spec.parameters["content"] for order in town.dataflow.orders] == ["A", "second"]
+    assert town.dataflow.calls["arm"] == before + 2
 
 
 async def test_a_service_that_asks_for_a_pause_is_not_asked_to_launch_before_it_is_over(town: Town) -> None:

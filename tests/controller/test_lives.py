@@ -15,7 +15,7 @@ from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClas
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Knowledge, StopMode, Strategy
 from dataflow_operator.domain.message import Importance, message_of
-from dataflow_operator.domain.pipeline.model import ResolvedSpec, RetryPolicy
+from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec, RetryPolicy
 from dataflow_operator.domain.run import RunStatus
 
 
@@ -227,6 +227,24 @@ async def test_a_lost_launch_answer_is_recovered_by_label_without_a_second_launc
     assert town.dataflow.calls["launch"] == 1
 
 
+async def test_a_claim_that_took_too_long_to_write_is_not_launched_from(town: Town) -> None:
+    real = town.store.write_status
+
+    async def write_status(pipeline: Pipeline, status: PipelineStatus) -> Pipeline:
+        written = await real(pipeline, status)
+        town.clock.seconds += 6
+        return written
+
+    town.store.write_status = write_status  # type: ignore[method-assign]  # a slow API server
+    town.store.apply(a_spec())
+    await town.settle()
+    assert [attempt.number for attempt in town.pipeline.status.ledger[0].attempts] == [1]
+    assert not town.dataflow.orders
+    town.store.write_status = real  # type: ignore[method-assign]
+    await town.until(lambda: bool(town.dataflow.orders))
+    assert town.dataflow.orders[0].ownership.attempt == 2
+
+
 async def test_a_launch_of_which_nothing_came_is_tried_again_only_after_the_settle_time(town: Town) -> None:
     town.dataflow.loses_answers = True
     town.store.apply(a_spec())
@@ -422,6 +440,17 @@ async def test_two_pipelines_of_one_name_in_turn_do_not_share_a_job_name(town: T
     town.store.apply(a_spec(), uid="another-uid")
     await town.settle()
     assert len({order.job_name for order in town.dataflow.orders}) == 2
+
+
+async def test_what_was_said_of_a_pipeline_is_not_said_of_the_next_one_of_its_name(town: Town) -> None:
+    town.dataflow.problem = RefusedError(Reason.TEMPLATE_INVALID, "parameter content: unknown")
+    town.store.apply(a_spec())
+    await town.settle()
+    assert town.condition("Stalled") == ("True", "TemplateInvalid")
+    town.dataflow.problem = None
+    town.store.put(replace(town.pipeline, uid="another-uid", status=PipelineStatus()))
+    await town.settle()
+    assert len(town.dataflow.orders) == 1
 
 
 async def test_a_stream_that_somebody_cancelled_is_launched_again_after_the_pause(town: Town) -> None:

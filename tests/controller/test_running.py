@@ -11,6 +11,7 @@ from tests.builders import LIMITS, UID, a_spec, an_attempt, an_entry
 from tests.controller.fakes import KEY, Town
 
 from dataflow_operator.controller.act import LONGEST_HINDRANCE, Actor
+from dataflow_operator.controller.ports import Place
 from dataflow_operator.controller.recall import Recall, interest_of
 from dataflow_operator.controller.reconcile import rival_of
 from dataflow_operator.domain.conditions import Condition, Truth
@@ -19,8 +20,8 @@ from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode
 from dataflow_operator.domain.pipeline.model import Adoption, Pipeline, PipelineStatus
-from dataflow_operator.domain.pipeline.observation import JobsView, OptionsCall, Progress, ProgressLook
-from dataflow_operator.domain.pipeline.plan import Effect, LookAtProgress, StopJob, UpdateInPlace
+from dataflow_operator.domain.pipeline.observation import JobsView, OptionsCall, Progress, ProgressLook, Unclear
+from dataflow_operator.domain.pipeline.plan import Effect, LookAtJob, LookAtProgress, StopJob, UpdateInPlace
 
 JOB = JobId("job-1")
 MORE = UpdateInPlace(job_id=JOB, options={"maxWorkers": 9})
@@ -67,6 +68,28 @@ async def test_what_was_decided_before_a_stand_still_is_not_sent(stage: Stage, e
     assert await stage.act(effect, ago=6) is False
     assert stage.town.dataflow.calls == before
     assert await stage.act(effect, ago=4) is True
+
+
+async def test_a_launch_that_was_decided_before_a_stand_still_is_not_sent_and_counts_as_one_without_an_answer(stage: Stage) -> None:
+    (first,) = stage.town.dataflow.orders
+    order = replace(first, nonce="late", job_name="another")
+    assert await stage.act(order, ago=6) is False
+    assert isinstance(stage.recall.answers["late"], Unclear)
+    assert stage.town.dataflow.orders == [first]
+    assert await stage.act(order, ago=4) is True
+
+
+async def test_what_was_read_is_as_old_as_the_question(stage: Stage) -> None:
+    asked, real = stage.town.clock.monotonic(), stage.town.dataflow.read_job
+
+    async def read_job(place: Place, job_id: JobId) -> Job | None:
+        job = await real(place, job_id)
+        stage.town.clock.seconds += 4
+        return job
+
+    stage.town.dataflow.read_job = read_job  # type: ignore[method-assign]  # a slow answer
+    await stage.act(LookAtJob(job_id=JOB))
+    assert stage.recall.jobs[JOB].at == asked
 
 
 async def test_options_that_were_changed_are_remembered_and_the_list_is_hurried(stage: Stage) -> None:

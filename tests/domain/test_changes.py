@@ -11,7 +11,7 @@ from tests.builders import NOW, READ, STREAM, a_failure, a_job, a_last_run, a_ru
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobId, JobState
-from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, Strategy, serving_in
+from dataflow_operator.domain.ledger import Cause, Entry, Knowledge, Result, StopMode, Strategy, serving_in
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Drift, DriftPolicy, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import (
@@ -22,6 +22,7 @@ from dataflow_operator.domain.pipeline.observation import (
     Progress,
     ProgressLook,
     RunLook,
+    StopCall,
     Validation,
 )
 from dataflow_operator.domain.pipeline.plan import CreateRun, DrawRun, Launch, LookAtJob, LookAtProgress, Plan, StopJob, UpdateInPlace
@@ -105,6 +106,15 @@ def test_a_job_that_has_not_begun_gives_way_once_a_fresh_read_says_so(
     assert (plan.effect == LookAtJob(job_id=JobId("j1"))) == (read is None)
 
 
+@pytest.mark.parametrize(("at", "mark"), [(996.0, StopMode.DRAIN), (995.0, None)])
+def test_a_read_of_a_while_ago_lets_no_job_give_way(at: float, mark: StopMode | None) -> None:
+    old = an_entry(1, an_attempt(state=JobState.PENDING), sealed=True)
+    waits = a_job(state=JobState.PENDING, of=old)
+    memory = Memory(validations=VALID, jobs={waits.id: JobLook(job=waits, at=at)})
+    plan = decide(a_world(B, entries=(old, an_entry(2, spec=B)), jobs=(waits,), memory=memory))
+    assert plan.status.ledger[0].stop is mark
+
+
 def test_of_two_runs_beside_each_other_the_one_on_trial_gives_way_to_a_newer_revision() -> None:
     serves = an_entry(1, an_attempt(), sealed=True, stable=True)
     on_trial = an_entry(2, an_attempt(job="j2", name="orders-2"), spec=B, strategy=Strategy.PARALLEL)
@@ -134,11 +144,20 @@ def test_a_new_job_replaces_or_joins_only_one_that_runs_and_that_nobody_told_to_
 ) -> None:
     old = an_entry(1, an_attempt(state=state), sealed=True, stop=stops)
     new = an_entry(2, spec=B, strategy=strategy)
-    plan = decide(a_world(replace(B, strategy=strategy), entries=(old, new), jobs=(a_job(state=state, of=old),)))
+    told = Memory(validations=VALID, stops={JobId("j1"): StopCall(mode=stops, at=999.0)} if stops else {})
+    plan = decide(a_world(replace(B, strategy=strategy), entries=(old, new), jobs=(a_job(state=state, of=old),), memory=told))
     assert isinstance(plan.effect, Launch) == launches
     if isinstance(plan.effect, Launch):
         beside = strategy is Strategy.PARALLEL
         assert (plan.effect.base_job_id, plan.effect.job_name == "orders-job") == ((None, False) if beside else ("j1", True))
+
+
+@pytest.mark.parametrize("strategy", [Strategy.UPDATE, Strategy.PARALLEL])
+def test_a_job_known_by_name_only_is_neither_replaced_nor_joined(strategy: Strategy) -> None:
+    old = an_entry(1, replace(an_attempt(), known_by=Knowledge.PRESUMED), sealed=True)
+    new = an_entry(2, spec=B, strategy=strategy)
+    plan = decide(a_world(replace(B, strategy=strategy), entries=(old, new), jobs=(a_job(),)))
+    assert not isinstance(plan.effect, Launch)
 
 
 def test_a_third_job_does_not_join_two() -> None:

@@ -134,6 +134,23 @@ def test_a_job_that_nobody_shows_any_more_was_replaced_once_the_one_that_updates
     assert (attempt.end, attempt.failure) == (end, None)
 
 
+def test_a_job_that_was_replaced_is_not_said_to_be_gone_however_long_nobody_has_shown_it() -> None:
+    newer = an_entry(2, an_attempt(job="j2", state=None, base="j1"), spec=B)
+    looks = {J1: JobLook(job=None, at=950.0, missing_since=800.0)}
+    world = a_world(B, entries=(RUNS, newer), jobs=(a_job("j2"),), memory=Memory(validations=VALID, jobs=looks))
+    assert learnt(world, B)[0].attempts[0].end is JobState.UPDATED
+
+
+@pytest.mark.parametrize(
+    ("read_at", "list_age", "end"),
+    [(900.0, 100, End.GONE), (899.0, 1, None), (950.0, 101, None)],
+    ids=["both for the settle time", "reads not for long enough", "a list that is older"],
+)
+def test_a_job_is_gone_once_reads_and_a_list_have_missed_it_for_the_settle_time(read_at: float, list_age: float, end: End | None) -> None:
+    looks = {J1: JobLook(job=None, at=read_at, missing_since=800.0)}
+    assert _first(a_world(entries=(RUNS,), list_age=list_age, memory=Memory(jobs=looks))).end is end
+
+
 @pytest.mark.parametrize(
     ("state", "policy", "mode"),
     [
@@ -181,6 +198,7 @@ def read_as(state: JobState | None, *, at: float = 998.0) -> Memory:
         (read_as(JobState.RUNNING, at=999.5), DRAIN),
         (read_as(JobState.DRAINING, at=999.5), None),
         (read_as(JobState.FAILED, at=999.5), None),
+        (read_as(JobState.FAILED), None),
         (read_as(None), CANCEL),
         (replace(read_as(JobState.PENDING), stops={J1: StopCall(mode=StopMode.CANCEL, at=997.0)}), None),
         (Memory(stops={J1: StopCall(mode=StopMode.CANCEL, at=997.0)}), None),
@@ -196,6 +214,7 @@ def read_as(state: JobState | None, *, at: float = 998.0) -> Memory:
         "read as running",
         "read as draining",
         "read as failed",
+        "read as failed before the list was sent",
         "not known to the service",
         "asked a moment ago",
         "asked a moment ago by another decision",
@@ -234,6 +253,12 @@ def test_a_batch_job_is_never_drained() -> None:
     assert effect == StopJob(job_id=JobId("j1"), mode=StopMode.CANCEL)
 
 
+def test_once_one_job_of_a_batch_run_has_succeeded_another_is_cancelled() -> None:
+    entry = an_entry(1, an_attempt(state=JobState.DONE, end=JobState.DONE), an_attempt(2, job="j2"), spec=BATCH)
+    effect = decide(a_world(BATCH, entries=(entry,), jobs=(a_job("j2", of=entry, attempt=2),))).effect
+    assert effect == StopJob(job_id=JobId("j2"), mode=StopMode.CANCEL)
+
+
 def test_a_job_is_not_asked_again_at_once() -> None:
     memory = Memory(stops={JobId("j1"): StopCall(mode=StopMode.DRAIN, at=998.0)})
     world = a_world(a_spec(suspend=True), entries=(RUNS,), jobs=(a_job(of=RUNS),), memory=memory)
@@ -250,6 +275,13 @@ def test_a_job_known_by_name_only_is_not_stopped() -> None:
 def test_the_stop_mark_is_in_the_status_before_the_call() -> None:
     plan = decide(a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),), deleting=True))
     assert isinstance(plan.effect, StopJob)
+    assert plan.status.ledger[0].stop is StopMode.DRAIN
+
+
+def test_the_stop_mark_is_in_the_status_before_a_run_that_never_began_is_told_that_it_stopped() -> None:
+    plan = decide(a_world(a_spec(suspend=True), entries=(FRESH,)))
+    assert isinstance(plan.effect, DrawRun)
+    assert plan.effect.status.result is Result.STOPPED
     assert plan.status.ledger[0].stop is StopMode.DRAIN
 
 
@@ -290,6 +322,7 @@ def _first(world: Observation) -> Attempt:
         ("a name alone does not", Memory(), (a_job("j9", JobState.QUEUED),), None, None, None),
         ("a name alone does not, however old", SEEN_LONG_AGO, (a_job("j9", JobState.QUEUED),), None, None, None),
         ("the name of a job that runs without labels does not", SEEN_LONG_AGO, (a_job("j9"),), None, None, End.ABSENT),
+        ("the name of a job that ended without labels does not", SEEN_LONG_AGO, (a_job("j9", JobState.FAILED),), None, None, End.ABSENT),
         ("a young absence is not believed", Memory(sightings={"nonce-1": 990.0}), (), None, None, None),
         ("a settled absence is", SEEN_LONG_AGO, (), None, None, End.ABSENT),
         ("an absence that nobody watched is not", Memory(), (), None, None, None),
@@ -338,9 +371,29 @@ def test_an_unlabelled_job_that_ended_is_presumed_a_batch_runs_own() -> None:
     assert (attempt.job_id, attempt.known_by, attempt.end) == ("j9", Knowledge.PRESUMED, JobState.FAILED)
 
 
+def test_a_job_that_another_attempt_has_is_not_presumed_to_be_this_ones() -> None:
+    failed = an_attempt(state=JobState.FAILED, end=JobState.FAILED, failure=a_failure())
+    entry = an_entry(1, failed, an_attempt(2, job=None), spec=BATCH)
+    world = a_world(BATCH, entries=(entry,), jobs=(a_job(state=JobState.FAILED),), memory=Memory(sightings={"nonce-2": 800.0}))
+    lost = learnt(world, BATCH)[0].attempts[1]
+    assert (lost.job_id, lost.end) == (None, End.ABSENT)
+
+
+def test_a_job_is_of_the_attempt_that_its_label_names_and_not_of_one_that_waits_for_an_answer() -> None:
+    entry = an_entry(1, an_attempt(job=None, end=End.ABSENT), an_attempt(2, job=None))
+    world = a_world(entries=(entry,), jobs=(a_job("j9", of=entry, attempt=1),))
+    assert [(attempt.job_id, attempt.is_open) for attempt in learnt(world, STREAM)[0].attempts] == [("j9", True), (None, True)]
+
+
 def test_a_job_of_a_run_object_made_anew_is_known_by_number_and_digest() -> None:
     made_anew = replace(CLAIMED, run_uid="another")
     assert _first(a_world(entries=(made_anew,), jobs=(a_job("j9", of=CLAIMED),), runs=(a_run(made_anew),))).job_id == "j9"
+
+
+def test_a_job_of_a_forgotten_run_of_the_same_number_that_ran_something_else_is_not_this_runs() -> None:
+    again = replace(CLAIMED, run_uid="another")
+    forgotten = an_entry(1, spec=B)
+    assert _first(a_world(entries=(again,), jobs=(a_job("j9", of=forgotten),), runs=(a_run(again),))).job_id is None
 
 
 def test_a_job_that_comes_after_its_attempt_was_closed_reopens_it() -> None:
@@ -385,6 +438,13 @@ def test_a_name_held_by_another_pipelines_job_is_an_obstacle() -> None:
     plan = decide(a_world(a_spec(job_name="shared"), entries=(an_entry(1, spec=a_spec(job_name="shared")),), jobs=(other,)))
     assert not isinstance(plan.effect, Launch)
     assert {c.reason for c in plan.status.conditions if c.type == "Ready"} == {Reason.JOB_NAME_TAKEN}
+
+
+def test_a_stream_waits_while_the_list_shows_a_job_of_its_own_under_whatever_name_though_a_read_does_not() -> None:
+    forgotten = a_job("j9", of=an_entry(9), name="orders-9")
+    looks = {forgotten.id: JobLook(job=None, at=999.5, missing_since=999.5)}
+    plan = decide(a_world(entries=(FRESH,), jobs=(forgotten,), memory=Memory(validations=VALID, jobs=looks)))
+    assert not isinstance(plan.effect, Launch | LookAtJob)
 
 
 # Updates
@@ -486,6 +546,12 @@ def test_no_run_is_told_that_it_is_over_before_the_pipeline_was_read(asked: Run,
     assert drawn.status.result is not None
 
 
+def test_a_run_object_that_was_not_there_a_while_ago_is_read_again_and_nothing_stopped() -> None:
+    memory = Memory(runs={"orders-1": RunLook(run=None, at=985.0)})
+    plan = decide(a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),), runs=(), memory=memory))
+    assert (plan.effect, plan.status.ledger[0].stop) == (LookAtRun(name="orders-1"), None)
+
+
 def test_a_torn_picture_asks_for_a_stop() -> None:
     memory = Memory(runs={"orders-1": RunLook(run=None, at=999.0)})
     plan = decide(a_world(entries=(RUNS,), jobs=(a_job(of=RUNS),), runs=(), memory=memory))
@@ -527,6 +593,45 @@ def test_an_old_look_does_not_confirm_a_stray() -> None:
     memory = Memory(jobs={JobId("j1"): JobLook(job=a_job(of=ghost), at=900.0)})
     plan = decide(a_world(BATCH, run_number=1, started=BATCH, jobs=(a_job(of=ghost),), last_run=a_last_run(), memory=memory))
     assert (plan.status.ledger, plan.effect) == ((), LookAtJob(job_id=JobId("j1")))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "beside", "mark"),
+    [
+        (Strategy.UPDATE, (), None),
+        (Strategy.PARALLEL, (), None),
+        (Strategy.DRAIN, (), StopMode.DRAIN),
+        (Strategy.UPDATE, (RUNS,), StopMode.CANCEL),
+        (Strategy.PARALLEL, (RUNS,), StopMode.CANCEL),
+        (Strategy.UPDATE, (replace(RUNS, stop=StopMode.DRAIN),), None),
+    ],
+)
+def test_a_stray_is_sealed_and_runs_on_only_where_it_is_all_that_is_to_run(
+    strategy: Strategy, beside: tuple[Entry, ...], mark: StopMode | None
+) -> None:
+    stray = a_job("j9", of=an_entry(9))
+    memory = Memory(jobs={stray.id: JobLook(job=stray, at=999.5)})
+    spec = a_spec(strategy=strategy)
+    found = learnt(a_world(spec, entries=beside, jobs=(a_job(of=RUNS), stray), run_number=9, memory=memory), spec)[-1]
+    assert (found.number, found.sealed, found.stop) == (9, True, mark)
+
+
+def test_a_stray_whose_number_another_run_has_gets_one_that_was_never_given_out() -> None:
+    stray = a_job("j9", of=an_entry(1, spec=B, run_uid="another"))
+    memory = Memory(jobs={stray.id: JobLook(job=stray, at=999.5)})
+    found = learnt(a_world(entries=(RUNS,), jobs=(a_job(of=RUNS), stray), run_number=5, memory=memory), STREAM)
+    assert [entry.number for entry in found] == [1, 6]
+
+
+def test_a_second_job_of_an_attempt_gets_an_attempt_of_its_own() -> None:
+    (entry,) = learnt(a_world(entries=(RUNS,), jobs=(a_job(of=RUNS), a_job("j2", of=RUNS))), STREAM)
+    assert [(attempt.number, attempt.job_id) for attempt in entry.attempts] == [(1, "j1"), (2, "j2")]
+
+
+def test_a_stray_that_a_read_shows_to_be_over_gets_no_entry() -> None:
+    stray = a_job("j9", of=an_entry(9))
+    memory = Memory(jobs={stray.id: JobLook(job=replace(stray, state=JobState.DRAINED), at=999.5)})
+    assert learnt(a_world(jobs=(stray,), run_number=9, memory=memory), STREAM) == ()
 
 
 def test_a_strays_number_is_never_given_out_again() -> None:
