@@ -258,6 +258,19 @@ async def test_a_launch_of_which_nothing_came_is_tried_again_only_after_the_sett
     assert town.clock.seconds >= 100
 
 
+async def test_an_operator_that_was_started_anew_counts_the_settle_time_from_when_it_saw_the_claim(town: Town) -> None:
+    town.dataflow.refusal = AmbiguousError(Reason.TIMED_OUT, "no answer")
+    town.store.apply(a_spec())
+    await town.settle()
+    town.dataflow.refusal = None
+    town.clock.seconds += 90
+    town.restart()
+    await town.settle()
+    await town.after(99)
+    assert town.pipeline.status.ledger[0].attempts[0].is_unanswered
+    await town.until(lambda: len(town.dataflow.orders) == 1)
+
+
 async def test_a_failed_batch_is_tried_three_times_and_then_stalls_with_its_reason(town: Town) -> None:
     town.store.apply(a_batch())
     await town.settle()
