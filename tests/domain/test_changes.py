@@ -243,6 +243,14 @@ def test_a_revision_earns_its_place_by_running_without_a_burst_of_errors_and_wit
         assert serving.number == 1
 
 
+def test_a_run_that_was_told_to_stop_stands_in_for_no_other() -> None:
+    old = an_entry(1, an_attempt(), sealed=True, stable=True, stop=StopMode.DRAIN)
+    new = an_entry(2, an_attempt(job="j2", name="orders-2", ago=150), spec=B, strategy=Strategy.PARALLEL)
+    jobs = (a_job(of=old), a_job("j2", of=new, name="orders-2"))
+    plan = decide(a_world(parallel(), entries=(old, new), jobs=jobs, memory=looked(a_look(errors=ERROR_BURST), "j2")))
+    assert plan.status.ledger[1].stop is None
+
+
 @pytest.mark.parametrize(("ago", "stops"), [(200, False), (400, True)])
 def test_the_old_job_runs_on_beside_a_proven_one_for_the_overlap(ago: float, *, stops: bool) -> None:
     old = an_entry(1, an_attempt(), sealed=True, stable=True)
