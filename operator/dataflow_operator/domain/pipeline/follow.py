@@ -90,8 +90,7 @@ def _is_settled(seen: Observation, attempt: Attempt) -> bool:
 
 def _was_handed_over(seen: Observation, ledger: Ledger, job_id: JobId) -> bool:
     """Whether a job that neither the list nor a read shows was replaced: the job that updates it has begun, which Dataflow lets it only then."""
-    look = seen.memory.jobs.get(job_id)
-    if look is None or look.job is not None or seen.jobs is None:
+    if seen.memory.jobs.get(job_id) is None or seen.jobs is None:
         return False
     for entry in ledger:
         for heir in entry.attempts:
