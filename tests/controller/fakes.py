@@ -228,6 +228,8 @@ class FakeDataflow:
     reasons_turned_away: OutsideError | None = None
     """What the next reads of why a job failed are answered with."""
     loses_answers: bool = False
+    repeats_launches: bool = False
+    """Whether a launch comes twice, and is answered as the second one is."""
     types: PipelineType | None = None
 
     async def prove(self, place: Place, account: ServiceAccount) -> Persona:
@@ -276,6 +278,8 @@ class FakeDataflow:
         )
         if self.loses_answers:
             raise AmbiguousError(Reason.TIMED_OUT, "no answer within 30 s")
+        if self.repeats_launches:
+            raise RefusedError(Reason.ALREADY_EXISTS, f"There is already an active job named {order.job_name}.")
         return job_id
 
     async def validate(self, place: Place, spec: ResolvedSpec, job_name: str) -> None:

@@ -15,7 +15,7 @@ from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClas
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Knowledge, StopMode, Strategy
 from dataflow_operator.domain.message import Importance, message_of
-from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus, ResolvedSpec, RetryPolicy
+from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec, RetryPolicy
 from dataflow_operator.domain.run import RunStatus
 
 
@@ -269,6 +269,38 @@ async def test_an_operator_that_was_started_anew_counts_the_settle_time_from_whe
     await town.after(99)
     assert town.pipeline.status.ledger[0].attempts[0].is_unanswered
     await town.until(lambda: len(town.dataflow.orders) == 1)
+
+
+async def _launched_twice(town: Town, spec: PipelineSpec) -> None:
+    """Let a launch come twice, its caller hear that the name is taken, and lists show nothing of the job yet."""
+    town.dataflow.repeats_launches = town.lists.is_behind = True
+    town.store.apply(spec)
+    await town.settle()
+    await town.after(2)
+    assert town.condition("Ready") == ("Unknown", "Launching")
+    assert "was told that its name is taken" in next(c.message for c in town.pipeline.status.conditions if c.type == "Ready")
+
+
+async def test_a_launch_that_came_twice_is_found_by_label_though_its_name_was_said_to_be_taken(town: Town) -> None:
+    await _launched_twice(town, a_batch(retry_policy=RetryPolicy(maximum_attempts=1)))
+    town.lists.is_behind = False
+    await town.job_becomes("job-1", JobState.RUNNING)
+    assert town.pipeline.status.job_id == "job-1"
+    await town.job_becomes("job-1", JobState.DONE)
+    assert town.results() == {"orders-1": "Succeeded"}
+    assert town.dataflow.calls["launch"] == 1
+
+
+async def test_a_deletion_waits_for_the_job_of_a_launch_that_came_twice(town: Town) -> None:
+    await _launched_twice(town, a_spec())
+    town.store.delete()
+    await town.after(25)
+    assert KEY in town.store.pipelines
+    town.lists.is_behind = False
+    await town.job_becomes("job-1", JobState.RUNNING)
+    assert town.dataflow.calls["stop Drain"] == 1
+    await town.job_becomes("job-1", JobState.DRAINED)
+    assert KEY not in town.store.pipelines
 
 
 async def test_a_failed_batch_is_tried_three_times_and_then_stalls_with_its_reason(town: Town) -> None:

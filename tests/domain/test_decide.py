@@ -298,6 +298,9 @@ def test_the_claim_is_in_the_status_before_the_launch() -> None:
 
 
 ANSWERED = Memory(answers={"nonce-1": Launched(job_id=JobId("j9"))}, sightings={"nonce-1": 999.0})
+TAKEN = Memory(answers={"nonce-1": NameTaken(message="taken")}, sightings={"nonce-1": 990.0})
+TAKEN_LONG_AGO = replace(TAKEN, sightings=SEEN_LONG_AGO.sightings)
+ANOTHERS = a_job("j9", ownership=Ownership(pipeline_uid="another", run_uid="run-1", run_number=1, digest="d", attempt=1))
 
 
 def _first(world: Observation) -> Attempt:
@@ -326,7 +329,12 @@ def _first(world: Observation) -> Attempt:
         ("a young absence is not believed", Memory(sightings={"nonce-1": 990.0}), (), None, None, None),
         ("a settled absence is", SEEN_LONG_AGO, (), None, None, End.ABSENT),
         ("an absence that nobody watched is not", Memory(), (), None, None, None),
-        ("a taken name ends the attempt", Memory(answers={"nonce-1": NameTaken(message="taken")}), (), None, None, End.TAKEN),
+        ("a taken name may be taken by a job of ours that no list shows yet", TAKEN, (), None, None, None),
+        ("a taken name may be taken by a job of ours that waits", TAKEN, (a_job("j9", JobState.QUEUED),), None, None, None),
+        ("a name that the job of the attempt itself has is not taken", TAKEN, (a_job("j9", of=CLAIMED),), "j9", Knowledge.LABEL, None),
+        ("a name that a stranger's job has is taken", TAKEN, (a_job("j9"),), None, None, End.TAKEN),
+        ("a name that another pipeline's job has is taken", TAKEN, (ANOTHERS,), None, None, End.TAKEN),
+        ("a name that nobody is seen to have is taken after the settle time", TAKEN_LONG_AGO, (), None, None, End.TAKEN),
         ("no clear answer is no answer", Memory(answers={"nonce-1": Unclear(reason=Reason.TIMED_OUT, message="?")}), (), None, None, None),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
@@ -357,6 +365,10 @@ def test_a_launch_that_was_lost_was_not_refused(reason: Reason) -> None:
     assert attempt.end is End.ABSENT
     assert attempt.failure is not None
     assert (attempt.failure.reason, attempt.failure.retryable) == (Reason.LAUNCH_LOST, True)
+
+
+def test_a_list_sent_before_the_claim_says_nothing_of_who_took_its_name() -> None:
+    assert _first(a_world(entries=(CLAIMED,), jobs=(a_job("j9"),), memory=TAKEN, list_age=11)).is_open
 
 
 def test_a_list_sent_before_the_settle_time_was_over_closes_nothing() -> None:

@@ -60,6 +60,11 @@ def young_absence(patch: Patch) -> None:
     patch.setattr(follow, "_is_settled", settled)
 
 
+def taken_name_believed(patch: Patch) -> None:
+    """Whoever is told that the name is taken looks no further."""
+    patch.setattr(follow, "_is_held_by_a_stranger", lambda _seen, _attempt: True)
+
+
 def adoption_by_name(patch: Patch) -> None:
     """A job that has the name and no labels is taken for ours."""
     searched: Any = follow._searched
@@ -326,6 +331,7 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     no_claim,
     no_settle,
     young_absence,
+    taken_name_believed,
     adoption_by_name,
     failed_list_is_empty,
     no_sweep,

@@ -319,7 +319,7 @@ class Referee:
     def _told_truly(self, pipeline: Pipeline, entry: Entry) -> None:
         """What an attempt says of its job is what the job is."""
         for attempt in entry.attempts:
-            if attempt.end in {End.ABSENT, End.REFUSED} and (there := self._launched_as(pipeline, entry, attempt)):
+            if attempt.end in {End.ABSENT, End.REFUSED, End.TAKEN} and (there := self._launched_as(pipeline, entry, attempt)):
                 self.find(Harm.UNTRUE, "G7", f"attempt {entry.number}/{attempt.number} is said to have made no job, and {there} is active")
             made = self.cloud.jobs.get(attempt.job_id) if attempt.job_id else None
             if made is None:

@@ -22,6 +22,9 @@ FRO_SECONDS: Final = 0.1
 LATE_SECONDS: Final = 240.0
 """How late a request may still arrive: three times what a claim takes to settle."""
 
+SECOND_HEARD: Final = 0.5
+"""How often the second answer is the one that is heard, where what came twice was a launch and the first one took the name. Source: chosen."""
+
 
 class Outside(Enum):
     """Whom a call goes to, and how long it may take."""
@@ -180,7 +183,9 @@ class Wire:
     async def _come_back(self, fault: Fault, name: str, whom: Outside, effect: Callable[[], object]) -> None:
         """Let what befalls a call after its effect happen."""
         if fault is Fault.REPEATED:
-            self._quietly(effect)
+            said = self._quietly(effect)
+            if said is not None and said.reason is Reason.ALREADY_EXISTS and self._chance.random() < SECOND_HEARD:
+                raise said
         if fault is Fault.CRASH_AFTER:
             self._die(f"after {name}")
             await self._nothing()
@@ -199,9 +204,10 @@ class Wire:
             await self._pass(self._stalled_until - self._loop.now)
 
     @staticmethod
-    def _quietly(effect: Callable[[], object]) -> None:
-        """Let a request arrive whose answer nobody hears."""
+    def _quietly(effect: Callable[[], object]) -> OutsideError | None:
+        """Let a request arrive whose answer nobody need hear; return how it was refused."""
         try:
             effect()
-        except OutsideError:
-            return
+        except OutsideError as error:
+            return error
+        return None

@@ -49,9 +49,7 @@ def _recovered(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Att
             return followed(known_now, job, Knowledge.ANSWER, seen.now) if job else known_now
         case Declined(failure=refusal):
             return ended(attempt, End.REFUSED, seen.now, refusal)
-        case NameTaken(message=message):
-            return ended(attempt, End.TAKEN, seen.now, failure(Reason.JOB_NAME_TAKEN, message))
-        case Unclear() | None:
+        case NameTaken() | Unclear() | None:
             return _searched(seen, spec, entry, attempt, known)
 
 
@@ -62,18 +60,25 @@ def _may_wait(seen: Observation, entry: Entry, attempt: Attempt, job: Job | None
 
 
 def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Attempt, known: Iterable[JobId]) -> Attempt:
-    """Return an unanswered attempt after a look through the list: found by label, presumed, absent, or as before."""
+    """Return an unanswered attempt after a look through the list: found by label, presumed, absent, or as before.
+
+    A name that is taken may be taken by our own job, of a request that was delivered twice.
+    """
     jobs = [job for job in (seen.jobs.jobs if seen.jobs else ()) if job.id not in known]
     ours = next((job for job in jobs if is_of(seen, entry, job) and job.ownership and job.ownership.attempt == attempt.number), None)
     if ours is not None:
         return followed(attempt, ours, Knowledge.LABEL, seen.now)
     unlabelled = [job for job in jobs if job.is_unlabelled and job.name == attempt.job_name]
     perhaps = next((job for job in unlabelled if job.is_active), next(iter(unlabelled), None))
-    if (perhaps is not None and perhaps.is_active) or not _is_settled(seen, attempt):
-        return attempt
-    if perhaps is not None and spec.is_batch:
-        return followed(attempt, perhaps, Knowledge.PRESUMED, seen.now)
     said = seen.memory.answers.get(attempt.claim.nonce)
+    is_settled = _is_settled(seen, attempt)
+    is_strangers = isinstance(said, NameTaken) and _is_held_by_a_stranger(seen, attempt)
+    if (perhaps is not None and perhaps.is_active) or not (is_settled or is_strangers):
+        return attempt
+    if perhaps is not None and spec.is_batch and is_settled:
+        return followed(attempt, perhaps, Knowledge.PRESUMED, seen.now)
+    if isinstance(said, NameTaken):
+        return ended(attempt, End.TAKEN, seen.now, failure(Reason.JOB_NAME_TAKEN, said.message))
     if isinstance(said, Unclear) and said.reason in _SAYS_NO:
         return ended(attempt, End.REFUSED, seen.now, failure(said.reason, said.message))
     text = f"; the launch was answered with: {said.message}" if isinstance(said, Unclear) else ""
@@ -86,6 +91,15 @@ def _is_settled(seen: Observation, attempt: Attempt) -> bool:
     if first is None or seen.jobs is None:
         return False
     return seen.jobs.sent_at - first >= seen.limits.settle.total_seconds()
+
+
+def _is_held_by_a_stranger(seen: Observation, attempt: Attempt) -> bool:
+    """Whether a list that was sent after the claim shows that an active job which is certainly not ours has the name."""
+    first = seen.memory.sightings.get(attempt.claim.nonce)
+    if first is None or seen.jobs is None or seen.jobs.sent_at <= first:
+        return False
+    holders = (job for job in seen.jobs.jobs if job.is_active and job.name == attempt.job_name and not job.is_unlabelled)
+    return any(job.ownership is None or job.ownership.pipeline_uid != seen.pipeline.uid for job in holders)
 
 
 def _was_handed_over(seen: Observation, ledger: Ledger, job_id: JobId) -> bool:

@@ -73,7 +73,7 @@ class Declined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameTaken:
-    """The launch was refused because an active job has the name."""
+    """The launch was refused because an active job has the name: ours, perhaps, if the request was delivered twice."""
 
     message: str
 

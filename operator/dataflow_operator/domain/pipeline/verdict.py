@@ -16,6 +16,7 @@ from dataflow_operator.domain.ledger import Attempt, Cause, Entry, Result, StopM
 from dataflow_operator.domain.names import ORPHAN_JOBS
 from dataflow_operator.domain.pipeline.deadlines import drain_since, outlook
 from dataflow_operator.domain.pipeline.model import LastRun
+from dataflow_operator.domain.pipeline.observation import NameTaken
 from dataflow_operator.domain.pipeline.past import comes_back, failed_last, failed_rollback, left_as_ended
 from dataflow_operator.domain.pipeline.proof import most_attempts
 from dataflow_operator.domain.pipeline.revision import is_wanted
@@ -242,7 +243,9 @@ def _under_way(scene: Scene, entry: Entry, reason: Reason) -> Verdict:
             ready=Truth.UNKNOWN, reason=reason, message=f"Run {entry.run} is about to launch{_waits_for(scene, entry)}", is_working=True
         )
     if attempt.is_unanswered:
-        text = f"Run {entry.run} launched job {attempt.job_name} and waits to see it"
+        is_taken = isinstance(scene.seen.memory.answers.get(attempt.claim.nonce), NameTaken)
+        told = ", was told that its name is taken, and waits to see by which job" if is_taken else " and waits to see it"
+        text = f"Run {entry.run} launched job {attempt.job_name}{told}"
         return Verdict(ready=Truth.UNKNOWN, reason=reason, message=text, is_working=True)
     state = attempt.job_state.word if attempt.job_state else "not seen yet"
     if not attempt.is_open:
