@@ -15,7 +15,7 @@ from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClas
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Knowledge, StopMode, Strategy
 from dataflow_operator.domain.message import Importance, message_of
-from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec, RetryPolicy
+from dataflow_operator.domain.pipeline.model import DriftPolicy, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec, RetryPolicy
 from dataflow_operator.domain.run import RunStatus
 
 
@@ -269,6 +269,20 @@ async def test_an_operator_that_was_started_anew_counts_the_settle_time_from_whe
     await town.after(99)
     assert town.pipeline.status.ledger[0].attempts[0].is_unanswered
     await town.until(lambda: len(town.dataflow.orders) == 1)
+
+
+async def test_a_lost_launch_is_not_told_the_end_of_an_older_pipelines_job(town: Town) -> None:
+    then = town.clock.now()
+    old = Job(id=JobId("old"), name="orders-fixed-1", state=JobState.CANCELLED, create_time=then, state_time=then)
+    town.dataflow.jobs[old.id] = old
+    await town.after(60)
+    town.dataflow.refusal = AmbiguousError(Reason.TIMED_OUT, "no answer within 30 s")
+    town.store.apply(a_batch(job_name="orders-fixed", drift_policy=DriftPolicy.REPORT))
+    await town.settle()
+    town.dataflow.refusal = None
+    await town.until(lambda: len(town.dataflow.orders) == 1)
+    await town.job_becomes("job-1", JobState.DONE)
+    assert town.results() == {"orders-1": "Succeeded"}
 
 
 async def _launched_twice(town: Town, spec: PipelineSpec) -> None:

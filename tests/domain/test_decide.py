@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -377,9 +377,15 @@ def test_a_list_sent_before_the_settle_time_was_over_closes_nothing() -> None:
     assert not _first(a_world(entries=(CLAIMED,), memory=memory, list_age=19)).is_open
 
 
-def test_an_unlabelled_job_that_ended_is_presumed_a_batch_runs_own() -> None:
-    entry = an_entry(1, an_attempt(job=None), spec=BATCH)
-    attempt = _first(a_world(BATCH, entries=(entry,), jobs=(a_job("j9", JobState.FAILED),), memory=SEEN_LONG_AGO))
+def _after(job: Job) -> Attempt:
+    """Return the unanswered attempt of a batch run, claimed a minute ago, after a list that shows *job*."""
+    entry = an_entry(1, an_attempt(job=None, ago=60), spec=BATCH)
+    return _first(a_world(BATCH, entries=(entry,), jobs=(job,), memory=SEEN_LONG_AGO))
+
+
+@pytest.mark.parametrize("age", [60, 30])
+def test_an_unlabelled_job_that_ended_is_presumed_a_batch_runs_own(age: float) -> None:
+    attempt = _after(a_job("j9", JobState.FAILED, create_time=NOW - timedelta(seconds=age)))
     assert (attempt.job_id, attempt.known_by, attempt.end) == ("j9", Knowledge.PRESUMED, JobState.FAILED)
 
 
@@ -395,6 +401,16 @@ def test_a_job_is_of_the_attempt_that_its_label_names_and_not_of_one_that_waits_
     entry = an_entry(1, an_attempt(job=None, end=End.ABSENT), an_attempt(2, job=None))
     world = a_world(entries=(entry,), jobs=(a_job("j9", of=entry, attempt=1),))
     assert [(attempt.job_id, attempt.is_open) for attempt in learnt(world, STREAM)[0].attempts] == [("j9", True), (None, True)]
+
+
+@pytest.mark.parametrize("create_time", [NOW - timedelta(seconds=61), None])
+def test_a_job_that_was_over_before_the_claim_is_not_presumed(create_time: datetime | None) -> None:
+    attempt = _after(a_job("j9", JobState.CANCELLED, create_time=create_time))
+    assert (attempt.job_id, attempt.end) == (None, End.ABSENT)
+
+
+def test_a_job_that_is_active_is_waited_for_however_old_it_looks() -> None:
+    assert _after(a_job("j9", JobState.QUEUED, create_time=NOW - timedelta(hours=1))).is_open
 
 
 def test_a_job_of_a_run_object_made_anew_is_known_by_number_and_digest() -> None:

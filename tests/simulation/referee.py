@@ -326,6 +326,9 @@ class Referee:
                 continue
             if made.order is None and attempt.known_by not in {None, Knowledge.PRESUMED}:
                 self.find(Harm.STRANGER, "G4", f"the stranger {made.id} is adopted by entry {entry.number}")
+            owner = made.order.ownership.pipeline_uid if made.order is not None else pipeline.uid
+            if owner != pipeline.uid and (self.clocks_agree or attempt.known_by is not Knowledge.PRESUMED):
+                self.find(Harm.STRANGER, "G4", f"{made.id} of pipeline {owner} is adopted by entry {entry.number} of {pipeline.uid}")
             if isinstance(attempt.end, JobState) and made.is_active:
                 self.find(Harm.UNTRUE, "G7", f"{made.id} is {made.state}, and the ledger says it ended as {attempt.end}")
 

@@ -68,7 +68,7 @@ def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Atte
     ours = next((job for job in jobs if is_of(seen, entry, job) and job.ownership and job.ownership.attempt == attempt.number), None)
     if ours is not None:
         return followed(attempt, ours, Knowledge.LABEL, seen.now)
-    unlabelled = [job for job in jobs if job.is_unlabelled and job.name == attempt.job_name]
+    unlabelled = [job for job in jobs if job.is_unlabelled and job.name == attempt.job_name and _may_come_of(attempt, job)]
     perhaps = next((job for job in unlabelled if job.is_active), next(iter(unlabelled), None))
     said = seen.memory.answers.get(attempt.claim.nonce)
     is_settled = _is_settled(seen, attempt)
@@ -83,6 +83,14 @@ def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Atte
         return ended(attempt, End.REFUSED, seen.now, failure(said.reason, said.message))
     text = f"; the launch was answered with: {said.message}" if isinstance(said, Unclear) else ""
     return ended(attempt, End.ABSENT, seen.now, failure(Reason.LAUNCH_LOST, f"No job came of the launch{text}"))
+
+
+def _may_come_of(attempt: Attempt, job: Job) -> bool:
+    """Whether a job may be what an attempt launched, and not that of an older pipeline of the same name: it is active, or made since the claim.
+
+    Where clocks disagree a job of ours may look older. It never began, for it shows no labels; to launch again then repeats nothing.
+    """
+    return job.is_active or (job.create_time is not None and job.create_time >= attempt.claim.time)
 
 
 def _is_settled(seen: Observation, attempt: Attempt) -> bool:
