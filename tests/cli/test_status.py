@@ -39,7 +39,7 @@ A_FAILURE = """\
 │  ├─ ✗ attempt 3  Failed 0s ago: UserCodeFailed  job j3 FAILED
 │  │    UserCode: as attempt 4
 │  └─ ✗ attempt 4  Failed 0s ago: UserCodeFailed  job j4 FAILED
-│       UserCode, and trying again cannot help: ValueError: no such column 'price'
+│       UserCode, and no attempt follows: ValueError: no such column 'price'
 └─ ✓ orders-3  Succeeded 0s ago  revision 3 · Change
    └─ ✓ attempt 1  Succeeded 0s ago  job j1
 → mend the spec and apply it, or try the same again: kubectl dataflow run daily -n team-a

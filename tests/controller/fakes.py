@@ -64,6 +64,8 @@ class FakeStore:
     """How often a pipeline was read."""
     loses_an_answer: Callable[[], None] | None = None
     """What happens before anybody finds out that the next status write came through without an answer."""
+    loses_a_result: Callable[[], None] | None = None
+    """What happens before anybody finds out that the next drawing of a result did not come through, or comes later."""
     refuses: RefusedError | None = None
     """What every status write is answered with, if they are refused."""
 
@@ -181,6 +183,10 @@ class FakeStore:
         if known is None or known.resource_version != drawing.resource_version or known.uid != drawing.uid:
             raise StaleError(Reason.CONFLICT, "the object has been modified")
         assert drawing.status != known.status, "a write without a change"
+        if drawing.status.result is not None and (meanwhile := self.loses_a_result) is not None:
+            self.loses_a_result = None
+            meanwhile()
+            raise AmbiguousError(Reason.TIMED_OUT, "no answer within 5 s")
         self._count("run status")
         return self._put_run(replace(known, status=drawing.status))
 

@@ -1036,6 +1036,33 @@ async def test_a_first_job_that_calls_itself_incompatible_is_retried_with_a_paus
     assert town.dataflow.orders[1].ownership.run_number == 1
 
 
+async def test_what_was_the_last_attempt_stays_the_last_though_more_are_allowed_before_its_run_is_told(town: Town) -> None:
+    """The drawing that got no answer may still come, and would end a run that is tried again."""
+    town.store.apply(a_batch(retry_policy=RetryPolicy(maximum_attempts=1)))
+    await town.settle()
+    town.dataflow.failures[JobId("job-1")] = a_failure()
+    town.store.loses_a_result = lambda: town.store.apply(a_batch(retry_policy=RetryPolicy(maximum_attempts=5)))
+    await town.job_becomes("job-1", JobState.FAILED)
+    assert town.store.loses_a_result is None
+    for _ in range(60):
+        await town.after(10)
+    assert town.results() == {"orders-1": "Failed"}
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Stalled") == ("True", "JobFailed")
+
+
+async def test_a_batch_that_was_cancelled_outside_stays_ended_though_that_is_to_be_corrected_before_its_run_is_told(town: Town) -> None:
+    town.store.apply(a_batch(drift_policy=DriftPolicy.REPORT))
+    await town.settle()
+    town.store.loses_a_result = lambda: town.store.apply(a_batch(drift_policy=DriftPolicy.CORRECT))
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    assert town.store.loses_a_result is None
+    for _ in range(60):
+        await town.after(10)
+    assert town.results() == {"orders-1": "Stopped"}
+    assert len(town.dataflow.orders) == 1
+
+
 async def test_what_a_job_said_last_is_drawn_and_told_once_though_nothing_else_is_new(town: Town) -> None:
     town.store.apply(a_batch(retry_policy=RetryPolicy(maximum_attempts=1)))
     await town.settle()

@@ -29,7 +29,7 @@ class Failure(Wire):
     reason: Word | None = Field(None, description="Why, as one word of a closed set.")
     class_: Word | None = Field(None, alias="class", description="The kind of reason, such as Quota or Permission.")
     message: Message | None = Field(None, description="Why, in Dataflow's own words.")
-    retryable: bool | None = Field(None, description="Whether another attempt can help.")
+    retryable: bool | None = Field(None, description="Whether another attempt may follow.")
 
 
 class Attempt(Wire):

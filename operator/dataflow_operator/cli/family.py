@@ -254,7 +254,7 @@ def _attempt_node(attempt: Attempt, now: datetime, same: int | None, *, whole: b
     glance = attempt_glance_of(attempt)
     notes = list[Cell]()
     if attempt.failure is not None:
-        follows = "" if attempt.failure.retryable else ", and trying again cannot help"
+        follows = "" if attempt.failure.retryable else ", and no attempt follows"
         notes.append(Cell(text=f"{attempt.failure.kind}{follows}: {_error(attempt.failure, same, whole=whole)}", colour=RED))
         if not whole and same is None and (more := lines_beyond(attempt.failure.message)):
             notes.append(Cell(text=f"… and {more} lines of a stack: --all, or kubectl dataflow logs", colour=FAINT))

@@ -9,12 +9,13 @@ from typing import Final
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import failure
 from dataflow_operator.domain.job import JobState
-from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, all_with, with_attempts
+from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, Result, all_with, with_attempts
 from dataflow_operator.domain.pipeline.deadlines import TIMED_OUT, timed_out
 from dataflow_operator.domain.pipeline.follow import follow_jobs
 from dataflow_operator.domain.pipeline.mark import mark
 from dataflow_operator.domain.pipeline.model import DriftPolicy, PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.over import over_in
 from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.proof import prove
 from dataflow_operator.domain.pipeline.sights import job_of
@@ -102,9 +103,7 @@ def heed_retry_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) ->
     def step(entry: Entry) -> Entry:
         last = entry.last_attempt
         said = last.failure if last is not None else None
-        if last is None or said is None or not said.retryable or not final & {said.reason.value, said.kind.value}:
-            return entry
-        return entry.with_attempt(replace(last, failure=replace(said, retryable=False)))
+        return _ended_for_good(entry) if said is not None and final & {said.reason.value, said.kind.value} else entry
 
     return all_with(ledger, step) if final else ledger
 
@@ -117,11 +116,33 @@ def heed_drift_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) ->
     def step(entry: Entry) -> Entry:
         last = entry.last_attempt
         said = last.failure if last is not None else None
-        if last is None or said is None or not said.retryable or said.reason not in ENDED_OUTSIDE:
-            return entry
-        return entry.with_attempt(replace(last, failure=replace(said, retryable=False)))
+        return _ended_for_good(entry) if said is not None and said.reason in ENDED_OUTSIDE else entry
 
     return ledger if spec.is_batch else all_with(ledger, step)
+
+
+def conclude(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
+    """A run that is over as the spec has it now stays so, whatever the spec becomes: its run object may be told late."""
+    ends = {over.entry.number: over.result for over in over_in(seen, spec, ledger)}
+
+    def step(entry: Entry) -> Entry:
+        match ends.get(entry.number):
+            case Result.FAILED:
+                return _ended_for_good(entry)
+            case Result.STOPPED if entry.may_launch:
+                return replace(entry, sealed=True)
+            case _:
+                return entry
+
+    return all_with(ledger, step) if ends else ledger
+
+
+def _ended_for_good(entry: Entry) -> Entry:
+    """Return *entry* with its last failure as one that no further attempt follows."""
+    last = entry.last_attempt
+    if last is None or last.failure is None or not last.failure.retryable:
+        return entry
+    return entry.with_attempt(replace(last, failure=replace(last.failure, retryable=False)))
 
 
 STEPS: Final[tuple[Step, ...]] = (
@@ -136,5 +157,6 @@ STEPS: Final[tuple[Step, ...]] = (
     heed_drift_policy,
     prove,
     mark,
+    conclude,
 )
-"""In this order: a job must be known before its type is judged, and judged before its entry is marked."""
+"""In this order: a job must be known before its type is judged, and judged before its entry is marked; then it shows whether the run is over."""

@@ -263,8 +263,6 @@ def _ending(entry: Entry, attempt: Attempt, failure: Failure) -> Verdict:
 
 
 def _retrying(scene: Scene, entry: Entry, attempt: Attempt) -> Verdict:
-    if attempt.failure is not None and not attempt.failure.retryable:
-        return Verdict(ready=Truth.FALSE, reason=attempt.failure.reason, message=attempt.failure.message, is_working=True)
     policy = scene.spec.retry_policy if scene.spec else None
     count = failures_in_a_row(entry, policy.stable) if policy else 0
     most = most_attempts(scene.seen, scene.spec, scene.status.ledger, entry) if scene.spec else 0
@@ -273,6 +271,8 @@ def _retrying(scene: Scene, entry: Entry, attempt: Attempt) -> Verdict:
     failure = attempt.failure
     said = failure.message if failure else ""
     is_spent = 0 < most <= count
+    if failure is not None and not failure.retryable and not is_spent:
+        return Verdict(ready=Truth.FALSE, reason=failure.reason, message=failure.message, is_working=True)
     follows = "that was the last one" if is_spent else f"the next follows after {_span(pause)}{_meanwhile(scene, entry)}"
     text = f"Attempt {attempt.number} of run {entry.run} failed ({count}{limit} in a row), {follows}: {said}"
     return Verdict(ready=Truth.FALSE, reason=failure.reason if failure else Reason.JOB_FAILED, message=text, is_working=True)
