@@ -279,7 +279,7 @@ class FakeDataflow:
             ownership=order.ownership,
             state_time=self.clock.true_time(),
             create_time=self.clock.true_time(),
-            replaces=order.base_job_id,
+            replaces=holder.id if order.base_job_id is not None and holder is not None else None,  # an update says only a name
             options=options_of(order.spec),
         )
         if self.loses_answers:

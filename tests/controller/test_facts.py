@@ -10,7 +10,7 @@ from tests.builders import a_batch, a_failure, a_spec
 from tests.controller.fakes import Town
 
 from dataflow_operator.domain.errors import AmbiguousError, FailureClass, Reason, RefusedError, UnavailableError
-from dataflow_operator.domain.job import JobId, JobState
+from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.pipeline.model import PipelineSpec, Timeouts
 
@@ -274,6 +274,55 @@ async def test_an_update_that_is_accepted_and_fails_as_a_job_leaves_the_old_job_
     assert not [name for name in town.dataflow.calls if name.startswith("stop")]
     assert town.condition("Ready") == ("False", "UpdateFailed")
     assert town.condition("Available") == ("True", "JobRunning")
+
+
+async def test_an_update_does_not_replace_a_strangers_job_that_took_the_name_since_the_list(town: Town) -> None:
+    await running(town, a_spec(content="A"))
+    town.lists.is_behind = True
+    town.dataflow.become(ONE, JobState.CANCELLED)
+    stranger = Job(id=JobId("foreign"), name=town.dataflow.jobs[ONE].name, state=JobState.RUNNING, create_time=town.clock.now())
+    town.dataflow.jobs[stranger.id] = stranger
+    town.store.apply(a_spec(content="B"))
+    await town.after(20)
+    assert len(town.dataflow.orders) == 1
+    town.lists.is_behind = False
+    await town.until(lambda: town.condition("Ready") == ("False", "JobNameTaken"))
+    assert town.dataflow.jobs[stranger.id] == stranger
+
+
+async def test_an_update_waits_for_a_job_that_answers_404_and_asks_again_every_few_seconds(town: Town) -> None:
+    await running(town, a_spec(content="A"))
+    town.lists.is_behind = True
+    hidden = town.dataflow.jobs.pop(ONE)
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    await town.until(lambda: town.dataflow.calls["read job"] == 4)
+    assert (len(town.dataflow.orders), town.clock.seconds) == (1, 17)
+    town.dataflow.jobs[ONE] = hidden
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert town.clock.seconds == 22
+
+
+async def test_an_update_reads_once_what_it_replaces_and_writes_no_more_for_it(town: Town) -> None:
+    await running(town, a_spec(content="A"))
+    writes = len(town.store.story)
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    assert town.dataflow.calls["read job"] == 1
+    assert town.store.story[writes:] == ["pipeline status", "run", "run status", "pipeline status"]
+
+
+async def test_an_update_is_tried_again_though_the_next_edit_cannot_be_launched(town: Town) -> None:
+    await running(town, a_spec(content="A"))
+    town.store.apply(a_spec(content="B"))
+    await town.settle()
+    town.dataflow.failures[JobId("job-2")] = a_failure()
+    await town.job_becomes("job-2", JobState.FAILED)
+    town.dataflow.problem = RefusedError(Reason.TEMPLATE_INVALID, "parameter inputTopic: unknown")
+    town.store.apply(a_spec(content="C"))
+    await town.until(lambda: len(town.dataflow.orders) == 3)
+    assert town.dataflow.orders[-1].base_job_id == ONE
+    assert town.condition("Ready") == ("False", "TemplateInvalid")
 
 
 @pytest.mark.parametrize("state", [state for state in JobState if not state.is_terminal])

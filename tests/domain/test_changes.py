@@ -144,8 +144,10 @@ def test_a_new_job_replaces_or_joins_only_one_that_runs_and_that_nobody_told_to_
 ) -> None:
     old = an_entry(1, an_attempt(state=state), sealed=True, stop=stops)
     new = an_entry(2, spec=B, strategy=strategy)
-    told = Memory(validations=VALID, stops={JobId("j1"): StopCall(mode=stops, at=999.0)} if stops else {})
-    plan = decide(a_world(replace(B, strategy=strategy), entries=(old, new), jobs=(a_job(state=state, of=old),), memory=told))
+    job = a_job(state=state, of=old)
+    told = {job.id: StopCall(mode=stops, at=999.0)} if stops else dict[JobId, StopCall]()
+    memory = Memory(validations=VALID, jobs={job.id: JobLook(job=job, at=998.0)}, stops=told)
+    plan = decide(a_world(replace(B, strategy=strategy), entries=(old, new), jobs=(job,), memory=memory))
     assert isinstance(plan.effect, Launch) == launches
     if isinstance(plan.effect, Launch):
         beside = strategy is Strategy.PARALLEL

@@ -486,9 +486,28 @@ def test_an_update_waits_until_its_base_runs() -> None:
 
 def test_an_update_names_its_base_and_takes_its_name() -> None:
     base, new = an_entry(1, an_attempt(), sealed=True), an_entry(2, spec=B)
-    effect = decide(a_world(B, entries=(base, new), jobs=(a_job(of=base),))).effect
+    effect = decide(a_world(B, entries=(base, new), jobs=(a_job(of=base),), memory=read_as(JobState.RUNNING))).effect
     assert isinstance(effect, Launch)
     assert (effect.base_job_id, effect.job_name) == ("j1", "orders-job")
+
+
+@pytest.mark.parametrize(
+    ("memory", "effect"),
+    [
+        (Memory(), LookAtJob),
+        (read_as(JobState.RUNNING, at=994.0), LookAtJob),
+        (read_as(None, at=994.0), LookAtJob),
+        (read_as(JobState.RUNNING), Launch),
+        (read_as(JobState.CANCELLING), None),
+        (read_as(JobState.UNKNOWN), None),
+        (read_as(None), None),
+    ],
+    ids=["never read", "read long ago", "not found long ago", "running", "cancelling", "in a state that is not known", "not found"],
+)
+def test_an_update_is_claimed_on_a_read_that_shows_its_base_running_however_new_the_list(memory: Memory, effect: type | None) -> None:
+    base, new = an_entry(1, an_attempt(), sealed=True), an_entry(2, spec=B)
+    plan = decide(a_world(B, entries=(base, new), jobs=(a_job(of=base),), memory=memory))
+    assert isinstance(plan.effect, effect or Launch | LookAtJob) == (effect is not None)
 
 
 def test_a_change_seals_what_it_supersedes_in_the_same_write() -> None:

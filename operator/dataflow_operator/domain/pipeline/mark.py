@@ -10,7 +10,7 @@ from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, StopMode, St
 from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation
-from dataflow_operator.domain.pipeline.sights import current_run_object, is_torn
+from dataflow_operator.domain.pipeline.sights import current_run_object, is_torn, young_look
 
 
 def mark(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
@@ -71,10 +71,8 @@ def waiting_before(ledger: Ledger, entry: Entry) -> Attempt | None:
 def _gives_way(seen: Observation, ledger: Ledger, entry: Entry) -> bool:
     """Whether a fresh read shows that what holds up a newer run has still not begun."""
     attempt = waiting_before(ledger, entry)
-    look = seen.memory.jobs.get(attempt.job_id) if attempt is not None and attempt.job_id else None
-    if look is None or look.job is None or not seen.is_fresh(look.at, seen.limits.stop_again):
-        return False
-    return look.job.state in {JobState.QUEUED, JobState.PENDING}
+    look = young_look(seen, attempt.job_id) if attempt is not None else None
+    return look is not None and look.job is not None and look.job.state in {JobState.QUEUED, JobState.PENDING}
 
 
 def _takes_over(seen: Observation, spec: PipelineSpec, entry: Entry) -> bool:

@@ -10,7 +10,7 @@ from dataflow_operator.domain.ledger import (
     Attempt,
     Entry,
 )
-from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.observation import JobLook, Observation
 from dataflow_operator.domain.run import Run
 
 ANSWER_PATIENCE: Final = timedelta(seconds=10)
@@ -27,6 +27,15 @@ def job_of(seen: Observation, job_id: JobId) -> Job | None:
         return look.job
     newer = seen.jobs is not None and seen.jobs.sent_at > look.at
     return listed if newer or listed.state.is_terminal else look.job
+
+
+def young_look(seen: Observation, job_id: JobId | None) -> JobLook | None:
+    """Return the read of the job by itself that was made a few seconds ago, whatever came of it; None: there was none.
+
+    However new a list is: it says less, for it may be behind.
+    """
+    look = seen.memory.jobs.get(job_id) if job_id is not None else None
+    return look if look is not None and seen.is_fresh(look.at, seen.limits.stop_again) else None
 
 
 def is_of(seen: Observation, entry: Entry, job: Job) -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from math import isfinite
 from typing import Final
 
-from dataflow_operator.domain.ledger import Entry, Strategy
+from dataflow_operator.domain.ledger import Entry, Strategy, job_ids_of
 from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time, run_deadline, start_deadline
 from dataflow_operator.domain.pipeline.model import Timeouts
 from dataflow_operator.domain.pipeline.observation import Observation
@@ -16,7 +16,7 @@ from dataflow_operator.domain.pipeline.policies.identity import pause_of as paus
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.policies.stop import pause_after
 from dataflow_operator.domain.pipeline.proof import looked_for, pause_of, proof_of
-from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE
+from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE, young_look
 from dataflow_operator.domain.pipeline.sweep import strays_in
 from dataflow_operator.domain.pipeline.world import World, awaits_reason
 
@@ -35,7 +35,7 @@ def due_in(world: World) -> timedelta | None:
     ahead = [*_deadlines(world), *_rechecks(world), *_blindness(world)]
     for entry in world.ledger:
         owed += (*_retries(world, entry), *_waits(world, entry))
-        ahead += _changes(world, entry)
+        ahead += (*_changes(world, entry), *_doubts(world, entry))
     times = [*owed, *(due for due in ahead if due >= timedelta(0))]
     return max(min(times), _FLOOR) if times else None
 
@@ -49,6 +49,13 @@ def _retries(world: World, entry: Entry) -> Iterator[timedelta]:
     """When the entry may try again."""
     if entry.may_launch and not entry.is_open and (pause := retry_in(world, entry)) > timedelta(0):
         yield pause
+
+
+def _doubts(world: World, entry: Entry) -> Iterator[timedelta]:
+    """When the job that an update is to replace, and that a read did not show running, is to be read again."""
+    if entry.strategy is Strategy.UPDATE and entry.may_launch and not entry.is_open:
+        looks = (young_look(world.seen, job_id) for job_id in job_ids_of(world.ledger))
+        yield from (_left(world.seen, look.at, world.seen.limits.stop_again) for look in looks if look is not None)
 
 
 def _waits(world: World, entry: Entry) -> Iterator[timedelta]:

@@ -11,11 +11,11 @@ from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import Job, JobState, Ownership
 from dataflow_operator.domain.ledger import Attempt, Claim, Entry, Knowledge, Strategy, failures_in_a_row, job_ids_of, with_entry
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
-from dataflow_operator.domain.pipeline.plan import SOON, Launch
+from dataflow_operator.domain.pipeline.plan import SOON, Launch, LookAtJob
 from dataflow_operator.domain.pipeline.policies.identity import identified
 from dataflow_operator.domain.pipeline.policies.picture import held_up, keep_runs_drawn, prune_history
 from dataflow_operator.domain.pipeline.scene import Obstacle
-from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE, current_run_object, job_of
+from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE, current_run_object, job_of, young_look
 from dataflow_operator.domain.pipeline.world import Choice, World, awaits_reason, job_name_of, numbered_name
 from dataflow_operator.domain.remembered import KEPT
 from dataflow_operator.domain.run import Run
@@ -33,12 +33,12 @@ def launch(world: World) -> Choice | None:
             continue
         found = _place_for(world, entry, spec)
         if isinstance(found, Place):
-            unproved = _unproved(world, spec)
-            if unproved is None:
+            lacking = _unproved(world, spec) or _unread(world, found)
+            if lacking is None:
                 return _claim(world, entry, run, spec, found)
-            if isinstance(unproved, Choice):
-                return unproved
-            found = unproved
+            if isinstance(lacking, Choice):
+                return lacking
+            found = lacking
         obstacle = obstacle or found
     return held_up(world, obstacle) if obstacle is not None else None
 
@@ -47,6 +47,13 @@ def _unproved(world: World, spec: ResolvedSpec) -> Choice | Obstacle | None:
     """Return the look that an attempt waits for, or what stands in its way: a claim without a credential is an attempt lost."""
     seen = world.seen
     return identified(world, spec.service_account_name, seen.limits.recheck) if seen.tenancy.each_as_itself else None
+
+
+def _unread(world: World, place: Place) -> Choice | None:
+    """Return the read of the job to be replaced that an update waits for: its call says only a name, which since the list may be a stranger's."""
+    if place.base is None or place.base.job_id is None or young_look(world.seen, place.base.job_id) is not None:
+        return None
+    return Choice(world=world, effect=LookAtJob(job_id=place.base.job_id), unreported=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +96,17 @@ def _place_for(world: World, entry: Entry, spec: ResolvedSpec) -> Place | Obstac
 
 
 def _served_by(world: World, others: list[Attempt]) -> Attempt | None:
-    """Return the one job that a new one may replace, or run beside: alone, ours by answer or label, RUNNING, and not told to stop."""
+    """Return the one job that a new one may replace, or run beside: alone, ours by answer or label, RUNNING, and not told to stop.
+
+    A list that is newer than a read of the job may still be behind it: RUNNING it is where both say so.
+    """
     if len(others) != 1 or any(other.stop for other in world.ledger if other.is_open):
         return None
     serving = others[0]
-    job = job_of(world.seen, serving.job_id) if serving.job_id else None
-    usable = job is not None and job.state is JobState.RUNNING and serving.known_by in {Knowledge.ANSWER, Knowledge.LABEL}
+    job, look = job_of(world.seen, serving.job_id) if serving.job_id else None, young_look(world.seen, serving.job_id)
+    sights = [job] if look is None else [job, look.job]
+    runs = all(sight is not None and sight.state is JobState.RUNNING for sight in sights)
+    usable = runs and serving.known_by in {Knowledge.ANSWER, Knowledge.LABEL}
     return serving if usable and serving.failure is None else None
 
 

@@ -11,7 +11,7 @@ from dataflow_operator.domain.ledger import Cause, Entry, StopMode, effective_in
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import LastRun
 from dataflow_operator.domain.pipeline.past import comes_back, failed_last, failed_rollback, left_as_ended
-from dataflow_operator.domain.pipeline.plan import CreateRun, Launch
+from dataflow_operator.domain.pipeline.plan import CreateRun, Launch, LookAtJob
 from dataflow_operator.domain.pipeline.policies.identity import account_of, obstacle_of
 from dataflow_operator.domain.pipeline.policies.launch import launch
 from dataflow_operator.domain.pipeline.policies.picture import held_up, prune_history, redraw_runs
@@ -110,7 +110,7 @@ def _despite(world: World, problem: Obstacle) -> Choice:
     """Report what stands in the way of the wish, and go on with what does not depend on it: reruns, retries of what runs."""
     problem = _explained(world, problem)
     going = launch(world)
-    if going is not None and isinstance(going.effect, Launch):
+    if going is not None and isinstance(going.effect, Launch | LookAtJob):
         return replace(going, obstacle=problem)
     return held_up(world, problem)
 

@@ -10,7 +10,7 @@ from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
 from dataflow_operator.domain.pipeline.deadlines import force_time
 from dataflow_operator.domain.pipeline.observation import StopCall
 from dataflow_operator.domain.pipeline.plan import LookAtJob, StopJob
-from dataflow_operator.domain.pipeline.sights import job_of
+from dataflow_operator.domain.pipeline.sights import job_of, young_look
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 
@@ -35,8 +35,9 @@ def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob
     """
     is_sound = attempt.failure is None or attempt.failure.reason is Reason.REVISION_UNHEALTHY
     may_drain = entry.stop is StopMode.DRAIN and is_sound and not world.spec.is_batch
-    read = _just_read(world, job)
-    has_begun = job.state.has_begun or attempt.start_time is not None or (read is not None and read.state.has_begun)
+    look = young_look(world.seen, job.id)
+    read_begun = look is not None and look.job is not None and look.job.state.has_begun
+    has_begun = job.state.has_begun or attempt.start_time is not None or read_begun
     drains = may_drain and has_begun  # what is on record, or was just read, outlives a list that is behind
     mode = StopMode.DRAIN if drains else StopMode.CANCEL
     if job.state.is_terminal or (job.state is JobState.DRAINING and drains):
@@ -47,20 +48,9 @@ def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob
     call = world.seen.memory.stops.get(job.id)
     if call is not None and (call.mode, call.force) == (mode, force) and world.seen.is_fresh(call.at, pause_after(world, call)):
         return None
-    if may_drain and not has_begun and not force and not _was_just_read(world, job):
+    if may_drain and not has_begun and not force and look is None:  # a 404 is no reason to let it run
         return LookAtJob(job_id=job.id)
     return StopJob(job_id=job.id, mode=mode, force=force)
-
-
-def _was_just_read(world: World, job: Job) -> bool:
-    """Whether the job was asked for by itself a few seconds ago, whatever came of it: a 404 is no reason to let it run."""
-    look = world.seen.memory.jobs.get(job.id)
-    return look is not None and world.seen.is_fresh(look.at, world.seen.limits.stop_again)
-
-
-def _just_read(world: World, job: Job) -> Job | None:
-    """Return the job as it was read a few seconds ago, however new a list is: that says less."""
-    return world.seen.memory.jobs[job.id].job if _was_just_read(world, job) else None
 
 
 def pause_after(world: World, call: StopCall) -> timedelta:
