@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,10 +10,10 @@ from tests.builders import a_batch, a_spec
 from tests.controller.fakes import Town
 
 from dataflow_operator.domain.conditions import condition_of
-from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.errors import Reason, UnavailableError
+from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import StopMode
-from dataflow_operator.domain.pipeline.model import RetryPolicy, Timeouts
+from dataflow_operator.domain.pipeline.model import PipelineSpec, RetryPolicy, Timeouts
 
 
 @pytest.fixture
@@ -22,6 +23,9 @@ def town() -> Town:
 
 def within(**seconds: int) -> Timeouts:
     return Timeouts(**{name: timedelta(seconds=count) for name, count in seconds.items()})
+
+
+LATE = a_spec(content="B", timeouts=within(start=60))
 
 
 def ready(town: Town) -> str:
@@ -51,6 +55,82 @@ async def test_the_failure_is_on_record_before_the_late_job_is_cancelled(town: T
     assert attempt.is_open
     assert attempt.failure is not None
     assert attempt.failure.reason is Reason.START_TIMED_OUT
+
+
+async def a_late_update(town: Town, spec: PipelineSpec = LATE) -> None:
+    """Let a stream run, and a newer revision's job wait for almost as long as it may."""
+    town.store.apply(replace(spec, parameters={"content": "A"}))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.apply(spec)
+    await town.settle()
+    await town.job_becomes("job-2", JobState.PENDING)
+    town.lists.is_behind = True
+    await town.after(56)
+
+
+def stops(town: Town) -> int:
+    return sum(count for call, count in town.dataflow.calls.items() if call.startswith("stop"))
+
+
+async def test_an_update_that_began_before_the_list_shows_it_is_kept_for_what_it_replaced_is_gone(town: Town) -> None:
+    await a_late_update(town)
+    town.dataflow.become("job-2", JobState.RUNNING)
+    await town.after(10)
+    town.lists.is_behind = False
+    await town.after(10)
+    assert stops(town) == 0
+    assert town.dataflow.jobs[JobId("job-1")].state is JobState.UPDATED
+    assert town.results() == {"orders-1": "Replaced", "orders-2": "None"}
+    assert town.condition("Ready") == ("True", "JobRunning")
+    assert len(town.dataflow.orders) == 2
+
+
+async def test_an_update_that_still_waits_is_read_and_cancelled_and_the_old_job_runs_on(town: Town) -> None:
+    await a_late_update(town)
+    reads = town.dataflow.calls["read job"]
+    await town.until(lambda: stops(town) == 1)
+    assert town.dataflow.calls["read job"] == reads + 1
+    assert town.condition("Ready") == ("False", "StartTimedOut")
+    assert town.condition("Available") == ("True", "JobRunning")
+    assert town.dataflow.jobs[JobId("job-2")].state is JobState.CANCELLING
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_an_update_that_began_though_it_is_on_record_as_late_is_late_no_more(town: Town, *, restarts: bool) -> None:
+    await a_late_update(town)
+    town.dataflow.stops_turned_away = UnavailableError(Reason.NOT_READY_FOR_CANCELING, "not yet ready for canceling")
+    await town.until(lambda: stops(town) == 1)
+    town.dataflow.stops_turned_away = None
+    town.dataflow.become("job-2", JobState.RUNNING)
+    if restarts:
+        town.restart()
+    await town.until(lambda: town.condition("Ready") == ("Unknown", "Proving"))
+    await town.after(300)
+    assert (stops(town), len(town.dataflow.orders)) == (1, 2)
+    assert town.pipeline.status.ledger[-1].attempts[0].failure is None
+
+
+async def test_an_update_that_is_late_and_that_a_read_does_not_find_is_not_cancelled_before_one_does(town: Town) -> None:
+    await a_late_update(town)
+    waiting = town.dataflow.jobs.pop(JobId("job-2"))
+    for _ in range(6):
+        await town.after(town.due.total_seconds() if town.due else 1000)
+    assert (stops(town), town.clock.seconds < 100) == (0, True)
+    town.dataflow.jobs[waiting.id] = waiting
+    await town.until(lambda: stops(town) == 1)
+
+
+async def test_a_late_update_that_began_is_drained_where_its_pipeline_is_suspended_before_anybody_has_looked(town: Town) -> None:
+    await a_late_update(town)
+    town.dataflow.stops_turned_away = UnavailableError(Reason.NOT_READY_FOR_CANCELING, "not yet ready for canceling")
+    await town.until(lambda: stops(town) == 1)
+    town.dataflow.stops_turned_away = None
+    town.dataflow.become("job-2", JobState.RUNNING)
+    town.lists.is_behind = False
+    town.store.apply(replace(LATE, suspend=True))
+    await town.after(1)
+    assert town.dataflow.jobs[JobId("job-2")].state is JobState.DRAINING
 
 
 async def test_a_restart_does_not_begin_the_time_anew(town: Town) -> None:

@@ -67,7 +67,7 @@ class Judge(Protocol):
         """A launch was carried out."""
         ...
 
-    def stopped(self, made: Made, mode: StopMode) -> None:
+    def stopped(self, made: Made, mode: StopMode, sent: float) -> None:
         """One of the operators asks a job to stop."""
         ...
 
@@ -161,10 +161,10 @@ class Cloud:
             assert error is not None
             raise error
 
-    def stop(self, job_id: JobId, mode: StopMode, *, force: bool = False) -> None:
-        """Ask a job to drain or to be cancelled, or end a cancel by force."""
+    def stop(self, job_id: JobId, mode: StopMode, *, force: bool = False, sent: float) -> None:
+        """Ask a job to drain or to be cancelled, or end a cancel by force; *sent* is when whoever asks did so."""
         made = self.jobs[job_id]
-        self._judge.stopped(made, mode)
+        self._judge.stopped(made, mode, sent)
         try:
             self._request(made, State.DRAINED if mode is StopMode.DRAIN else State.CANCELLED, force=force)
         except GoogleAPICallError as error:

@@ -11,6 +11,7 @@ from functools import cache
 
 from tests.simulation.outside import Cloud, Made
 from tests.simulation.story import Story
+from tests.simulation.wire import TO_SECONDS
 from tests.simulation.world import ApiServer
 from typing_extensions import override
 
@@ -68,6 +69,10 @@ _ALWAYS = frozenset({Harm.STRANGER, Harm.STUCK})
 
 LOOK_LIFE = 5.0
 """Seconds for which a read may be behind: a mark that followed from it is no fault. What has begun by then is drained, not cancelled."""
+
+
+READ_LIFE = 15.0
+"""Seconds for which a read of a job may be behind when a call is sent that follows from it: it is good for ten, and a decision for five."""
 
 
 WHOLE_SECONDS = 2.0
@@ -198,8 +203,8 @@ class Referee:
                 f"{wish[1]} was wanted {self._wishes[wish]} times, and started by runs {sorted(self._granted[wish])}",
             )
 
-    def stopped(self, made: Made, mode: StopMode) -> None:
-        """A stop is for a job of ours whose entry is marked."""
+    def stopped(self, made: Made, mode: StopMode, sent: float) -> None:
+        """A stop is for a job of ours whose entry is marked, or that is late; an update that had begun is not, for what it replaced is gone."""
         if made.order is None:
             self.find(Harm.STRANGER, "G4", f"the stranger {made.id} was told to {mode}")
             return
@@ -210,6 +215,16 @@ class Referee:
         is_late = entry is not None and any(attempt.job_id == made.id and attempt.failure is not None for attempt in entry.attempts)
         if entry is not None and entry.stop is None and not is_late:
             self.find(Harm.COSTLY, "G6", f"{made.id} was told to {mode}, and entry {entry.number} bears no mark")
+        if entry is not None and entry.stop is None and self._has_taken_over(made, entry, sent):
+            self.find(Harm.COSTLY, "G6", f"{made.id} was told to {mode} for being late, and had taken over from {made.form.replaces}")
+
+    def _has_taken_over(self, made: Made, entry: Entry, sent: float) -> bool:
+        """Whether a job runs that updates another, and whoever sent a call at that time could know it: by the ledger, or by a read."""
+        if made.state is not State.RUNNING or not made.form.replaces:
+            return False
+        under_way = self._time() - sent
+        is_told = any(attempt.job_id == made.id and attempt.start_time is not None for attempt in entry.attempts)
+        return self._runs_since(made) - under_way > READ_LIFE or (is_told and under_way <= TO_SECONDS)
 
     # writes
 

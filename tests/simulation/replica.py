@@ -159,7 +159,8 @@ class WiredDataflow:
 
     async def stop(self, place: Place, job_id: JobId, mode: StopMode, *, force: bool = False) -> None:
         assert place == self._place
-        await self._wire.write("stop", Outside.DATAFLOW, lambda: self._cloud.stop(job_id, mode, force=force))
+        sent = self._clock.monotonic()
+        await self._wire.write("stop", Outside.DATAFLOW, lambda: self._cloud.stop(job_id, mode, force=force, sent=sent))
 
     async def update_in_place(self, place: Place, job_id: JobId, options: Mapping[str, int]) -> None:
         assert place == self._place

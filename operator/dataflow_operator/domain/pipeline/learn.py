@@ -18,7 +18,7 @@ from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.over import over_in
 from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.proof import prove
-from dataflow_operator.domain.pipeline.sights import job_of
+from dataflow_operator.domain.pipeline.sights import has_begun, job_of
 from dataflow_operator.domain.pipeline.sweep import sweep
 
 Step = Callable[[Observation, PipelineSpec, Ledger], Ledger]
@@ -70,17 +70,29 @@ def follow_options(seen: Observation, _spec: PipelineSpec, ledger: Ledger) -> Le
 
 
 def hold_to_deadlines(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
-    """An attempt whose job is late has failed, which is on record before the job is cancelled; one that was done after all has not."""
+    """An attempt whose job is late has failed, which is on record before the job is cancelled; one that was done after all has not.
+
+    Nor has an update that has begun after all: what it replaced is gone, and to cancel it, too, would cost both.
+    """
 
     def step(entry: Entry, attempt: Attempt) -> Attempt:
-        if entry.stop is not None:
+        if attempt.failure is not None and attempt.failure.reason in TIMED_OUT:
+            made_it = attempt.end is JobState.DONE if spec.is_batch else _has_taken_over(seen, attempt)
+            return replace(attempt, failure=None) if made_it else attempt
+        if entry.stop is not None or attempt.failure is not None or not seen.list_is_fresh:
             return attempt
-        if attempt.failure is None and seen.list_is_fresh and (late := timed_out(spec, attempt, seen.now)) is not None:
-            return replace(attempt, failure=late)
-        is_late = attempt.failure is not None and attempt.failure.reason in TIMED_OUT
-        return replace(attempt, failure=None) if is_late and spec.is_batch and attempt.end is JobState.DONE else attempt
+        late = timed_out(spec, attempt, seen.now)
+        return replace(attempt, failure=late) if late is not None else attempt
 
     return with_attempts(ledger, step)
+
+
+def _has_taken_over(seen: Observation, attempt: Attempt) -> bool:
+    """Whether an update has begun, and no cancel of ours, once it is through, is about to end it."""
+    if attempt.base_job_id is None or attempt.job_id is None or not attempt.is_open or attempt.job_state is JobState.CANCELLING:
+        return False
+    call = seen.memory.stops.get(attempt.job_id)
+    return has_begun(seen, attempt) and (call is None or call.answer is not None)
 
 
 def heed_the_clock(seen: Observation, _spec: PipelineSpec, ledger: Ledger) -> Ledger:

@@ -38,6 +38,12 @@ def young_look(seen: Observation, job_id: JobId | None) -> JobLook | None:
     return look if look is not None and seen.is_fresh(look.at, seen.limits.stop_again) else None
 
 
+def has_begun(seen: Observation, attempt: Attempt) -> bool:
+    """Whether the record, or a read of a few seconds ago, says that the attempt's job has begun; a list that is behind takes nothing of that back."""
+    look = young_look(seen, attempt.job_id)
+    return attempt.start_time is not None or (look is not None and look.job is not None and look.job.state.has_begun)
+
+
 def is_of(seen: Observation, entry: Entry, job: Job) -> bool:
     """Whether the job's labels say that it is of this entry: by run uid, or by number and digest when the run object was made anew."""
     mine = job.ownership

@@ -7,7 +7,8 @@ from datetime import timedelta
 from math import isfinite
 from typing import Final
 
-from dataflow_operator.domain.ledger import Entry, Strategy, job_ids_of
+from dataflow_operator.domain.job import JobState
+from dataflow_operator.domain.ledger import Entry, Strategy
 from dataflow_operator.domain.pipeline.deadlines import drain_deadline, force_time, run_deadline, start_deadline
 from dataflow_operator.domain.pipeline.model import Timeouts
 from dataflow_operator.domain.pipeline.observation import Observation
@@ -52,10 +53,11 @@ def _retries(world: World, entry: Entry) -> Iterator[timedelta]:
 
 
 def _doubts(world: World, entry: Entry) -> Iterator[timedelta]:
-    """When the job that an update is to replace, and that a read did not show running, is to be read again."""
-    if entry.strategy is Strategy.UPDATE and entry.may_launch and not entry.is_open:
-        looks = (young_look(world.seen, job_id) for job_id in job_ids_of(world.ledger))
-        yield from (_left(world.seen, look.at, world.seen.limits.stop_again) for look in looks if look is not None)
+    """When a job that a read did not show running may be read again: an update that is to replace it, or its own cancel, may wait for that."""
+    looks = (young_look(world.seen, attempt.job_id) for attempt in entry.attempts if attempt.is_open)
+    for look in looks:
+        if look is not None and (look.job is None or look.job.state is not JobState.RUNNING):
+            yield _left(world.seen, look.at, world.seen.limits.stop_again)
 
 
 def _waits(world: World, entry: Entry) -> Iterator[timedelta]:

@@ -10,7 +10,7 @@ from dataflow_operator.domain.ledger import Attempt, Entry, StopMode
 from dataflow_operator.domain.pipeline.deadlines import force_time
 from dataflow_operator.domain.pipeline.observation import StopCall
 from dataflow_operator.domain.pipeline.plan import LookAtJob, StopJob
-from dataflow_operator.domain.pipeline.sights import job_of, young_look
+from dataflow_operator.domain.pipeline.sights import has_begun, job_of, young_look
 from dataflow_operator.domain.pipeline.world import Choice, World
 
 
@@ -31,14 +31,13 @@ def stop_what_is_marked(world: World) -> Choice | None:
 def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob | LookAtJob | None:
     """Return how to ask *job* to stop now, or None while it is over, stopping as it should, or was asked a moment ago.
 
-    One that would be drained had it begun is read before it is cancelled: the list may be behind, and nothing on record yet.
+    One that would be drained, or kept as the update that took over, had it begun is read before it is cancelled: the list may be behind,
+    and nothing on record yet.
     """
     is_sound = attempt.failure is None or attempt.failure.reason is Reason.REVISION_UNHEALTHY
     may_drain = entry.stop is StopMode.DRAIN and is_sound and not world.spec.is_batch
-    look = young_look(world.seen, job.id)
-    read_begun = look is not None and look.job is not None and look.job.state.has_begun
-    has_begun = job.state.has_begun or attempt.start_time is not None or read_begun
-    drains = may_drain and has_begun  # what is on record, or was just read, outlives a list that is behind
+    begun = job.state.has_begun or has_begun(world.seen, attempt)
+    drains = may_drain and begun  # what is on record, or was just read, outlives a list that is behind
     mode = StopMode.DRAIN if drains else StopMode.CANCEL
     if job.state.is_terminal or (job.state is JobState.DRAINING and drains):
         return None
@@ -48,8 +47,13 @@ def _call_for(world: World, entry: Entry, attempt: Attempt, job: Job) -> StopJob
     call = world.seen.memory.stops.get(job.id)
     if call is not None and (call.mode, call.force) == (mode, force) and world.seen.is_fresh(call.at, pause_after(world, call)):
         return None
-    if may_drain and not has_begun and not force and look is None:  # a 404 is no reason to let it run
-        return LookAtJob(job_id=job.id)
+    may_stay = entry.stop is None and attempt.base_job_id is not None
+    if (may_drain or may_stay) and not begun and not force:
+        look = young_look(world.seen, job.id)
+        if look is None:
+            return LookAtJob(job_id=job.id)
+        if look.job is None and may_stay:
+            return None  # of what is to end, a 404 is no reason to let it run; of what may serve, it is none to end it
     return StopJob(job_id=job.id, mode=mode, force=force)
 
 
