@@ -7,17 +7,15 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from tests.builders import LIMITS, UID, a_spec, an_attempt, an_entry
+from tests.builders import LIMITS, UID, a_spec
 from tests.controller.fakes import KEY, Town
 
 from dataflow_operator.controller.act import LONGEST_HINDRANCE, Actor
 from dataflow_operator.controller.ports import Place
 from dataflow_operator.controller.recall import Recall, interest_of
-from dataflow_operator.controller.reconcile import rival_of
-from dataflow_operator.domain.conditions import Condition, Truth
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import Tenancy
-from dataflow_operator.domain.job import Job, JobId, JobState
+from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode
 from dataflow_operator.domain.pipeline.model import Adoption, Pipeline, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import JobsView, OptionsCall, Progress, ProgressLook, Unclear
@@ -163,42 +161,3 @@ def test_a_job_that_is_to_be_adopted_concerns_its_pipeline_until_the_first_run(a
     later = interest_of(replace(town.pipeline, status=PipelineStatus(run_number=1)), Tenancy())
     assert later is not None
     assert "strange" not in {*later.job_ids, *later.names}
-
-
-def a_wish(name: str, **changes: object) -> Pipeline:
-    town = Town()
-    town.store.apply(a_spec(adopt=Adoption(job_name="strange")))
-    return replace(town.pipeline, name=name, **changes)  # type: ignore[arg-type]  # a test's keywords are the fields
-
-
-STRANGE = JobsView(jobs=(Job(id=JobId("job-9"), name="strange", state=JobState.RUNNING),), sent_at=0.0)
-OWNER = a_wish("zulu", status=PipelineStatus(run_number=1, ledger=(an_entry(1, an_attempt(job="job-9")),)))
-
-
-SHARED, EACH = Tenancy(), Tenancy(each_as_itself=True)
-
-
-def test_a_job_that_another_pipeline_has_is_not_handed_over_twice() -> None:
-    assert rival_of(a_wish("orders"), STRANGE, [a_wish("orders"), OWNER], SHARED) == "pipeline zulu"
-    assert rival_of(a_wish("orders", spec=a_spec(adopt=Adoption(job_id=JobId("job-9")))), None, [OWNER], SHARED) == "pipeline zulu"
-
-
-def test_of_two_pipelines_that_wish_for_the_same_job_the_first_by_name_gets_it() -> None:
-    both = [a_wish("alpha"), a_wish("orders")]
-    assert rival_of(a_wish("orders"), STRANGE, both, SHARED) == "pipeline alpha"
-    assert rival_of(a_wish("alpha"), STRANGE, both, SHARED) is None
-    elsewhere = a_wish("alpha", spec=a_spec(region="us-central1", adopt=Adoption(job_name="strange")))
-    assert rival_of(a_wish("orders"), STRANGE, [elsewhere], SHARED) is None
-
-
-def test_a_wish_of_another_namespace_counts_only_where_its_identity_could_fulfil_it() -> None:
-    alpha = replace(a_wish("alpha"), namespace="team-0")
-    proved = replace(alpha, status=PipelineStatus(conditions=(Condition(type="IdentityReady", status=Truth.TRUE, reason="Ready"),)))
-    assert rival_of(a_wish("orders"), STRANGE, [alpha], EACH) is None
-    assert rival_of(a_wish("orders"), STRANGE, [proved], EACH) == "a pipeline of another namespace"
-    assert rival_of(a_wish("orders"), STRANGE, [alpha], SHARED) == "a pipeline of another namespace"
-
-
-def test_a_pipeline_that_has_run_or_wishes_for_nothing_has_no_rival() -> None:
-    assert rival_of(a_wish("orders", status=PipelineStatus(run_number=1)), STRANGE, [OWNER], SHARED) is None
-    assert rival_of(a_wish("orders", spec=a_spec()), STRANGE, [OWNER], SHARED) is None

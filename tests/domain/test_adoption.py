@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.builders import a_job, a_spec, a_world, an_entry
+from tests.builders import a_job, a_spec, a_world, an_attempt, an_entry
 
-from dataflow_operator.domain.conditions import Truth, condition_of
+from dataflow_operator.domain.conditions import Condition, Truth, condition_of
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Cause, Knowledge
+from dataflow_operator.domain.pipeline.adoption import rival_of
 from dataflow_operator.domain.pipeline.decide import decide
-from dataflow_operator.domain.pipeline.model import Adoption, PipelineSpec
-from dataflow_operator.domain.pipeline.observation import IdentityLook, JobLook, Memory, Validation
+from dataflow_operator.domain.pipeline.model import Adoption, Pipeline, PipelineSpec, PipelineStatus
+from dataflow_operator.domain.pipeline.observation import IdentityLook, JobLook, Memory, Observation, Validation
 from dataflow_operator.domain.pipeline.plan import CreateRun, LookAtJob, Plan
 
 BY_ID = a_spec(adopt=Adoption(job_id=JobId("j1")), environment={"maxWorkers": 10})
@@ -96,3 +97,45 @@ def test_who_may_not_list_the_jobs_is_told_so_rather_than_that_all_is_being_prep
     told = condition_of(plan.status.conditions, "Ready")
     assert told is not None
     assert (told.status, told.reason, told.message) == (Truth.FALSE, Reason.PERMISSION_DENIED, "needs roles/dataflow.developer")
+
+
+def wishing(spec: PipelineSpec = BY_NAME, *jobs: Job, each_as_itself: bool = False) -> Observation:
+    return replace(a_world(spec, jobs=jobs or (OLD,)), tenancy=Tenancy(each_as_itself=each_as_itself))
+
+
+def another(name: str, spec: PipelineSpec = BY_NAME, **changes: object) -> Pipeline:
+    return replace(wishing(spec).pipeline, name=name, **changes)  # type: ignore[arg-type]  # a test's keywords are the fields
+
+
+@pytest.mark.parametrize("spec", [BY_ID, BY_NAME])
+def test_a_job_that_another_pipeline_has_is_not_handed_over_twice(spec: PipelineSpec) -> None:
+    owner = another("zulu", status=PipelineStatus(run_number=1, ledger=(an_entry(1, an_attempt()),)))
+    assert rival_of(wishing(spec), [another("orders"), owner]) == "pipeline zulu"
+
+
+@pytest.mark.parametrize("mine", [BY_ID, BY_NAME])
+@pytest.mark.parametrize("theirs", [BY_ID, BY_NAME])
+def test_of_two_pipelines_that_mean_the_same_job_the_first_by_name_gets_it(mine: PipelineSpec, theirs: PipelineSpec) -> None:
+    assert rival_of(wishing(mine), [another("orders", mine), another("alpha", theirs)]) == "pipeline alpha"
+    assert rival_of(wishing(mine), [another("orders", mine), another("zulu", theirs)]) is None
+    assert rival_of(wishing(mine), [another("alpha", replace(theirs, region="us-central1"))]) is None
+
+
+def test_wishes_by_id_and_by_name_are_of_one_job_where_the_list_or_a_read_shows_that_they_are() -> None:
+    by_name, unlisted = another("alpha", BY_NAME), wishing(BY_ID, a_job("j2", name="another"))
+    assert rival_of(unlisted, [by_name]) is None
+    assert rival_of(replace(unlisted, memory=Memory(jobs={OLD.id: JobLook(job=OLD, at=999.0)})), [by_name]) == "pipeline alpha"
+    assert rival_of(wishing(BY_ID, replace(OLD, state=JobState.DONE), a_job("j2")), [by_name]) is None, "the name is another job's by now"
+
+
+def test_a_wish_of_another_namespace_counts_only_where_its_identity_could_fulfil_it() -> None:
+    alpha = another("alpha", namespace="team-0")
+    proved = replace(alpha, status=PipelineStatus(conditions=(Condition(type="IdentityReady", status=Truth.TRUE, reason="Ready"),)))
+    assert rival_of(wishing(each_as_itself=True), [alpha]) is None
+    assert rival_of(wishing(each_as_itself=True), [proved]) == "a pipeline of another namespace"
+    assert rival_of(wishing(), [alpha]) == "a pipeline of another namespace"
+
+
+def test_a_pipeline_that_has_run_or_wishes_for_nothing_has_no_rival() -> None:
+    assert rival_of(a_world(BY_NAME, jobs=(OLD,), run_number=1), [another("alpha")]) is None
+    assert rival_of(wishing(a_spec()), [another("alpha")]) is None

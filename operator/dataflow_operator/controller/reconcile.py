@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -13,17 +14,17 @@ from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Store
 from dataflow_operator.controller.recall import Recall
 from dataflow_operator.controller.rest import Rest, is_own_write, rest_after
-from dataflow_operator.domain.conditions import Truth, condition_of
+from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError
 from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.ledger import job_ids_of
 from dataflow_operator.domain.message import JobMessage
+from dataflow_operator.domain.pipeline.adoption import rival_of
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineStatus
-from dataflow_operator.domain.pipeline.narrate import IDENTITY_READY
 from dataflow_operator.domain.pipeline.notices import ACTION, Notice, corrections_between, messages_between, notices_between
-from dataflow_operator.domain.pipeline.observation import JobsView, Limits, Observation
+from dataflow_operator.domain.pipeline.observation import Limits, Observation
 from dataflow_operator.domain.pipeline.plan import (
     SOON,
     AddFinalizer,
@@ -173,7 +174,7 @@ class Reconciler:
         if (interest := recall.interest(pipeline, self._tenancy)) is not None:
             self._lists.follow(key, interest)
             jobs = self._lists.view(interest)
-        return Observation(
+        seen = Observation(
             now=self._clock.now().replace(microsecond=0),
             monotonic=now,
             nonce=self._nonce(),
@@ -182,10 +183,11 @@ class Reconciler:
             jobs=jobs,
             memory=recall.memory(),
             messages=self._messages(pipeline),
-            rival=rival_of(pipeline, jobs, self._cache.each_pipeline(), self._tenancy),
             limits=self._limits,
             tenancy=self._tenancy,
         )
+        rival = rival_of(seen, self._cache.each_pipeline())
+        return seen if rival is None else replace(seen, rival=rival)
 
     def _messages(self, pipeline: Pipeline) -> Mapping[JobId, tuple[JobMessage, ...]]:
         """Return what the pipeline's jobs said last, as far as anybody heard it."""
@@ -294,31 +296,3 @@ def _about(effect: Effect) -> dict[str, object]:
 
 LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, LookAtPipeline, LookAtIdentity)
 """Effects that change nothing outside."""
-
-
-def rival_of(pipeline: Pipeline, jobs: JobsView | None, others: Iterable[Pipeline], tenancy: Tenancy) -> str | None:
-    """Return which other pipeline has the job that *pipeline* is to adopt: in its ledger, or by the same wish and a name that comes first.
-
-    Of another namespace a wish counts only where it could come true: else whoever names a tenant's job would keep it from its owner. And of
-    another namespace no name is told.
-    """
-    spec, started = pipeline.spec, pipeline.status.run_number
-    if isinstance(spec, Broken) or spec.adopt is None or started:
-        return None
-    named = {job.id for job in jobs.jobs if job.is_active and job.name == spec.adopt.job_name} if jobs is not None else set[JobId]()
-    wanted = {spec.adopt.job_id} if spec.adopt.job_id else named
-    mine = Key(pipeline.namespace, pipeline.name)
-    for other in others:
-        key, theirs = Key(other.namespace, other.name), other.spec
-        is_first = key < mine and not other.status.run_number and not isinstance(theirs, Broken) and theirs.adopt == spec.adopt
-        is_near = not isinstance(theirs, Broken) and (theirs.project, theirs.region) == (spec.project, spec.region)
-        is_able = key.namespace == mine.namespace or not tenancy.each_as_itself or _is_proved(other)
-        if key != mine and ((is_first and is_near and is_able) or wanted & job_ids_of(other.status.ledger)):
-            return f"pipeline {key.name}" if key.namespace == mine.namespace else "a pipeline of another namespace"
-    return None
-
-
-def _is_proved(pipeline: Pipeline) -> bool:
-    """Whether calls for a pipeline are known to work where its jobs are."""
-    known = condition_of(pipeline.status.conditions, IDENTITY_READY)
-    return known is not None and known.status is Truth.TRUE
