@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from tests.controller.fakes import Town
 
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import StopMode
-from dataflow_operator.domain.pipeline.model import Drift, DriftPolicy
+from dataflow_operator.domain.pipeline.model import Drift, DriftPolicy, PipelineSpec, Timeouts
 
 ELASTIC = {"enableStreamingEngine": True, "maxWorkers": 10}
 CHANGED = Drift(field="environment.maxWorkers", desired="10", observed="3")
@@ -96,6 +98,33 @@ async def test_a_batch_run_that_somebody_cancelled_is_run_again_only_where_that_
     for _ in range(10):
         await town.after(30)
     assert (len(town.dataflow.orders), town.results()["orders-1"]) == (jobs, result)
+
+
+@pytest.mark.parametrize(
+    ("state", "call", "spec"),
+    [
+        (JobState.DRAINING, "stop Cancel", a_spec(timeouts=Timeouts(drain=timedelta(seconds=300)))),
+        (JobState.CANCELLING, "stop Cancel by force", a_spec(timeouts=Timeouts(cancel=timedelta(seconds=60)))),
+        (JobState.CANCELLING, "stop Cancel by force", a_batch(timeouts=Timeouts(cancel=timedelta(seconds=60)))),
+    ],
+    ids=["a drain", "a cancel", "a cancel of a batch job"],
+)
+@pytest.mark.parametrize(("policy", "jobs"), [(DriftPolicy.CORRECT, 2), (DriftPolicy.REPORT, 1)])
+async def test_a_stop_of_somebody_else_that_takes_too_long_is_hastened_and_then_corrected_only_where_that_is_wanted(
+    town: Town, state: JobState, call: str, spec: PipelineSpec, policy: DriftPolicy, jobs: int
+) -> None:
+    town.store.apply(replace(spec, drift_policy=policy))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.dataflow.become("job-1", state)
+    await town.until(lambda: town.dataflow.calls[call] == 1)
+    town.dataflow.become("job-1", JobState.CANCELLED)
+    for _ in range(10):
+        await town.after(100)
+    assert len(town.dataflow.orders) == jobs
+    if policy is DriftPolicy.REPORT:
+        last = town.pipeline.status.last_run
+        assert (last is not None and last.reason, town.pipeline.status.drift != ()) == ("StoppedOutside", True)
 
 
 async def test_what_the_owner_stops_is_no_drift(town: Town) -> None:

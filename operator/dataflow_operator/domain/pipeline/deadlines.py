@@ -17,7 +17,7 @@ from dataflow_operator.domain.pipeline.model import PipelineSpec
 FORCE_AFTER: Final = timedelta(minutes=30)
 """How long after a cancel Dataflow takes a forced one. Source: Dataflow's documentation of stopping a job."""
 
-TIMED_OUT: Final = frozenset({Reason.START_TIMED_OUT, Reason.RUN_TIMED_OUT})
+TIMED_OUT: Final = frozenset({Reason.START_TIMED_OUT, Reason.RUN_TIMED_OUT, Reason.STOPPED_OUTSIDE})
 """Failures that are on record while their job still has to be cancelled."""
 
 
@@ -62,15 +62,24 @@ def force_time(spec: PipelineSpec, attempt: Attempt) -> datetime | None:
     return since + max(limit, FORCE_AFTER)
 
 
-def timed_out(spec: PipelineSpec, attempt: Attempt, now: datetime) -> Failure | None:
-    """Return the failure of an attempt whose job is late for a deadline; the job is then to be cancelled."""
+def timed_out(spec: PipelineSpec, entry: Entry, attempt: Attempt, now: datetime) -> Failure | None:
+    """Return the failure of an attempt whose job is late for a deadline; the job is then to be cancelled.
+
+    *entry*, whose attempt it is, bears no mark: whatever stops its job, nobody here asked for it.
+    """
     start, run = start_deadline(spec, attempt), run_deadline(spec, attempt)
+    drains = attempt.job_state is JobState.DRAINING
+    stop = drain_deadline(spec, entry) if drains else force_time(spec, attempt)
     if start is not None and now >= start:
         text = f"Job {attempt.job_id} was not running {_seconds(spec.timeouts.start)} after its launch (timeouts.startSeconds)"
         return failure(Reason.START_TIMED_OUT, text)
     if run is not None and now >= run:
         text = f"Job {attempt.job_id} was still running {_seconds(spec.timeouts.run)} after it had begun (timeouts.runSeconds)"
         return failure(Reason.RUN_TIMED_OUT, text)
+    if stop is not None and now >= stop:
+        word, field = ("drained", "drainSeconds") if drains else ("cancelled", "cancelSeconds")
+        text = f"Job {attempt.job_id} was {word}, which nothing here asked for (Cloud Audit Logs say who did), and took too long (timeouts.{field})"
+        return failure(Reason.STOPPED_OUTSIDE, text)
     return None
 
 

@@ -81,7 +81,7 @@ def hold_to_deadlines(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> 
             return replace(attempt, failure=None) if made_it else attempt
         if entry.stop is not None or attempt.failure is not None or not seen.list_is_fresh:
             return attempt
-        late = timed_out(spec, attempt, seen.now)
+        late = timed_out(spec, entry, attempt, seen.now)
         return replace(attempt, failure=late) if late is not None else attempt
 
     return with_attempts(ledger, step)

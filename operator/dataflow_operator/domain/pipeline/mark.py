@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.job import JobState
@@ -31,18 +31,23 @@ def _marked(seen: Observation, spec: PipelineSpec, ledger: Ledger, entry: Entry)
         entry = entry.marked(StopMode.DRAIN, "a newer run serves", now)
     if has_others and _gives_way(seen, ledger, entry):
         entry = entry.marked(StopMode.DRAIN, "a newer revision takes over before this one had begun", now)
-    deadline = drain_deadline(spec, entry)
-    if deadline is not None and now >= deadline and seen.list_is_fresh:
-        entry = entry.marked(StopMode.CANCEL, "the drain took longer than timeouts.drainSeconds", now)
-    forced = (
-        [force_time(spec, attempt) for attempt in entry.attempts if attempt.failure is None] if spec.timeouts.cancel is not None else []
-    )
-    if any(at is not None and now >= at for at in forced) and seen.list_is_fresh:
-        entry = entry.marked(StopMode.CANCEL, "the cancel took longer than timeouts.cancelSeconds", now)
+    if entry.stop is not None and seen.list_is_fresh:
+        entry = _hastened(spec, entry, now)
     if any(attempt.failure is not None and attempt.failure.reason is Reason.JOB_TYPE_MISMATCH for attempt in entry.attempts):
         entry = entry.marked(StopMode.CANCEL, "the job is not of the pipeline's type", now)
     if spec.is_batch and any(attempt.end is JobState.DONE for attempt in entry.attempts) and entry.is_open:
         entry = entry.marked(StopMode.CANCEL, "another job of the run has succeeded", now)
+    return entry
+
+
+def _hastened(spec: PipelineSpec, entry: Entry, now: datetime) -> Entry:
+    """Return a marked entry with its mark raised where the stop takes too long; one that nobody here asked for is an attempt's failure."""
+    deadline = drain_deadline(spec, entry)
+    if deadline is not None and now >= deadline:
+        entry = entry.marked(StopMode.CANCEL, "the drain took longer than timeouts.drainSeconds", now)
+    forced = (force_time(spec, attempt) for attempt in entry.attempts if attempt.failure is None)
+    if any(at is not None and now >= at for at in forced):
+        entry = entry.marked(StopMode.CANCEL, "the cancel took longer than timeouts.cancelSeconds", now)
     return entry
 
 
