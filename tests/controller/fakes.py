@@ -66,10 +66,12 @@ class FakeStore:
     """What happens before anybody finds out that the next status write came through without an answer."""
     loses_a_result: Callable[[], None] | None = None
     """What happens before anybody finds out that the next drawing of a result did not come through, or comes later."""
-    refuses: RefusedError | None = None
-    """What every status write is answered with, if they are refused."""
+    refuses: dict[str, RefusedError] = field(default_factory=dict[str, RefusedError])
+    """What writes are answered with, by what is written."""
 
     def _count(self, kind: str) -> None:
+        if kind in self.refuses:
+            raise self.refuses[kind]
         self.writes[kind] += 1
         self.story.append(kind)
 
@@ -132,8 +134,6 @@ class FakeStore:
     async def write_status(self, pipeline: Pipeline, status: PipelineStatus) -> Pipeline:
         known = self._current(pipeline)
         assert status != known.status, "a write without a change"
-        if self.refuses is not None:
-            raise self.refuses
         self._count("pipeline status")
         written = self.put(replace(known, status=status))
         if (meanwhile := self.loses_an_answer) is not None:
@@ -229,6 +229,8 @@ class FakeDataflow:
     """What the next updates in place are answered with."""
     progress: dict[JobId, Progress] = field(default_factory=dict[JobId, Progress])
     """How jobs get on; one that is not here puts out an element a second while it runs."""
+    reads_refused: RefusedError | None = None
+    """What reads of one job are answered with."""
     sees_no_progress: OutsideError | None = None
     """What the next reads of a job's progress are answered with."""
     reasons_turned_away: OutsideError | None = None
@@ -330,6 +332,8 @@ class FakeDataflow:
     async def read_job(self, place: Place, job_id: JobId) -> Job | None:
         assert isinstance(place, Place)
         self.calls["read job"] += 1
+        if self.reads_refused is not None:
+            raise self.reads_refused
         return self.jobs.get(job_id)
 
     async def read_failure(self, place: Place, job_id: JobId, since: datetime | None) -> Failure | None:

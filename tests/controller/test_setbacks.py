@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.builders import a_batch, a_failure, a_spec
-from tests.controller.fakes import Town
+from tests.controller.fakes import KEY, Town
 
 from dataflow_operator.domain.errors import FailureClass, Reason, RefusedError
 from dataflow_operator.domain.job import JobId, JobState
@@ -241,14 +241,14 @@ async def test_a_revision_that_ends_beside_what_serves_is_not_started_anew_while
 
 async def test_a_refused_status_is_told_once_for_each_time_that_it_lasts(town: Town) -> None:
     for time in (1, 2):
-        town.store.refuses = RefusedError(Reason.CRD_OUTDATED, "the API server did not keep status.ledger")
+        town.store.refuses = {"pipeline status": RefusedError(Reason.CRD_OUTDATED, "the API server did not keep status.ledger")}
         town.store.apply(a_spec(content=str(time)))
         for _ in range(3):
             with pytest.raises(RefusedError):
                 await town.settle()
         told = [notice for notice in town.store.notices if notice.reason == "CrdOutdated"]
         assert [(notice.is_warning, notice.note) for notice in told] == [(True, "the API server did not keep status.ledger")] * time
-        town.store.refuses = None
+        town.store.refuses = {}
         await town.settle()
 
 
@@ -265,3 +265,84 @@ async def test_a_launch_that_found_the_api_switched_off_is_made_again_once_someb
     await town.until(lambda: len(town.dataflow.orders) == 1)
     await town.job_becomes("job-1", JobState.RUNNING)
     assert town.condition("Ready") == ("True", "RunInFlight" if spec.is_batch else "JobRunning")
+
+
+FORBIDDEN = RefusedError(Reason.PERMISSION_DENIED, "forbidden by a policy")
+
+
+async def refused(town: Town, times: int = 4) -> None:
+    """Make passes that are all refused."""
+    for _ in range(times):
+        with pytest.raises(RefusedError):
+            await town.after(60)
+
+
+@pytest.mark.parametrize("what", ["finalizer", "run", "run status"])
+async def test_what_keeps_a_pipeline_from_launching_is_said_once_until_it_is_lifted(town: Town, what: str) -> None:
+    town.store.refuses = {what: FORBIDDEN}
+    town.store.apply(a_spec())
+    await refused(town, 2)
+    assert (town.condition("Ready"), town.condition("Reconciling")) == (("False", "PermissionDenied"), ("True", "PermissionDenied"))
+    writes = town.store.writes["pipeline status"]
+    await refused(town)
+    assert town.store.writes["pipeline status"] == writes
+    town.store.refuses = {}
+    await town.after(60)
+    assert town.condition("Ready") == ("Unknown", "Launching")
+    assert len(town.dataflow.orders) == 1
+
+
+async def test_a_refusal_that_a_change_makes_void_is_not_said_any_more(town: Town) -> None:
+    town.store.refuses = {"run": FORBIDDEN}
+    town.store.apply(a_spec())
+    await refused(town, 2)
+    town.store.apply(a_spec(suspend=True))
+    await town.settle()
+    assert town.condition("Ready") == ("True", "Suspended")
+
+
+async def test_a_deletion_says_what_is_refused(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    town.store.refuses = {"finalizer": FORBIDDEN}
+    town.store.delete()
+    await town.settle()
+    town.dataflow.become("job-1", JobState.DRAINED)
+    await refused(town)
+    ready = next(one for one in town.pipeline.status.conditions if one.type == "Ready")
+    assert (ready.status.value, ready.reason, ready.message) == ("False", "PermissionDenied", "Deleting: forbidden by a policy")
+    town.store.refuses = {}
+    await town.after(60)
+    assert KEY not in town.store.pipelines
+
+
+async def test_a_drawing_that_was_refused_leaves_no_trace_once_it_is_made(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await rests(town)
+    town.store.refuses = {"run status": FORBIDDEN}
+    town.dataflow.become("job-1", JobState.DRAINING)
+    await refused(town)
+    assert town.condition("Ready") == ("False", "PermissionDenied")
+    town.store.refuses = {}
+    await town.after(60)
+    assert town.condition("Ready") == ("Unknown", "Launching")
+
+
+@pytest.mark.parametrize("spec", [a_spec(suspend=True), None], ids=["suspended", "deleted"])
+async def test_a_job_that_may_not_be_read_is_cancelled_while_it_waits_and_the_owner_is_told_once(
+    town: Town, spec: PipelineSpec | None
+) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await town.after(30)
+    town.dataflow.reads_refused = FORBIDDEN
+    if spec is None:
+        town.store.delete()
+    else:
+        town.store.apply(spec)
+    await town.settle()
+    assert (town.dataflow.calls["read job"], town.dataflow.calls["stop Cancel"]) == (1, 1)
+    assert [notice.note for notice in town.store.notices if notice.reason == "PermissionDenied"] == ["forbidden by a policy"]

@@ -15,7 +15,7 @@ from dataflow_operator.domain.ledger import Cause, Knowledge
 from dataflow_operator.domain.pipeline.adoption import rival_of
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Adoption, Pipeline, PipelineSpec, PipelineStatus
-from dataflow_operator.domain.pipeline.observation import IdentityLook, JobLook, Memory, Observation, Validation
+from dataflow_operator.domain.pipeline.observation import IdentityLook, JobLook, Memory, Observation, Refusal, Validation
 from dataflow_operator.domain.pipeline.plan import CreateRun, LookAtJob, Plan
 
 BY_ID = a_spec(adopt=Adoption(job_id=JobId("j1")), environment={"maxWorkers": 10})
@@ -82,6 +82,14 @@ def test_a_job_of_another_pipeline_is_not_taken_over() -> None:
     plan = adopting(BY_ID, replace(stolen, ownership=replace(stolen.ownership, pipeline_uid="another")))
     assert (plan.effect, plan.status.ledger) == (None, ())
     assert adopting(BY_ID, rival="team-b/orders").effect is None
+
+
+def test_a_job_that_may_not_be_read_is_not_taken_over_and_the_owner_is_told_why() -> None:
+    no = Refusal(reason=Reason.PERMISSION_DENIED, message="needs dataflow.jobs.get", since=999.0, is_certain=True)
+    plan = decide(a_world(BY_ID, jobs=(OLD,), memory=Memory(jobs={OLD.id: JobLook(job=None, at=999.0, refused=no)})))
+    told = condition_of(plan.status.conditions, "Ready")
+    assert told is not None
+    assert (plan.effect, told.reason, "needs dataflow.jobs.get" in told.message) == (None, Reason.PERMISSION_DENIED, True)
 
 
 def test_a_pipeline_that_ran_before_adopts_nothing() -> None:

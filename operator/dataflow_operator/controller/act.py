@@ -13,7 +13,9 @@ from dataflow_operator.controller.recall import Recall, place_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.failures import failure_of_answer
 from dataflow_operator.domain.identity import ServiceAccount, Tenancy
+from dataflow_operator.domain.job import JobId
 from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, ResolvedSpec
+from dataflow_operator.domain.pipeline.notices import refusal_notice
 from dataflow_operator.domain.pipeline.observation import (
     Answer,
     Declined,
@@ -160,10 +162,9 @@ class Actor:
         at = self._clock.monotonic()
         match look:
             case LookAtJob(job_id=job_id):
-                job = await self._dataflow.read_job(self._place(pipeline), job_id)
-                known = recall.jobs.pop(job_id, None)
-                missed = known.missing_since if known is not None and known.missing_since is not None else at
-                recall.jobs[job_id] = JobLook(job=job, at=at, missing_since=missed if job is None else None)
+                found = await self._read_job(pipeline, job_id, recall.jobs.get(job_id), at)
+                recall.jobs.pop(job_id, None)
+                recall.jobs[job_id] = found
             case LookForReason(job_id=job_id):
                 recall.failures[job_id] = await self._reason(pipeline, look, recall.failures.get(job_id), at)
             case LookAtProgress(job_id=job_id):
@@ -181,10 +182,10 @@ class Actor:
                 version = await self._refresh_pipeline(key, pipeline)
                 recall.pipeline = PipelineLook(resource_version=version, run_version=run_version, at=at) if version is not None else None
             case LookAtIdentity(account=account):
-                found = await self._prove(pipeline, account)
+                proof = await self._prove(pipeline, account)
                 before = recall.identities.pop(account, None)
-                recall.identities[account] = found
-                if before is not None and before.problem is not None and found.problem is None:
+                recall.identities[account] = proof
+                if before is not None and before.problem is not None and proof.problem is None:
                     # Once for each time that it heals: lists that fail for another reason keep their pauses.
                     self._lists.retry(self._place(pipeline))
         return True
@@ -200,6 +201,17 @@ class Actor:
             later = _longer(error.after, self._limits.stop_again)
             return FailureLook(failure=None, at=at + later, first_at=first, is_answered=False)
         return FailureLook(failure=failure, at=at, first_at=first)
+
+    async def _read_job(self, pipeline: Pipeline, job_id: JobId, known: JobLook | None, at: float) -> JobLook:
+        """Read one job. That it must not be read is told once, and keeps nothing else of the pipeline waiting."""
+        try:
+            job = await self._dataflow.read_job(self._place(pipeline), job_id)
+        except RefusedError as error:
+            if known is None or known.refused is None:
+                await self._store.publish(pipeline, [refusal_notice(error)])
+            return JobLook(job=None, at=at, refused=_refusal_of(error, None, at))
+        missed = known.missing_since if known is not None and known.missing_since is not None else at
+        return JobLook(job=job, at=at, missing_since=missed if job is None else None)
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)
@@ -341,7 +353,7 @@ class Actor:
 
 
 def _refusal_of(error: OutsideError, known: Refusal | None, at: float) -> Refusal:
-    """Return what is to be told of a stop that did not come about after others of which *known* is told: a no stands until there is another."""
+    """Return what is to be told of a call that did not come about after others of which *known* is told: a no stands until there is another."""
     is_certain = isinstance(error, RefusedError)
     if known is not None and known.is_certain and not is_certain:
         return known

@@ -25,6 +25,7 @@ from dataflow_operator.domain.pipeline.observation import (
     OptionsCall,
     PipelineLook,
     ProgressLook,
+    Refusal,
     RunLook,
     StopCall,
     Validation,
@@ -56,6 +57,7 @@ class Recall:
     pipeline: PipelineLook | None = None
     identities: dict[str, IdentityLook] = field(default_factory=dict[str, IdentityLook])
     hindrance: Hindrance | None = None
+    refusals: dict[str, Refusal] = field(default_factory=dict[str, Refusal])
     foreign_runs: frozenset[str] = frozenset()
     complaint: Notice | None = None
     """Why the last pass could not go on, as the owner was told; None: it could."""
@@ -126,6 +128,7 @@ class Recall:
                 pipeline=self.pipeline,
                 identities=self.identities,
                 hindrance=self.hindrance,
+                refusals=self.refusals,
                 foreign_runs=self.foreign_runs,
             )
         return known

@@ -23,8 +23,8 @@ from dataflow_operator.domain.message import JobMessage
 from dataflow_operator.domain.pipeline.adoption import rival_of
 from dataflow_operator.domain.pipeline.decide import decide
 from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineStatus
-from dataflow_operator.domain.pipeline.notices import ACTION, Notice, corrections_between, messages_between, notices_between
-from dataflow_operator.domain.pipeline.observation import Limits, Observation
+from dataflow_operator.domain.pipeline.notices import corrections_between, messages_between, notices_between, refusal_notice
+from dataflow_operator.domain.pipeline.observation import Limits, Observation, Refusal
 from dataflow_operator.domain.pipeline.plan import (
     SOON,
     AddFinalizer,
@@ -131,6 +131,8 @@ class Reconciler:
             await self._complain(recall, pipeline, error)
             raise
         recall.complaint = None
+        if plan.effect is None:
+            recall.refusals.clear()
         await self._tell(pipeline, plan, seen.runs)
         _log(key, pipeline, plan)
         if not is_done or not is_own_write(pipeline, stored):
@@ -231,7 +233,7 @@ class Reconciler:
 
     async def _complain(self, recall: Recall, pipeline: Pipeline, error: RefusedError) -> None:
         """Tell the owner, once, why nothing goes on: where a status cannot be written, no condition can say it."""
-        notice = Notice(is_warning=True, reason=error.reason, action=ACTION, note=error.message)
+        notice = refusal_notice(error)
         if notice != recall.complaint:
             recall.complaint = notice
             await self._store.publish(pipeline, [notice])
@@ -248,16 +250,18 @@ class Reconciler:
     # act
 
     async def _act(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> bool:
-        """Carry out the effect; return whether it came about as planned."""
+        """Carry out the effect; return whether it came about as planned, and nothing else has to be told of it."""
         name, recall = type(effect).__name__, self._recall(key, pipeline.uid)
         try:
             is_done = await self._actor.act(key, recall, pipeline, effect, began)
         except OutsideError as error:
             self._count(name, error.reason)
+            if isinstance(error, RefusedError):
+                recall.refusals[name] = Refusal(reason=error.reason, message=error.message, since=began, is_certain=True)
             raise
         answer = recall.stops[effect.job_id].answer if isinstance(effect, StopJob) and is_done else None
         self._count(name, answer or "ok")
-        return is_done
+        return recall.refusals.pop(name, None) is None and is_done
 
 
 def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:

@@ -266,7 +266,8 @@ _ANSWERS: Final[Mapping[Reason, Meaning]] = {
     Reason.ALREADY_EXISTS: _is("what was to be made is there already: looked at, and taken into account", On.METRIC),
     Reason.CONFLICT: _is("an object changed meanwhile: read anew and decided again", On.METRIC),
     Reason.CRD_OUTDATED: _is(
-        "the API server did not keep a status as it was written, so nothing follows from it; an event says it, for no condition could",
+        "the API server did not keep a status as it was written, so nothing follows from it; where it was the pipeline's, an event says it",
+        On.READY,
         On.EVENT,
         do="apply the CRDs of the operator's version",
     ),

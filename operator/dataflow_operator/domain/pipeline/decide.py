@@ -66,14 +66,28 @@ def _knowing(status: PipelineStatus, ledger: tuple[Entry, ...]) -> PipelineStatu
 
 
 def _plan(choice: Choice) -> Plan:
-    world = choice.world
-    if choice.unreported:
+    world, refused = choice.world, _refused(choice)
+    is_again = type(choice.effect).__name__ in world.seen.memory.refusals
+    if choice.unreported and not is_again:
         return Plan(status=world.pipeline.status, effect=choice.effect, requeue_after=_next(choice, world.pipeline.status))
     scene = Scene(
-        seen=world.seen, spec=world.spec, status=world.status, obstacle=choice.obstacle or known_obstacle(world), is_at_rest=rests(world)
+        seen=world.seen,
+        spec=world.spec,
+        status=world.status,
+        obstacle=choice.obstacle or refused or known_obstacle(world),
+        is_at_rest=rests(world),
     )
     status = status_of(scene)
     return Plan(status=status, effect=choice.effect, requeue_after=_next(choice, status))
+
+
+def _refused(choice: Choice) -> Obstacle | None:
+    """Return what was refused of late, as long as there is anything to do: an effect of another kind in between heals nothing."""
+    refusals = choice.world.seen.memory.refusals
+    refusal = refusals.get(type(choice.effect).__name__) or next(iter(refusals.values()), None)
+    if refusal is None or choice.effect is None:
+        return None
+    return Obstacle(reason=refusal.reason, message=refusal.message, is_final=False)
 
 
 def _next(choice: Choice, status: PipelineStatus) -> timedelta | None:

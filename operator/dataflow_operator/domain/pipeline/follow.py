@@ -112,7 +112,8 @@ def _is_held_by_a_stranger(seen: Observation, attempt: Attempt) -> bool:
 
 def _was_handed_over(seen: Observation, ledger: Ledger, job_id: JobId) -> bool:
     """Whether a job that neither the list nor a read shows was replaced: the job that updates it has begun, which Dataflow lets it only then."""
-    if seen.memory.jobs.get(job_id) is None or seen.jobs is None:
+    look = seen.memory.jobs.get(job_id)
+    if look is None or look.refused is not None or seen.jobs is None:
         return False
     for entry in ledger:
         for heir in entry.attempts:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of
-from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.errors import Reason, RefusedError
 from dataflow_operator.domain.ledger import Cause, End, Knowledge, failures_in_a_row, serving_in
 from dataflow_operator.domain.message import Importance
 from dataflow_operator.domain.pipeline.model import Drift, PipelineStatus, RetryPolicy
@@ -57,6 +57,11 @@ def notices_between(before: PipelineStatus, after: PipelineStatus) -> tuple[Noti
             told.setdefault(new.reason, _notice(new, after))  # once, though two conditions have it for their reason
     beside = (*_drifted(before, after), *_failed(before, after), *_brought_back(before, after), *_told(before, after))
     return (*told.values(), *(notice for notice in beside if notice.reason not in told))
+
+
+def refusal_notice(error: RefusedError) -> Notice:
+    """Return what an owner is told of a call that was refused."""
+    return Notice(is_warning=True, reason=error.reason, action=ACTION, note=error.message)
 
 
 def messages_between(run: str, before: RunStatus, after: RunStatus) -> tuple[Notice, ...]:

@@ -90,13 +90,28 @@ Answer: TypeAlias = Launched | Declined | NameTaken | Unclear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why calls for one thing, one after the other, did not come about."""
+
+    reason: Reason
+    message: str
+    """In the words of the service."""
+    since: float
+    """When the first of them was made, on our monotonic clock, in seconds."""
+    is_certain: bool
+    """True: one was answered with a no, which an outage afterwards does not take back. False: all may be well at the next call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobLook:
-    """A GET of one job; None: the service does not know it."""
+    """A GET of one job; None: the service does not know it, or does not tell."""
 
     job: Job | None
     at: float
     missing_since: float | None = None
-    """Since when every look said so; set where `job` is None."""
+    """Since when every look said that there is none; None: the last one did not."""
+    refused: Refusal | None = None
+    """Why the job may not be read, if it may not: that says nothing of the job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,19 +160,6 @@ class Validation:
     at: float
     after: timedelta | None = None
     """How much later, where the answer said so: whoever was given a turn must come to it. None: after the usual pause."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why calls to stop a job, one after the other, did not come about."""
-
-    reason: Reason
-    message: str
-    """In the words of the service."""
-    since: float
-    """When the first of them was made, on our monotonic clock, in seconds."""
-    is_certain: bool
-    """True: one was answered with a no, which an outage afterwards does not take back. False: all may be well at the next call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +251,8 @@ class Memory:
     identities: Mapping[str, IdentityLook] = field(default_factory=dict[str, IdentityLook])
     """By name of the ServiceAccount: a run that is retried or repeated may have another than the spec has now."""
     hindrance: Hindrance | None = None
+    refusals: Mapping[str, Refusal] = field(default_factory=dict[str, Refusal])
+    """By the name of the effect: what the last one of its kind was answered with, while it is wanted."""
     foreign_runs: frozenset[str] = frozenset()
     """Names that runs of others have, so that ours cannot."""
 

@@ -76,6 +76,9 @@ def _deleting(scene: Scene) -> Verdict:
     if scene.spec is None and scene.obstacle is not None:
         text = f"Deleting: the jobs cannot be looked for while the spec cannot be read: {scene.obstacle.message}"
         return Verdict(ready=Truth.FALSE, reason=scene.obstacle.reason, message=text, is_stalled=True)
+    if scene.obstacle is not None:
+        text = f"Deleting: {scene.obstacle.message}"
+        return Verdict(ready=Truth.FALSE, reason=scene.obstacle.reason, message=text, is_working=True)
     open_runs = [entry for entry in scene.status.ledger if entry.is_open]
     drains = any(drain_since(entry) for entry in open_runs) and not scene.is_batch
     jobs = ", ".join(str(attempt.job_id or attempt.job_name) for attempt in _open_attempts(open_runs)) or "none"

@@ -31,6 +31,8 @@ def adopt_what_runs(world: World) -> Choice | None:
     look = seen.memory.jobs.get(job_id)
     if look is None or not seen.is_fresh(look.at, seen.limits.recheck):
         return Choice(world=world, effect=LookAtJob(job_id=job_id), unreported=True)
+    if look.refused is not None:
+        return _held_up(world, look.refused.reason, f"Job {job_id} cannot be read: {look.refused.message}", is_final=False)
     if look.job is None:
         return _held_up(world, Reason.DEPENDENCY_NOT_READY, f"Dataflow knows no job {job_id} in this project and region", is_final=False)
     return _objected(world, look.job) or _adopted(world, look.job)
