@@ -15,10 +15,10 @@ from dataflow_operator.controller.ports import Place
 from dataflow_operator.controller.recall import Recall, interest_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import Tenancy
-from dataflow_operator.domain.job import JobId, JobState
+from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode
-from dataflow_operator.domain.pipeline.model import Adoption, Pipeline, PipelineStatus
-from dataflow_operator.domain.pipeline.observation import JobsView, OptionsCall, Progress, ProgressLook, Unclear
+from dataflow_operator.domain.pipeline.model import Adoption, PipelineStatus
+from dataflow_operator.domain.pipeline.observation import OptionsCall, Progress, ProgressLook, Unclear
 from dataflow_operator.domain.pipeline.plan import Effect, LookAtJob, LookAtProgress, StopJob, UpdateInPlace
 
 JOB = JobId("job-1")
