@@ -346,3 +346,20 @@ async def test_a_job_that_may_not_be_read_is_cancelled_while_it_waits_and_the_ow
     await town.settle()
     assert (town.dataflow.calls["read job"], town.dataflow.calls["stop Cancel"]) == (1, 1)
     assert [notice.note for notice in town.store.notices if notice.reason == "PermissionDenied"] == ["forbidden by a policy"]
+
+
+async def test_an_update_waits_for_a_job_that_may_not_be_read_and_says_so(town: Town) -> None:
+    await proven(town)
+    town.dataflow.reads_refused = FORBIDDEN
+    town.store.apply(a_spec(content="B", strategy=Strategy.UPDATE))
+    await town.settle()
+    for _ in range(6):
+        assert town.condition("Ready") == ("False", "PermissionDenied")
+        assert f"Job job-1, which is to be updated, cannot be read: {FORBIDDEN.message}" in next(
+            c.message for c in town.pipeline.status.conditions if c.type == "Ready"
+        )
+        await town.after(7)
+    assert town.dataflow.calls["launch"] == 1
+    town.dataflow.reads_refused = None
+    await town.until(lambda: len(town.dataflow.orders) == 2)
+    assert town.dataflow.orders[-1].base_job_id == "job-1"

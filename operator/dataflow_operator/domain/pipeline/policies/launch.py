@@ -49,11 +49,17 @@ def _unproved(world: World, spec: ResolvedSpec) -> Choice | Obstacle | None:
     return identified(world, spec.service_account_name, seen.limits.recheck) if seen.tenancy.each_as_itself else None
 
 
-def _unread(world: World, place: Place) -> Choice | None:
+def _unread(world: World, place: Place) -> Choice | Obstacle | None:
     """Return the read of the job to be replaced that an update waits for: its call says only a name, which since the list may be a stranger's."""
-    if place.base is None or place.base.job_id is None or young_look(world.seen, place.base.job_id) is not None:
+    if place.base is None or place.base.job_id is None:
         return None
-    return Choice(world=world, effect=LookAtJob(job_id=place.base.job_id), unreported=True)
+    look = young_look(world.seen, place.base.job_id)
+    if look is None:
+        return Choice(world=world, effect=LookAtJob(job_id=place.base.job_id), unreported=True)
+    if look.refused is None:
+        return None
+    text = f"Job {place.base.job_id}, which is to be updated, cannot be read: {look.refused.message}"
+    return Obstacle(reason=look.refused.reason, message=text, is_final=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +110,7 @@ def _served_by(world: World, others: list[Attempt]) -> Attempt | None:
         return None
     serving = others[0]
     job, look = job_of(world.seen, serving.job_id) if serving.job_id else None, young_look(world.seen, serving.job_id)
-    sights = [job] if look is None else [job, look.job]
+    sights = [job] if look is None or look.refused is not None else [job, look.job]
     runs = all(sight is not None and sight.state is JobState.RUNNING for sight in sights)
     usable = runs and serving.known_by in {Knowledge.ANSWER, Knowledge.LABEL}
     return serving if usable and serving.failure is None else None
