@@ -138,13 +138,10 @@ def conclude(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     ends = {over.entry.number: over.result for over in over_in(seen, spec, ledger)}
 
     def step(entry: Entry) -> Entry:
-        match ends.get(entry.number):
-            case Result.FAILED:
-                return _ended_for_good(entry)
-            case Result.STOPPED if entry.may_launch:
-                return replace(entry, sealed=True)
-            case _:
-                return entry
+        result = ends.get(entry.number)
+        if result is Result.FAILED:
+            return _ended_for_good(entry)
+        return replace(entry, sealed=True) if result is Result.STOPPED and entry.may_launch else entry
 
     return all_with(ledger, step) if ends else ledger
 
