@@ -12,7 +12,7 @@ from tests.controller.fakes import KEY, Town
 from dataflow_operator.domain.errors import FailureClass, Reason, RefusedError
 from dataflow_operator.domain.job import JobId, JobState
 from dataflow_operator.domain.ledger import Strategy
-from dataflow_operator.domain.pipeline.model import DriftPolicy, PipelineSpec
+from dataflow_operator.domain.pipeline.model import DriftPolicy, PipelineSpec, RetryPolicy
 from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.revision import digest_of
 
@@ -92,6 +92,61 @@ async def test_a_revision_on_trial_that_was_cancelled_by_hand_is_no_failure_to_r
     await rests(town)
     assert len(town.dataflow.orders) == 2
     assert town.condition("Stalled") == ("True", "StoppedOutside")
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+@pytest.mark.parametrize("policy", [DriftPolicy.REPORT, DriftPolicy.IGNORE])
+async def test_what_was_left_ended_starts_again_once_that_is_to_be_corrected(town: Town, policy: DriftPolicy, most: int) -> None:
+    limit = RetryPolicy(maximum_attempts=most)
+    await proven(town, drift_policy=policy, retry_policy=limit)
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    await rests(town)
+    town.store.apply(a_spec(drift_policy=DriftPolicy.CORRECT, retry_policy=limit))
+    await town.settle()
+    assert len(town.dataflow.orders) == 2
+    await town.job_becomes("job-2", JobState.RUNNING)
+    assert town.condition("Ready") == ("True", "JobRunning")
+
+
+@pytest.mark.parametrize("calls", [frozenset[str](), frozenset({"StoppedOutside"})], ids=["spent", "not retryable"])
+async def test_what_ended_for_good_though_it_was_to_be_corrected_stays_ended(town: Town, calls: frozenset[str]) -> None:
+    limit = RetryPolicy(maximum_attempts=0 if calls else 1, non_retryable=calls)
+    await proven(town, retry_policy=limit)
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    await rests(town)
+    for policy in (DriftPolicy.REPORT, DriftPolicy.CORRECT):
+        town.store.apply(a_spec(drift_policy=policy, retry_policy=limit))
+        await rests(town)
+    assert len(town.dataflow.orders) == 1
+    assert town.condition("Stalled") == ("True", "StoppedOutside")
+
+
+async def test_a_revision_on_trial_that_was_left_ended_starts_again_before_anything_comes_back(town: Town) -> None:
+    await proven(town, drift_policy=DriftPolicy.REPORT, rolls_back=True)
+    town.store.apply(a_spec(content="B", drift_policy=DriftPolicy.REPORT, rolls_back=True))
+    await town.settle()
+    await town.job_becomes("job-2", JobState.RUNNING)
+    await town.job_becomes("job-2", JobState.CANCELLED)
+    await rests(town)
+    town.store.apply(a_spec(content="B", rolls_back=True))
+    await town.settle()
+    assert [order.ownership.digest for order in town.dataflow.orders[2:]] == [digest_of(a_spec(content="B"))]
+
+
+async def test_what_was_brought_back_and_left_ended_makes_way_for_the_spec_once_that_is_to_be_corrected(town: Town) -> None:
+    await proven(town, drift_policy=DriftPolicy.REPORT, rolls_back=True)
+    town.store.apply(a_spec(content="B", drift_policy=DriftPolicy.REPORT, rolls_back=True, strategy=Strategy.CANCEL))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.CANCELLED)
+    await fails(town, "job-2", BROKEN)
+    await town.job_becomes("job-3", JobState.RUNNING)
+    assert town.condition("Ready") == ("False", "UpdateFailed")
+    await town.job_becomes("job-3", JobState.CANCELLED)
+    await rests(town)
+    town.store.apply(a_spec(content="B", rolls_back=True, strategy=Strategy.CANCEL))
+    await town.settle()
+    assert town.dataflow.orders[-1].ownership.digest == digest_of(a_spec(content="B"))
+    assert len(town.dataflow.orders) == 4
 
 
 @pytest.mark.parametrize("strategy", [Strategy.DRAIN, Strategy.CANCEL])

@@ -41,3 +41,15 @@ def left_as_ended(spec: PipelineSpec, status: PipelineStatus) -> LastRun | None:
     if spec.is_batch or spec.drift_policy is DriftPolicy.CORRECT or any(entry.is_open or entry.may_launch for entry in status.ledger):
         return None
     return last if last is not None and last.result is Result.FAILED and last.reason in ENDED_OUTSIDE else None
+
+
+def was_left(seen: Observation, spec: PipelineSpec, last: LastRun) -> bool:
+    """Whether a run of a stream failed only because its owner did not want corrected what somebody else had ended; now that is wanted.
+
+    Where attempts were spent until none was left, or the owner calls such an end not retryable, it failed as asked.
+    """
+    run = seen.run_named(last.name)
+    failure = run.status.attempts[-1].failure if run is not None and run.status.attempts else None
+    if spec.is_batch or spec.drift_policy is not DriftPolicy.CORRECT or failure is None or failure.retryable:
+        return False
+    return failure.reason in ENDED_OUTSIDE and not {failure.reason, failure.kind} & spec.retry_policy.non_retryable

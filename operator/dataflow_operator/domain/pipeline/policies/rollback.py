@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataflow_operator.domain.ledger import Cause, serving_in
-from dataflow_operator.domain.pipeline.past import failed_last, left_as_ended
+from dataflow_operator.domain.pipeline.past import failed_last, left_as_ended, was_left
 from dataflow_operator.domain.pipeline.plan import LookAtRun
 from dataflow_operator.domain.pipeline.policies.start import allocate
 from dataflow_operator.domain.pipeline.proof import Proof, looked_for, proof_of, stands_in, trouble_of
@@ -31,7 +31,7 @@ def bring_back(world: World) -> Choice | None:
 def _failed_for_good(world: World) -> str | None:
     """Return why the newest run, one of what the spec says, is over as failed while nothing else runs or is to run."""
     last = failed_last(world.status)
-    if last is None or not world.wants(last.digest) or left_as_ended(world.spec, world.status):
+    if last is None or not world.wants(last.digest) or left_as_ended(world.spec, world.status) or was_left(world.seen, world.spec, last):
         return None
     return None if any(entry.is_open or entry.may_launch for entry in world.ledger) else f"run {last.name} failed: {last.message}"
 

@@ -10,7 +10,7 @@ from dataflow_operator.domain.failures import TROUBLES
 from dataflow_operator.domain.ledger import Cause, Entry, StopMode, effective_in, serving_in, with_entry
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import LastRun
-from dataflow_operator.domain.pipeline.past import comes_back, failed_last, failed_rollback, left_as_ended
+from dataflow_operator.domain.pipeline.past import comes_back, failed_last, failed_rollback, left_as_ended, was_left
 from dataflow_operator.domain.pipeline.plan import CreateRun, Launch, LookAtJob
 from dataflow_operator.domain.pipeline.policies.identity import account_of, obstacle_of
 from dataflow_operator.domain.pipeline.policies.launch import launch
@@ -68,12 +68,15 @@ def _cause_to_start(world: World) -> Cause | Choice | None:
         return Cause.CHANGE
     if live:
         return None
-    if failed_rollback(world.seen, status) or left_as_ended(world.spec, status) or _fails_for_good(world):
+    if left_as_ended(world.spec, status) or _fails_for_good(world):
         return None
     last = failed_last(status)
+    is_left = last is not None and was_left(world.seen, world.spec, last)
+    if failed_rollback(world.seen, status) and not is_left:
+        return None
     if last is not None and world.wants(last.digest):
         alone = not any(entry.is_open for entry in ledger)
-        return Cause.RECOVERY if alone and _may_start_again(world, last) else None
+        return Cause.RECOVERY if alone and (is_left or _may_start_again(world, last)) else None
     return Cause.RESUME
 
 
