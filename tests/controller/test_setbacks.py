@@ -11,10 +11,11 @@ from tests.controller.fakes import KEY, Town
 
 from dataflow_operator.domain.errors import FailureClass, Reason, RefusedError
 from dataflow_operator.domain.job import JobId, JobState
-from dataflow_operator.domain.ledger import Strategy
+from dataflow_operator.domain.ledger import Result, Strategy
 from dataflow_operator.domain.pipeline.model import DriftPolicy, PipelineSpec, RetryPolicy
 from dataflow_operator.domain.pipeline.observation import Progress
-from dataflow_operator.domain.pipeline.revision import digest_of
+from dataflow_operator.domain.pipeline.revision import digest_of, resolved
+from dataflow_operator.domain.run import RunStatus
 
 INCOMPATIBLE = a_failure(Reason.UPDATE_FAILED, FailureClass.UPDATE_INCOMPATIBLE, retryable=False)
 BROKEN = a_failure(Reason.NETWORK_INVALID, FailureClass.CONFIGURATION, retryable=False)
@@ -198,6 +199,22 @@ async def test_proven_content_that_is_started_anew_is_on_trial_for_nothing(town:
     await town.job_becomes("job-8", JobState.RUNNING)
     await town.after(600)
     assert town.condition("Ready") == ("True", "JobRunning")
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+@pytest.mark.parametrize(("spec", "earlier"), [(a_spec(), a_batch()), (a_batch(), a_spec())], ids=["a stream", "a batch"])
+async def test_a_run_of_an_earlier_pipeline_of_the_other_type_is_not_repeated_and_what_runs_is_left_alone(
+    town: Town, spec: PipelineSpec, earlier: PipelineSpec, strategy: Strategy
+) -> None:
+    town.store.apply(replace(spec, strategy=strategy))
+    await town.settle()
+    await town.job_becomes("job-1", JobState.RUNNING)
+    before = RunStatus(resolved_spec=resolved(earlier, {}), result=Result.SUCCEEDED)
+    town.store.ask_for_a_run("orders-ask-1", status=before)
+    town.store.ask_for_a_run("again", rerun_of="orders-ask-1")
+    await town.after(300)
+    assert town.results()["again"] == "Refused"
+    assert (len(town.dataflow.orders), town.dataflow.jobs[JobId("job-1")].state) == (1, JobState.RUNNING)
 
 
 async def test_an_edit_that_is_refused_does_not_keep_two_jobs_side_by_side(town: Town) -> None:

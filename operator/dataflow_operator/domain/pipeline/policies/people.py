@@ -116,20 +116,26 @@ def _rerun_missing(world: World, run: Run, name: str) -> Choice | None:
     look = seen.memory.runs.get(name)
     if look is None or not seen.is_fresh(look.at, seen.limits.recheck):
         return Choice(world=world, effect=LookAtRun(name=name), unreported=True)
-    spec = look.run.status.resolved_spec if look.run is not None else None
-    if look.run is not None and look.run.pipeline != world.pipeline.name:
-        text = f"spec.rerunOf names {name}, which is a run of pipeline {look.run.pipeline}: ask for it there"
-        return _refuse(world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, text)
-    if spec is not None and (spec.project, spec.region) != (world.spec.project, world.spec.region):
-        # Of an earlier pipeline of the name: nobody here would see its job.
-        text = f"spec.rerunOf names {name}, which ran in project {spec.project}, region {spec.region}, and this pipeline runs elsewhere"
-        return _refuse(world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, text)
-    if spec is not None:
+    if look.run is not None and (objection := _objection_to_base(world, look.run)) is not None:
+        return _refuse(world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, f"spec.rerunOf names {name}, which {objection}")
+    if look.run is not None and look.run.status.resolved_spec is not None:
         return None
     if run.created is not None and seen.now - run.created > (world.spec.timeouts.start or seen.limits.start):
         text = f"spec.rerunOf names {name}, and no such run was ever resolved here"
         return _refuse(world, run, Result.REFUSED, Reason.RERUN_NOT_FOUND, text)
     return _wait(world, run, Reason.DEPENDENCY_NOT_READY, f"spec.rerunOf names {name}, which is not there, or has not begun")
+
+
+def _objection_to_base(world: World, base: Run) -> str | None:
+    """Return why a run cannot be repeated here: it is of another pipeline, or of an earlier one of the name, with jobs that have no place here."""
+    spec, wish = base.status.resolved_spec, world.spec
+    if base.pipeline != world.pipeline.name:
+        return f"is a run of pipeline {base.pipeline}: ask for it there"
+    if spec is not None and (spec.project, spec.region) != (wish.project, wish.region):
+        return f"ran in project {spec.project}, region {spec.region}, and this pipeline runs elsewhere"
+    if spec is not None and spec.type is not wish.type:
+        return f"ran as {spec.type}, and this pipeline is of type {wish.type}"
+    return None
 
 
 def _admit(world: World, run: Run, spec: ResolvedSpec) -> Choice:
