@@ -43,6 +43,7 @@ from dataflow_operator.domain.pipeline.plan import (
     LookAtPipeline,
     LookAtRun,
     LookForReason,
+    Plan,
     RemoveFinalizer,
     StopJob,
     Validate,
@@ -686,6 +687,35 @@ def test_a_strays_number_is_never_given_out_again() -> None:
     memory = Memory(jobs={JobId("j1"): JobLook(job=a_job(of=ghost), at=999.5)})
     plan = decide(a_world(run_number=5, started=STREAM, jobs=(a_job(of=ghost),), runs=(a_run(ghost),), memory=memory))
     assert plan.status.run_number == 7
+
+
+def beside(other: Job, *, ended: bool = False, spec: PipelineSpec = STREAM) -> Plan:
+    """Return the plan for a run whose attempt has a job, while *other* bears its labels, too, and was just read."""
+    state = JobState.FAILED if ended else JobState.RUNNING
+    entry = an_entry(1, an_attempt(state=state, end=state if ended else None, failure=a_failure() if ended else None), spec=spec)
+    jobs = (a_job(of=entry, state=state), replace(other, ownership=a_job(of=entry).ownership))
+    memory = Memory(validations=VALID, jobs={other.id: JobLook(job=jobs[1], at=999.5)})
+    return decide(a_world(spec, entries=(entry,), jobs=jobs, memory=memory))
+
+
+@pytest.mark.parametrize("spec", [STREAM, BATCH, a_spec(strategy=Strategy.PARALLEL)], ids=["update", "batch", "parallel"])
+def test_a_copy_of_a_job_has_an_entry_of_its_own_and_is_cancelled(spec: PipelineSpec) -> None:
+    plan = beside(a_job("j2", name="copy"), spec=spec)
+    ours, copy = plan.status.ledger
+    assert ([attempt.job_id for attempt in ours.attempts], ours.stop) == ([JobId("j1")], None)
+    assert ([attempt.job_id for attempt in copy.attempts], copy.number, copy.run_uid) == ([JobId("j2")], 2, None)
+    assert plan.effect == StopJob(job_id=JobId("j2"), mode=StopMode.CANCEL)
+
+
+def test_a_copy_that_is_over_is_none_of_the_entrys() -> None:
+    (entry,) = beside(a_job("j2", JobState.CANCELLED, name="copy")).status.ledger
+    assert [attempt.job_id for attempt in entry.attempts] == [JobId("j1")]
+
+
+def test_a_job_that_replaces_another_and_one_that_runs_on_alone_are_no_copies() -> None:
+    for plan in (beside(a_job("j2", replaces=JobId("j1"))), beside(a_job("j2", name="copy"), ended=True)):
+        (entry,) = plan.status.ledger
+        assert [attempt.job_id for attempt in entry.attempts] == [JobId("j1"), JobId("j2")]
 
 
 def test_what_was_true_of_an_older_spec_is_not_said_of_this_one() -> None:

@@ -30,7 +30,7 @@ def sweep(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """Every listed job of ours that no entry knows gets a place: in its entry, or in one of its own once a fresh read confirms it."""
     for job in strays_in(seen, ledger):
         entry = next((entry for entry in ledger if is_of(seen, entry, job)), None)
-        if entry is not None:
+        if entry is not None and not _is_copy(entry, job):
             ledger = ledger if _is_forgotten(entry, job) else with_entry(ledger, _reopened(entry, job, seen, spec))
             continue
         if (confirmed := _confirmed(seen, job)) is not None:
@@ -44,6 +44,14 @@ def _confirmed(seen: Observation, job: Job) -> Job | None:
     if not job.is_active or look is None or look.job is None or seen.jobs is None or look.at < seen.jobs.sent_at:
         return None
     return look.job if look.job.is_active and look.job.ownership else None
+
+
+def _is_copy(entry: Entry, job: Job) -> bool:
+    """Whether a job bears the labels of an attempt that has another, and replaces none: somebody's copy. One that runs on alone is the entry's."""
+    named = next((attempt for attempt in entry.attempts if job.ownership and attempt.number == job.ownership.attempt), None)
+    if named is None or named.job_id is None or named.known_by is Knowledge.PRESUMED or job.replaces is not None:
+        return False
+    return named.is_open or not job.is_active
 
 
 def _is_forgotten(entry: Entry, job: Job) -> bool:
@@ -93,8 +101,7 @@ def _stray(seen: Observation, spec: PipelineSpec, ledger: Ledger, job: Job) -> E
         revision=seen.pipeline.status.started_revision,
         cause=Cause.RECOVERY,
         sealed=True,
-        # A run object that is not there was not deleted by a person: what forgot the entry may have forgotten the run.
-        run_uid=owner.run_uid if owner and any(run.uid == owner.run_uid for run in seen.runs) else None,
+        run_uid=owner.run_uid if owner and _is_to_be_bound(seen, ledger, owner.run_uid) else None,
     )
     entry = _reopened(entry, job, seen, spec)
     others = any(known.is_open and known.stop is None for known in ledger)
@@ -103,6 +110,11 @@ def _stray(seen: Observation, spec: PipelineSpec, ledger: Ledger, job: Job) -> E
     if spec.strategy in {Strategy.UPDATE, Strategy.PARALLEL}:
         return entry
     return entry.marked(StopMode.DRAIN, "no entry of the ledger knew the job", seen.now)
+
+
+def _is_to_be_bound(seen: Observation, ledger: Ledger, run_uid: str) -> bool:
+    """Whether a run object is there, and no entry's. One that is not there was not deleted by a person: what forgot the entry may have forgotten it."""
+    return any(run.uid == run_uid for run in seen.runs) and not any(known.run_uid == run_uid for known in ledger)
 
 
 def _unused(seen: Observation, ledger: Ledger) -> int:
