@@ -671,11 +671,6 @@ def test_a_stray_whose_number_another_run_has_gets_one_that_was_never_given_out(
     assert [entry.number for entry in found] == [1, 6]
 
 
-def test_a_second_job_of_an_attempt_gets_an_attempt_of_its_own() -> None:
-    (entry,) = learnt(a_world(entries=(RUNS,), jobs=(a_job(of=RUNS), a_job("j2", of=RUNS))), STREAM)
-    assert [(attempt.number, attempt.job_id) for attempt in entry.attempts] == [(1, "j1"), (2, "j2")]
-
-
 def test_a_stray_that_a_read_shows_to_be_over_gets_no_entry() -> None:
     stray = a_job("j9", of=an_entry(9))
     memory = Memory(jobs={stray.id: JobLook(job=replace(stray, state=JobState.DRAINED), at=999.5)})

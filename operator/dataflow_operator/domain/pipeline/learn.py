@@ -134,13 +134,17 @@ def heed_drift_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) ->
 
 
 def conclude(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
-    """A run that is over as the spec has it now stays so, whatever the spec becomes: its run object may be told late."""
+    """A run that is over as the spec has it now stays so, whatever the spec becomes: its run object may be told late.
+
+    Of what somebody else ended the record says by that whether its attempts were spent or `driftPolicy` left it, which an edit may change.
+    """
     ends = {over.entry.number: over.result for over in over_in(seen, spec, ledger)}
 
     def step(entry: Entry) -> Entry:
-        result = ends.get(entry.number)
+        result, last = ends.get(entry.number), entry.last_attempt
         if result is Result.FAILED:
-            return _ended_for_good(entry)
+            is_outside = last is not None and last.failure is not None and last.failure.reason in ENDED_OUTSIDE
+            return entry if is_outside else _ended_for_good(entry)
         return replace(entry, sealed=True) if result is Result.STOPPED and entry.may_launch else entry
 
     return all_with(ledger, step) if ends else ledger
