@@ -615,11 +615,23 @@ def test_a_spec_that_cannot_be_read_stalls_and_nothing_is_done() -> None:
     assert plan.status.ledger == (RUNS,)
 
 
-@pytest.mark.parametrize(("run_number", "effect"), [(0, RemoveFinalizer), (1, type(None))])
-def test_a_deleted_pipeline_whose_spec_cannot_be_read_goes_if_nothing_ever_ran(run_number: int, effect: type) -> None:
+@pytest.mark.parametrize(
+    ("run_number", "orphans", "effect"), [(0, False, RemoveFinalizer), (1, False, type(None)), (1, True, RemoveFinalizer)]
+)
+def test_a_deleted_pipeline_whose_spec_cannot_be_read_goes_if_nothing_ever_ran_or_its_jobs_are_orphaned(
+    run_number: int, effect: type, *, orphans: bool
+) -> None:
     world = a_world(deleting=True, run_number=run_number)
-    plan = decide(replace(world, pipeline=replace(world.pipeline, spec=Broken(reason=Reason.SPEC_UNREADABLE, message="`type` is odd"))))
+    broken = Broken(reason=Reason.SPEC_UNREADABLE, message="`type` is odd")
+    plan = decide(replace(world, pipeline=replace(world.pipeline, spec=broken, orphans_jobs=orphans)))
     assert type(plan.effect) is effect
+
+
+@pytest.mark.parametrize(("deleting", "held"), [(False, True), (True, False)], ids=["not deleted", "let go already"])
+def test_the_way_out_of_a_deletion_lets_nothing_else_go(*, deleting: bool, held: bool) -> None:
+    world = a_world(deleting=deleting, held=held, run_number=1)
+    broken = Broken(reason=Reason.SPEC_UNREADABLE, message="`type` is odd")
+    assert decide(replace(world, pipeline=replace(world.pipeline, spec=broken, orphans_jobs=True))).effect is None
 
 
 def test_an_ended_stranger_does_not_hide_an_active_job_that_may_be_ours() -> None:

@@ -45,7 +45,7 @@ def decide(seen: Observation) -> Plan:
     """Choose what to report and the one thing to do next."""
     pipeline = seen.pipeline
     if isinstance(pipeline.spec, Broken):
-        if pipeline.is_deleting and pipeline.has_finalizer and not has_run(seen):
+        if pipeline.is_deleting and pipeline.has_finalizer and (pipeline.orphans_jobs or not has_run(seen)):
             return Plan(status=pipeline.status, effect=RemoveFinalizer())
         obstacle = Obstacle(reason=pipeline.spec.reason, message=pipeline.spec.message, is_final=True)
         return Plan(status=status_of(Scene(seen=seen, spec=None, status=pipeline.status, obstacle=obstacle)))

@@ -74,7 +74,8 @@ def _state_of(scene: Scene) -> Verdict:
 
 def _deleting(scene: Scene) -> Verdict:
     if scene.spec is None and scene.obstacle is not None:
-        text = f"Deleting: the jobs cannot be looked for while the spec cannot be read: {scene.obstacle.message}"
+        way_out = f"to let the object go and leave them, annotate it with {ORPHAN_JOBS}=true"
+        text = f"Deleting: the jobs cannot be looked for while the spec cannot be read; {way_out}: {scene.obstacle.message}"
         return Verdict(ready=Truth.FALSE, reason=scene.obstacle.reason, message=text, is_stalled=True)
     if scene.obstacle is not None:
         text = f"Deleting: {scene.obstacle.message}"
