@@ -74,7 +74,7 @@ async def test_a_batch_job_that_is_purged_before_its_end_was_seen_is_not_run_aga
 
 
 @pytest.mark.parametrize("spec", [a_spec(), a_batch()], ids=["stream", "batch"])
-async def test_a_launch_that_is_answered_with_a_400_and_makes_no_job_is_not_repeated(town: Town, spec: PipelineSpec) -> None:
+async def test_a_launch_that_is_answered_with_a_400_and_makes_no_job_is_repeated_once(town: Town, spec: PipelineSpec) -> None:
     town.dataflow.refusal = AmbiguousError(Reason.INVALID_ARGUMENT, "The template parameters are invalid.")
     town.store.apply(spec)
     await town.settle()
@@ -83,7 +83,7 @@ async def test_a_launch_that_is_answered_with_a_400_and_makes_no_job_is_not_repe
     assert town.condition("Stalled") is None
     for _ in range(60):
         await town.after(60)
-    assert town.dataflow.calls["launch"] == 1
+    assert town.dataflow.calls["launch"] == 2
     assert town.condition("Stalled") == ("True", "InvalidArgument")
     town.dataflow.refusal = None
     town.store.apply(replace(spec, parameters={"content": "B"}))
@@ -99,7 +99,7 @@ async def test_a_launch_that_is_answered_with_a_400_before_a_restart_is_made_onc
     town.restart()
     for _ in range(60):
         await town.after(60)
-    assert town.dataflow.calls["launch"] == 2
+    assert town.dataflow.calls["launch"] == 3
     assert town.condition("Stalled") == ("True", "FailedPrecondition")
 
 

@@ -304,6 +304,11 @@ TAKEN_LONG_AGO = replace(TAKEN, sightings=SEEN_LONG_AGO.sightings)
 ANOTHERS = a_job("j9", ownership=Ownership(pipeline_uid="another", run_uid="run-1", run_number=1, digest="d", attempt=1))
 
 
+def _last(world: Observation) -> Attempt:
+    assert isinstance(world.pipeline.spec, PipelineSpec)
+    return learnt(world, world.pipeline.spec)[0].attempts[-1]
+
+
 def _first(world: Observation) -> Attempt:
     assert isinstance(world.pipeline.spec, PipelineSpec)
     return learnt(world, world.pipeline.spec)[0].attempts[0]
@@ -348,15 +353,35 @@ def test_of_an_unanswered_claim(
 
 
 @pytest.mark.parametrize("reason", [Reason.INVALID_ARGUMENT, Reason.FAILED_PRECONDITION])
-def test_a_400_that_hid_no_job_was_a_refusal(reason: Reason) -> None:
-    said = Memory(answers={"nonce-1": Unclear(reason=reason, message="bad parameter")})
-    assert _first(a_world(entries=(CLAIMED,), memory=replace(said, sightings={"nonce-1": 901.0}))).is_open
-    settled = replace(said, sightings={"nonce-1": 899.0})
-    attempt = _first(a_world(entries=(CLAIMED,), memory=settled))
+def test_the_second_400_in_a_row_that_hid_no_job_was_a_refusal(reason: Reason) -> None:
+    no = Unclear(reason=reason, message="bad parameter")
+    said = Memory(answers={"nonce-1": no, "nonce-2": no})
+    twice = an_entry(1, an_attempt(1, job=None, end=End.ABSENT), an_attempt(2, job=None))
+    assert _last(a_world(entries=(twice,), memory=replace(said, sightings={"nonce-2": 901.0}))).is_open
+    settled = replace(said, sightings={"nonce-2": 899.0})
+    attempt = _last(a_world(entries=(twice,), memory=settled))
     assert attempt.end is End.REFUSED
     assert attempt.failure is not None
     assert (attempt.failure.reason, attempt.failure.message, attempt.failure.retryable) == (reason, "bad parameter", False)
-    assert _first(a_world(entries=(CLAIMED,), jobs=(a_job("j9", of=CLAIMED),), memory=settled)).job_id == "j9"
+    assert _last(a_world(entries=(twice,), jobs=(a_job("j9", of=twice, attempt=2),), memory=settled)).job_id == "j9"
+
+
+@pytest.mark.parametrize(
+    ("before", "answers"),
+    [
+        ((), {"nonce-2"}),
+        ((an_attempt(1, job=None, end=End.ABSENT),), {"nonce-2"}),
+        ((an_attempt(1, state=JobState.FAILED, end=JobState.FAILED, failure=a_failure()),), {"nonce-1", "nonce-2"}),
+    ],
+    ids=["the first attempt", "after a lost one", "after one that hid a job"],
+)
+def test_a_single_400_may_have_hidden_a_job_that_nobody_saw(before: tuple[Attempt, ...], answers: set[str]) -> None:
+    said = dict.fromkeys(answers, Unclear(reason=Reason.INVALID_ARGUMENT, message="bad parameter"))
+    entry = an_entry(1, *before, an_attempt(2, job=None))
+    attempt = _last(a_world(entries=(entry,), memory=Memory(answers=said, sightings={"nonce-2": 800.0})))
+    assert attempt.end is End.ABSENT
+    assert attempt.failure is not None
+    assert attempt.failure.retryable
 
 
 @pytest.mark.parametrize("reason", [Reason.TIMED_OUT, Reason.UNAVAILABLE, Reason.UNKNOWN])

@@ -252,7 +252,7 @@ _LAUNCHES: Final = (
     Row(
         codes=_BAD,
         meaning=Meaning.AMBIGUOUS,
-        why="A launch was answered with a 400 and its job ran all the same: look before launching again. Where no job came, it was a no.",
+        why="A launch was answered with a 400 and its job ran all the same: look before launching again. Where no job came twice in a row, it was a no.",
         source="hashicorp/terraform-provider-google#14679",
     ),
     Row(

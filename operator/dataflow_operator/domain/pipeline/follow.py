@@ -15,7 +15,7 @@ from dataflow_operator.domain.pipeline.observation import Declined, Launched, Na
 from dataflow_operator.domain.pipeline.sights import is_of, is_young, job_of
 
 _SAYS_NO: Final = frozenset({Reason.INVALID_ARGUMENT, Reason.FAILED_PRECONDITION})
-"""What a 400 says. It may hide a job; where it did not, it meant what it says, and the next launch would be answered alike."""
+"""What a 400 says. It may hide a job; where it did not, it meant what it says, and the next launch is answered alike."""
 
 
 def follow_jobs(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
@@ -79,7 +79,7 @@ def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Atte
         return followed(attempt, perhaps, Knowledge.PRESUMED, seen.now)
     if isinstance(said, NameTaken):
         return ended(attempt, End.TAKEN, seen.now, failure(Reason.JOB_NAME_TAKEN, said.message))
-    if isinstance(said, Unclear) and said.reason in _SAYS_NO:
+    if isinstance(said, Unclear) and _is_refused(seen, entry, attempt):
         return ended(attempt, End.REFUSED, seen.now, failure(said.reason, said.message))
     text = f"; the launch was answered with: {said.message}" if isinstance(said, Unclear) else ""
     return ended(attempt, End.ABSENT, seen.now, failure(Reason.LAUNCH_LOST, f"No job came of the launch{text}"))
@@ -91,6 +91,16 @@ def _may_come_of(attempt: Attempt, job: Job) -> bool:
     Where clocks disagree a job of ours may look older. It never began, for it shows no labels; to launch again then repeats nothing.
     """
     return job.is_active or (job.create_time is not None and job.create_time >= attempt.claim.time)
+
+
+def _is_refused(seen: Observation, entry: Entry, attempt: Attempt) -> bool:
+    """Whether the launch and the one before it were answered with a 400 and left no job.
+
+    A single one may have hidden a job that failed and left the list before anybody saw it.
+    """
+    both = [one for one in entry.attempts if attempt.number - 1 <= one.number <= attempt.number and one.end in {None, End.ABSENT}]
+    said = [seen.memory.answers.get(one.claim.nonce) for one in both]
+    return len(said) > 1 and all(isinstance(answer, Unclear) and answer.reason in _SAYS_NO for answer in said)
 
 
 def _is_settled(seen: Observation, attempt: Attempt) -> bool:
