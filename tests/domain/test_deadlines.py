@@ -206,3 +206,11 @@ def test_a_late_job_is_not_the_base_of_an_update() -> None:
     memory = Memory(stops={job.id: StopCall(mode=StopMode.CANCEL, at=999.0)})
     world = a_world(changed, entries=(replace(entry, sealed=True), newer), jobs=(job,), started=changed, memory=memory)
     assert not isinstance(decide(world).effect, Launch)
+
+
+def test_an_update_that_somebody_else_drains_for_too_long_is_not_taken_for_one_that_made_it() -> None:
+    drained = with_a_job(stream(drain=100), JobState.DRAINING, since=100)
+    first = replace(the_entry(drained), attempts=(replace(the_attempt(drained), base_job_id=JobId("j0"), start_time=ago(200)),))
+    again = replace(drained, pipeline=replace(drained.pipeline, status=replace(drained.pipeline.status, ledger=(first,))))
+    assert the_attempt(again).failure == the_attempt(drained).failure
+    assert stopped(again) is not None

@@ -91,6 +91,8 @@ def _has_taken_over(seen: Observation, attempt: Attempt) -> bool:
     """Whether an update has begun, and no cancel of ours, once it is through, is about to end it."""
     if attempt.base_job_id is None or attempt.job_id is None or not attempt.is_open or attempt.job_state is JobState.CANCELLING:
         return False
+    if attempt.failure is not None and attempt.failure.reason is Reason.STOPPED_OUTSIDE:
+        return False  # it had begun when somebody else stopped it
     call = seen.memory.stops.get(attempt.job_id)
     return has_begun(seen, attempt) and (call is None or call.answer is not None)
 
