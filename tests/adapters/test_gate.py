@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -28,7 +28,8 @@ from dataflow_operator.adapters.dataflow.gate import LINES_KEPT, PATIENCE_SECOND
 from dataflow_operator.adapters.dataflow.listing import Listing
 from dataflow_operator.domain.errors import OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import Persona, ServiceAccount
-from dataflow_operator.domain.job import Ownership
+from dataflow_operator.domain.job import JobId, Ownership
+from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.pipeline.plan import Launch
 
 DENIED = RefusedError(Reason.PERMISSION_DENIED, "Permission 'dataflow.jobs.create' denied")
@@ -322,6 +323,26 @@ async def test_a_template_that_is_denied_is_one_pipelines_trouble_and_opens_no_c
         with pytest.raises(RefusedError):
             await estate.calls("team-a").launch(PLACE, an_order_of("orders"))
     await estate.calls("team-a").launch(PLACE, an_order_of("orders"))
+
+
+def stopping(calls: Calls) -> Awaitable[object]:
+    return calls.stop(PLACE, JobId("j"), StopMode.CANCEL)
+
+
+def reading(calls: Calls) -> Awaitable[object]:
+    return calls.read_job(PLACE, JobId("j"))
+
+
+def changing(calls: Calls) -> Awaitable[object]:
+    return calls.update_in_place(PLACE, JobId("j"), {"maxWorkers": 2})
+
+
+@pytest.mark.parametrize("call", [stopping, reading, changing])
+async def test_what_is_denied_of_a_job_says_who_can_help(estate: Estate, call: Callable[[Calls], Awaitable[object]]) -> None:
+    estate.emulator.service.faults.add(Fault(who="team-a", code=Code.PERMISSION_DENIED, message="denied"))
+    with pytest.raises(RefusedError) as caught:
+        await call(estate.calls("team-a"))
+    assert caught.value.message == f"denied; ask whoever owns {PLACE.project}"
 
 
 async def test_dead_credentials_open_the_circuit_too(estate: Estate) -> None:

@@ -181,7 +181,7 @@ class Calls:
                 await self._update(place, Use.WATCH, request)
         except GoogleAPICallError as error:
             if (said := stop_error(error)) is not None:
-                raise said from error
+                raise self._advised(said, place) from error
 
     async def update_in_place(self, place: Place, job_id: JobId, options: Mapping[str, int]) -> None:
         """Change options of a running job, by the owner's names of them. Nothing but what is given changes."""
@@ -191,7 +191,7 @@ class Calls:
             with self._passing(Kind.CHANGE, place, job_id, INPLACE):
                 await self._update(place, Use.CHANGE, request)
         except GoogleAPICallError as error:
-            raise inplace_error(error) from error
+            raise self._advised(inplace_error(error), place) from error
 
     async def _update(self, place: Place, use: Use, request: Any) -> None:
         update = self._clients.jobs.update_job
@@ -210,7 +210,7 @@ class Calls:
                 )
         except GoogleAPICallError as error:
             if (said := look_error(error)) is not None:
-                raise said from error
+                raise self._advised(said, place) from error
             return None
         return detailed(messages.Job.pb(job))
 
