@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from http import HTTPStatus
 from http.client import HTTPSConnection
 from ssl import create_default_context
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.waiting import eventually
 
-from dataflow_local.apiserver import ApiServer, StartError
+from dataflow_local.apiserver import STUMBLED, ApiServer, StartError, server_command
 from dataflow_local.holder import holder_of
 from dataflow_local.users import User
 
@@ -120,6 +121,19 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="unknown flag: --no-such-flag"):
         server.start()
     assert server.process_id is None
+
+
+def test_a_start_of_which_etcd_stumbles_is_tried_again(tmp_path: Path) -> None:
+    first = (
+        f"import os, sys, pathlib; met = pathlib.Path({str(tmp_path / 'met')!r}); os.execv(sys.argv[1], sys.argv[1:]) if met.exists() else "
+    )
+    first += f"(met.touch(), sys.exit('panic: error scanning unapplied entries [1, 4788): {STUMBLED}'))"
+    server = ApiServer(tmp_path / "server", command=[sys.executable, "-c", first, *server_command()])
+    try:
+        server.start()
+        assert server.client.get("/readyz")[0] == HTTPStatus.OK
+    finally:
+        server.stop()
 
 
 def test_a_given_port_that_is_taken_is_an_error_that_names_it(api_server: ApiServer, tmp_path: Path) -> None:
