@@ -17,7 +17,7 @@ from tests.simulation.faults import PROFILES, Chances, Fault, Trouble
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.outside import Cloud
 from tests.simulation.owner import Owner
-from tests.simulation.referee import Finding, Harm, Referee
+from tests.simulation.referee import Finding, Harm, Referee, spec_of
 from tests.simulation.replica import OWNER, SETTINGS, Replica
 from tests.simulation.rest import unrest
 from tests.simulation.story import Story
@@ -177,14 +177,14 @@ class Life:
         self.story.tell("world", "all faults end")
         self.trouble.end()
         self.outages.end()
-        self.cloud.heal(self.server.orphaned)
+        self.cloud.heal(self.server.orphaned, self._patient())
         for replica in self.replicas:
             replica.heal()
         until = self.loop.time() + CALM_SECONDS
         quiet_since, before = self.loop.time(), self._traces()
         while not self.referee.findings:
             await asyncio.sleep(LOOK_SECONDS)
-            self.cloud.heal(self.server.orphaned)
+            self.cloud.heal(self.server.orphaned, self._patient())
             missing = [finding for finding in unrest(self.server, self.cloud) if not self.referee.is_excused(finding)]
             now = self._traces()
             is_busy = now[:2] != before[:2] or now[2] - before[2] > QUIET_PASSES * len(self.replicas)
@@ -197,6 +197,10 @@ class Life:
                     self.referee.conclude(finding)
 
     # within
+
+    def _patient(self) -> set[str]:
+        """Return the pipelines whose drains may take as long as they take."""
+        return {known.uid for known in self.server.pipelines.values() if spec_of(known).timeouts.drain is None}
 
     async def _bounded(self) -> None:
         for replica in self.replicas:

@@ -244,14 +244,14 @@ class Cloud:
         """Let a stranger wait for a name, and launch a job under it within a moment of the end of the job that has it."""
         self._lurkers[name] = kind
 
-    def cancel_by_hand(self, job_id: JobId) -> None:
-        """Let somebody cancel a job on the console."""
+    def stop_by_hand(self, job_id: JobId, mode: StopMode) -> None:
+        """Let somebody cancel or drain a job on the console."""
         try:
-            self._request(self.jobs[job_id], State.CANCELLED)
+            self._request(self.jobs[job_id], State.DRAINED if mode is StopMode.DRAIN else State.CANCELLED)
         except GoogleAPICallError:
             return
         self._trouble.tally[Fault.STOPPED_OUTSIDE] += 1
-        self._story.tell("somebody", "cancels", job_id)
+        self._story.tell("somebody", "drains" if mode is StopMode.DRAIN else "cancels", job_id)
 
     def resize_by_hand(self, job_id: JobId, workers: int) -> None:
         """Let somebody change the bounds of a job on the console."""
@@ -263,14 +263,18 @@ class Cloud:
         self._trouble.tally[Fault.RESIZED_OUTSIDE] += 1
         self._story.tell("somebody", "resizes", job_id, workers)
 
-    def heal(self, orphaned: Collection[str]) -> None:
-        """Let lists be up to date, nobody wait for a name, strangers and the jobs of *orphaned* pipelines go, and somebody cancel the drains that never end."""
+    def heal(self, orphaned: Collection[str], patient: Collection[str]) -> None:
+        """Let lists be up to date, nobody wait for a name, strangers and the jobs of *orphaned* pipelines go.
+
+        Somebody cancels the drains that never end of *patient* pipelines, which have no deadline that does.
+        """
         self._lurkers.clear()
         for made in self.jobs.values():
             made.visible_from = min(made.visible_from, self._loop.time())
             is_strange = made.order is None or made.order.ownership.pipeline_uid in orphaned
-            if made.is_active and (is_strange or made.form.launch.parameters[f"{PREFIX}drainSeconds"] == "never"):
-                self.cancel_by_hand(made.id)
+            is_endless = made.state is State.DRAINING and made.form.launch.parameters[f"{PREFIX}drainSeconds"] == "never"
+            if made.is_active and (is_strange or (is_endless and made.order and made.order.ownership.pipeline_uid in patient)):
+                self.stop_by_hand(made.id, StopMode.CANCEL)
 
     def active_of(self, pipeline_uid: str) -> list[Made]:
         """Return the jobs of a pipeline that are truly active."""

@@ -5,29 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
 from random import Random
 from typing import Final
 
-from tests.simulation.outside import PLACE, Cloud
+from tests.simulation.console import Console
+from tests.simulation.outside import Cloud
 from tests.simulation.referee import Referee, spec_of
 from tests.simulation.story import Story
+from tests.simulation.wishes import CONTENTS, WORKERS, Moment, any_spec, with_another_policy
 from tests.simulation.world import ApiServer
 
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.domain.job import PipelineType
 from dataflow_operator.domain.ledger import StopMode, Strategy
-from dataflow_operator.domain.pipeline.model import DriftPolicy, FlexTemplate, Pipeline, PipelineSpec, RetryPolicy, Timeouts
+from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec
+from dataflow_operator.domain.pipeline.reach import changes
 from dataflow_operator.domain.run import Run
 
-CONTENTS: Final = "ABC"
-"""What a pipeline may run. Few, so that owners often go back to what they had."""
-
-WORKERS: Final = (2, 5)
-"""Bounds of workers that owners want."""
-
-PATIENCE_SECONDS: Final = 250
-"""How long owners with limits let a job start: a little longer than the slowest takes, if it is seen at once."""
+TEAMS: Final = "xy"
+"""What the label on a job may say."""
 
 PAUSE_SECONDS: Final = 120.0
 """How long an owner waits at most between two acts."""
@@ -38,12 +34,6 @@ ONCE_IT_RUNS: Final = 0.2
 
 AMID_SECONDS: Final = 90.0
 """How long after a change the next one comes at most, where it is to come before the first has earned its place."""
-
-STRANGERS_TRIES: Final = 4
-"""How often a stranger tries to get a name: at first it is mostly held by the job that it is of."""
-
-LURKERS: Final = 0.5
-"""Share of strangers who wait for a name: a job ends, and another of its name is there before anybody has looked."""
 
 GONE_SECONDS: Final = 3600.0
 """How long an owner who wants to recreate a pipeline waits for the old one to go."""
@@ -69,6 +59,7 @@ class Owner:
         self._story = story
         self._server = server
         self._cloud = cloud
+        self._console = Console(cloud=cloud, chance=chance, kind=kind)
         self._referee = referee
         self._asked = 0
 
@@ -102,42 +93,7 @@ class Owner:
 
     def any_spec(self) -> PipelineSpec:
         """Return a spec to begin with."""
-        chance, is_batch = self._chance, self._kind is PipelineType.BATCH
-        return PipelineSpec(
-            type=self._kind,
-            project=PLACE.project,
-            region=PLACE.region,
-            template=FlexTemplate(container_spec_path="gs://templates/one"),
-            parameters={"content": chance.choice(CONTENTS)},
-            job_name=f"{self.key.name}-fixed" if chance.random() < 0.2 else None,
-            deletion_policy=StopMode.CANCEL if is_batch else chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
-            stop_policy=chance.choice([StopMode.DRAIN, StopMode.CANCEL]),
-            environment={} if is_batch or chance.random() < 0.3 else {"enableStreamingEngine": True, "maxWorkers": chance.choice(WORKERS)},
-            strategy=chance.choice([Strategy.UPDATE, Strategy.UPDATE, Strategy.PARALLEL, Strategy.DRAIN, Strategy.CANCEL]),
-            overlap=timedelta(seconds=chance.choice([1, 60])),
-            rolls_back=not is_batch and chance.random() < 0.4,
-            drift_policy=chance.choice([DriftPolicy.CORRECT, DriftPolicy.CORRECT, DriftPolicy.CORRECT, DriftPolicy.REPORT]),
-            retry_policy=RetryPolicy(
-                maximum_attempts=3 if is_batch else 0,
-                initial_interval=timedelta(seconds=10),
-                maximum_interval=timedelta(seconds=60),
-                stable=timedelta(seconds=20),
-            ),
-            timeouts=self._any_timeouts(),
-            successful_runs_kept=2,
-            failed_runs_kept=2,
-        )
-
-    def _any_timeouts(self) -> Timeouts:
-        """Return no limits, or ones that some jobs are late for."""
-        if self._chance.random() < 0.5:
-            return Timeouts()
-        return Timeouts(
-            start=timedelta(seconds=PATIENCE_SECONDS),
-            run=timedelta(seconds=60) if self._kind is PipelineType.BATCH else None,
-            drain=timedelta(seconds=self._chance.choice([20, 90])) if self._kind is PipelineType.STREAMING else None,
-            cancel=timedelta(seconds=10),
-        )
+        return any_spec(self._chance, self._kind, self.key.name)
 
     def apply(self, spec: PipelineSpec) -> None:
         """Write a spec."""
@@ -145,10 +101,10 @@ class Owner:
         self._server.apply(self.key, spec)
         after = self.pipeline
         assert after is not None
-        if before is None or before.uid != after.uid or spec_of(before).parameters != spec.parameters:
-            self._referee.wished(after.uid, spec.parameters["content"])
+        self._referee.applied(before, after)
         words = f"{spec.parameters['content']} {spec.strategy}{' suspended' if spec.suspend else ''} deletionPolicy {spec.deletion_policy}"
-        self._story.tell("owner", "applies", after.name, after.uid, words)
+        edits = changes(spec_of(before), spec) if before is not None and self._story.is_kept else ()
+        self._story.tell("owner", "applies", after.name, after.uid, words, *(f"{edit.path}: {edit.new}" for edit in edits))
 
     def change(self, change: Callable[[PipelineSpec], PipelineSpec]) -> None:
         """Change the spec of a pipeline that is not being deleted."""
@@ -203,6 +159,36 @@ class Owner:
         workers = self._chance.choice(WORKERS)
         if self._kind is PipelineType.STREAMING:
             self.change(lambda spec: replace(spec, environment={**spec.environment, "maxWorkers": workers} if spec.environment else {}))
+
+    async def change_a_policy(self, moment: Moment = Moment.ANY) -> None:
+        """Want one of the policies otherwise, while the pipeline is being deleted, too."""
+        pipeline = self.pipeline
+        if pipeline is not None:
+            self.apply(with_another_policy(spec_of(pipeline), self._chance, moment))
+
+    async def change_a_policy_amid_a_change(self) -> None:
+        """Want other content, and a policy otherwise that is read while that change is under way."""
+        await self.edit()
+        await asyncio.sleep(self._chance.random() * AMID_SECONDS)
+        await self.change_a_policy(Moment.CHANGE)
+
+    async def change_a_policy_after_a_stop(self) -> None:
+        """See a job stopped on the console, and want a policy otherwise that is read then."""
+        self._console.stop_a_job(self._chance.choice([StopMode.DRAIN, StopMode.CANCEL]))
+        await asyncio.sleep(self._chance.random() * AMID_SECONDS)
+        await self.change_a_policy(Moment.STOP_BY_HAND)
+
+    async def relabel(self) -> None:
+        """Want other labels on the jobs."""
+        team = self._chance.choice(TEAMS)
+        self.change(lambda spec: replace(spec, job_labels={"team": team}))
+
+    async def ask_for_a_look(self) -> None:
+        """Ask for a fresh look, by the annotation."""
+        if self.pipeline is not None:
+            self._asked += 1
+            self._story.tell("owner", "asks for a look at", self.key.name)
+            self._server.request_reconcile(self.key, f"request {self._asked}")
 
     async def delete(self) -> None:
         """Delete the pipeline, now and then in the foreground, as Argo CD does."""
@@ -266,27 +252,20 @@ class Owner:
             self._server.put_run(self._chance.choice(runs))
 
     async def cancel_a_job(self) -> None:
-        """Cancel a job on the console."""
-        if jobs := [made for made in self._cloud.jobs.values() if made.is_active and made.order is not None]:
-            self._cloud.cancel_by_hand(self._chance.choice(jobs).id)
+        """See a job cancelled on the console."""
+        self._console.stop_a_job(StopMode.CANCEL)
+
+    async def drain_a_job(self) -> None:
+        """See a job drained on the console."""
+        self._console.stop_a_job(StopMode.DRAIN)
 
     async def resize_a_job(self) -> None:
-        """Change the bounds of workers of a job on the console."""
-        if jobs := [made for made in self._cloud.jobs.values() if made.is_active and made.order is not None]:
-            self._cloud.resize_by_hand(self._chance.choice(jobs).id, self._chance.choice(WORKERS))
+        """See a job resized on the console."""
+        self._console.resize_a_job()
 
     async def let_a_stranger_in(self) -> None:
-        """Let somebody else launch a job under a name of ours: at the end of the job that has it, or whenever it is tried."""
-        names = sorted({made.order.job_name for made in self._cloud.jobs.values() if made.order is not None})
-        if names:
-            name = self._chance.choice(names)
-            if self._chance.random() < LURKERS:
-                self._cloud.lie_in_wait(name, self._kind)
-                return
-            for _ in range(STRANGERS_TRIES):
-                if self._cloud.launch_by_stranger(name, self._kind):
-                    return
-                await asyncio.sleep(self._chance.random() * 15)
+        """See somebody else launch a job under a name of one's own."""
+        await self._console.launch_under_our_name()
 
 
 Act = Callable[[Owner], Awaitable[None]]
@@ -301,6 +280,11 @@ ACTS: Final[tuple[Act, ...]] = (
     Owner.flip,
     Owner.change_strategy,
     Owner.resize,
+    Owner.change_a_policy,
+    Owner.change_a_policy_amid_a_change,
+    Owner.change_a_policy_after_a_stop,
+    Owner.relabel,
+    Owner.ask_for_a_look,
     Owner.delete,
     Owner.recreate,
     Owner.orphan,
@@ -309,6 +293,7 @@ ACTS: Final[tuple[Act, ...]] = (
     Owner.stop_run,
     Owner.touch,
     Owner.cancel_a_job,
+    Owner.drain_a_job,
     Owner.resize_a_job,
     Owner.let_a_stranger_in,
 )

@@ -132,9 +132,11 @@ class Referee:
         """A replica did what no replica should."""
         self.find(Harm.STUCK, "engine:", text)
 
-    def wished(self, uid: str, content: str) -> None:
-        """An owner came to want other content."""
-        self._wishes[uid, content] += 1
+    def applied(self, before: Pipeline | None, after: Pipeline) -> None:
+        """An owner came to want other content, or wants it otherwise."""
+        spec = spec_of(after)
+        if before is None or before.uid != after.uid or spec_of(before).parameters != spec.parameters:
+            self._wishes[after.uid, spec.parameters["content"]] += 1
 
     # launches and stops
 

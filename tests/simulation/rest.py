@@ -11,7 +11,7 @@ from tests.simulation.world import ApiServer
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.ledger import job_ids_of
+from dataflow_operator.domain.ledger import Cause, Result, job_ids_of
 from dataflow_operator.domain.pipeline.model import DriftPolicy, Pipeline
 from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.revision import digest_of
@@ -92,16 +92,27 @@ def _of_suspended(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
 
 
 def _is_left(pipeline: Pipeline, reason: str, server: ApiServer) -> bool:
-    """Whether a stream that has no job is left so for a good reason: nobody wants it corrected, what could come back was taken away, or failed.
+    """Whether a stream that has no job is left so for a good reason: nobody wants it corrected, its attempts are spent, what came back failed, too.
 
     A status that was restored may have forgotten that somebody else ended the job, but not that it is over: its run object says so.
     """
     spec, stable, last = spec_of(pipeline), pipeline.status.stable_run, pipeline.status.last_run
-    if spec.rolls_back and last is not None and last.number == pipeline.status.run_number and last.digest != digest_of(spec):
-        return True
+    runs = {run.name: run for run in server.runs.values()}
+    if last is not None and last.number == pipeline.status.run_number and last.result is Result.FAILED:
+        is_wanted, drawn = last.digest == digest_of(spec), runs.get(last.name)
+        if is_wanted and spec.retry_policy.maximum_attempts and not _was_left(drawn):
+            return True
+        if not is_wanted and drawn is not None and drawn.status.cause is Cause.ROLLBACK:
+            return True
     if (reason in ENDED_OUTSIDE or server.has_forgotten) and spec.drift_policy is not DriftPolicy.CORRECT:
         return True
-    return spec.rolls_back and stable is not None and stable not in {run.name for run in server.runs.values()}
+    return spec.rolls_back and stable is not None and stable not in runs
+
+
+def _was_left(drawn: Run | None) -> bool:
+    """Whether a run, by what its object says, has attempts left, and makes none because somebody else ended its job."""
+    failure = drawn.status.attempts[-1].failure if drawn is not None and drawn.status.attempts else None
+    return failure is not None and failure.reason in ENDED_OUTSIDE and not failure.retryable
 
 
 def _of_stream(pipeline: Pipeline, active: list[Made], server: ApiServer) -> Iterator[Finding]:

@@ -74,7 +74,7 @@ async def _retry(life: Life) -> None:
     await life.until(lambda: State.RUNNING in _states(life))
     first = next(iter(life.cloud.jobs.values()))
     while first.is_active:  # a job that is too young is not cancelled, and says so
-        life.cloud.cancel_by_hand(JobId(first.form.id))
+        life.cloud.stop_by_hand(JobId(first.form.id), StopMode.CANCEL)
         await asyncio.sleep(20)
     await life.until(lambda: _states(life) == [State.CANCELLED, State.RUNNING] and _is_ready(owner))
 

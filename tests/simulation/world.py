@@ -115,6 +115,10 @@ class ApiServer:
         elif known.spec != spec:
             self._put_pipeline(replace(known, spec=spec, generation=known.generation + 1))
 
+    def request_reconcile(self, key: Key, at: str) -> None:
+        """Annotate a pipeline, which is no change of its spec."""
+        self._put_pipeline(replace(self.pipelines[key], reconcile_requested_at=at))
+
     def delete(self, key: Key, *, is_foreground: bool) -> None:
         """Ask for a pipeline's deletion; in the foreground its runs go first."""
         known = self.pipelines.get(key)
