@@ -18,6 +18,7 @@ from typing_extensions import override
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.conditions import Condition, Truth, condition_of
 from dataflow_operator.domain.errors import Reason
+from dataflow_operator.domain.failures import TROUBLES
 from dataflow_operator.domain.job import JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import (
     Attempt,
@@ -33,7 +34,9 @@ from dataflow_operator.domain.ledger import (
     failures_in_a_row,
 )
 from dataflow_operator.domain.meanings import Kind, appears_on
-from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec
+from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineSpec
+from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
+from dataflow_operator.domain.pipeline.proof import DEFAULT_TRIALS
 from dataflow_operator.domain.pipeline.revision import is_wanted
 from dataflow_operator.domain.run import Run
 
@@ -91,6 +94,8 @@ class Referee:
         self._server: ApiServer | None = None
         self._cloud: Cloud | None = None
         self._launched: Counter[tuple[str, str, int]] = Counter()
+        self._policies: defaultdict[str, set[tuple[int, DriftPolicy]]] = defaultdict(set)
+        """By pipeline: how many attempts its owner ever allowed a run, and what was then to be done about drift."""
         self._wishes: Counter[tuple[str, str]] = Counter()
         """By pipeline and content: how often its owner came to want it."""
         self._granted: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
@@ -135,6 +140,7 @@ class Referee:
     def applied(self, before: Pipeline | None, after: Pipeline) -> None:
         """An owner came to want other content, or wants it otherwise."""
         spec = spec_of(after)
+        self._policies[after.uid].add((spec.retry_policy.maximum_attempts, spec.drift_policy))
         if before is None or before.uid != after.uid or spec_of(before).parameters != spec.parameters:
             self._wishes[after.uid, spec.parameters["content"]] += 1
 
@@ -249,6 +255,22 @@ class Referee:
             if entry_of(old.ledger, entry.number) is None and entry.number <= old.run_number and entry.cause is not Cause.RECOVERY:
                 self.find(Harm.DUPLICATE, "G8", f"run number {entry.number} was given out before")
             self._told_truly(after, entry)
+        self._leaves_what_ended(before, after)
+
+    def _leaves_what_ended(self, before: Pipeline, after: Pipeline) -> None:
+        """What somebody else ended is started again only where the spec that the write was decided on says Correct."""
+        spec, last = spec_of(before), after.status.last_run
+        if spec.drift_policy is DriftPolicy.CORRECT:
+            return
+        for entry in after.status.ledger:
+            known = entry_of(before.status.ledger, entry.number)
+            if known is not None and entry.next_number > known.next_number and len(entry.attempts) > 1:
+                failure = entry.attempts[-2].failure
+                if failure is not None and failure.reason in ENDED_OUTSIDE and not entry.attempts[-1].claim.nonce.startswith("found-"):
+                    self.find(Harm.DUPLICATE, "G8", f"entry {entry.number} starts anew what somebody else ended, with {spec.drift_policy}")
+            is_new = known is None and not entry.attempts and not entry.asked and len(after.status.ledger) == 1 and not spec.is_batch
+            if is_new and entry.cause is not Cause.CHANGE and last is not None and last.reason in ENDED_OUTSIDE:
+                self.find(Harm.DUPLICATE, "G8", f"run {entry.number} starts anew what somebody else ended, with {spec.drift_policy}")
 
     def _rests_truly(self, after: Pipeline) -> None:
         """A status that says that nothing runs is right."""
@@ -396,6 +418,22 @@ class Referee:
             self.find(Harm.UNTRUE, "G7", f"run {after.name} succeeded without a job that did")
         if is_batch and result is not Result.SUCCEEDED and any(not made.is_purged_early for made in done) and not active:
             self.find(Harm.UNTRUE, "G7", f"run {after.name} is {result}, and its job is done")
+        if result is Result.FAILED:
+            self._gave_up(after, is_batch=is_batch)
+
+    def _gave_up(self, run: Run, *, is_batch: bool) -> None:
+        """A run is given up after as many attempts as its owner ever allowed it, or after an end that no attempt is to follow."""
+        last = run.status.attempts[-1].failure if run.status.attempts else None
+        if last is None or not TROUBLES[last.reason].retryable or (is_batch and last.reason is Reason.JOB_GONE):
+            return
+        policies = self._policies[run.status.pipeline_uid or ""]
+        if last.reason in ENDED_OUTSIDE and any(drift is not DriftPolicy.CORRECT for _, drift in policies):
+            return
+        # What something else serves for, or could, is not tried for ever.
+        limits = {most for most, _ in policies if most} | (set[int]() if is_batch else {DEFAULT_TRIALS})
+        failed = sum(attempt.failure is not None and attempt.end is not End.ABSENT for attempt in run.status.attempts)
+        if failed < min(limits, default=0):
+            self.find(Harm.LOST, "G2", f"run {run.name} is given up after {failed} attempts: {last.reason}")
 
     def finalizer_removed(self, pipeline: Pipeline) -> None:
         """The operator lets go only what is deleted."""

@@ -40,10 +40,14 @@ def _of_pipeline(pipeline: Pipeline, server: ApiServer, cloud: Cloud) -> Iterato
         yield Finding(Harm.ORPHAN, "G3", f"{_ids(lost)} in no entry")
     if pipeline.status.observed_generation != pipeline.generation:
         yield Finding(Harm.STUCK, "G7", "the last generation was not observed")
+    if pipeline.status.last_handled_reconcile_at != pipeline.reconcile_requested_at:
+        yield Finding(Harm.STUCK, "G7", "a look was asked for, and the status does not say that there was one")
     yield from _of_runs(pipeline, server)
+    yield from _of_history(pipeline, server)
+    yield from _of_drift(pipeline, active)
     spec = spec_of(pipeline)
     if spec.is_batch:
-        yield from _of_batch(pipeline, active)
+        yield from _of_batch(pipeline, active, server, cloud)
     elif spec.suspend:
         yield from _of_suspended(pipeline, active)
     else:
@@ -65,12 +69,45 @@ def _of_runs(pipeline: Pipeline, server: ApiServer) -> Iterator[Finding]:
             yield Finding(Harm.UNTRUE, "G7", f"run {drawn.name} does not show its entry")
 
 
+def _of_history(pipeline: Pipeline, server: ApiServer) -> Iterator[Finding]:
+    """Of the runs that are over no more are kept than the owner wants, but for those that the status names."""
+    spec, status = spec_of(pipeline), pipeline.status
+    named = {status.current_run, status.update_run, status.stable_run, status.last_run and status.last_run.name}
+    named |= {entry.repeats for entry in status.ledger}
+    over = [run for run in server.runs.values() if run.owner_uid == pipeline.uid and run.status.result is not None]
+    for success, kept in ((True, spec.successful_runs_kept), (False, spec.failed_runs_kept)):
+        group = sorted((run for run in over if run.status.result and run.status.result.is_success is success), key=_number_of)
+        if surplus := [run.name for run in group[: max(len(group) - kept, 0)] if run.name not in named]:
+            yield Finding(Harm.STUCK, "G5", f"{', '.join(surplus)} kept, of {len(group)} runs, where {kept} are wanted")
+
+
+def _number_of(run: Run) -> int:
+    return run.status.number or 0
+
+
+def _of_drift(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
+    """What others did to the jobs, and is not put right, is told where the owner wants to know, and nothing else is."""
+    spec, status = spec_of(pipeline), pipeline.status
+    told, wanted = {drift.field for drift in status.drift}, spec.environment.get("maxWorkers")
+    ready, last = condition_of(status.conditions, "Ready"), status.last_run
+    true: set[str] = set()
+    serves = len(active) == 1 and active[0].order is not None and active[0].order.ownership.digest == digest_of(spec)
+    if serves and wanted is not None and active[0].form.scaling.maximum != wanted:
+        true.add("environment.maxWorkers")
+    if not active and last is not None and last.reason in ENDED_OUTSIDE and ready is not None and ready.reason == last.reason:
+        true.add("job")
+    if spec.suspend or spec.drift_policy is DriftPolicy.IGNORE:
+        true.clear()
+    if told != true:
+        yield Finding(Harm.UNTRUE, "G7", f"drift is told of {sorted(told)}, and is of {sorted(true)}")
+
+
 def _says_why(run: Run) -> bool:
     told = condition_of(run.status.conditions, "Succeeded")
     return told is not None and told.reason in {Reason.SUSPENDED, Reason.DEPENDENCY_NOT_READY}
 
 
-def _of_batch(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
+def _of_batch(pipeline: Pipeline, active: list[Made], server: ApiServer, cloud: Cloud) -> Iterator[Finding]:
     spec, status = spec_of(pipeline), pipeline.status
     if active or status.ledger:
         yield Finding(Harm.STUCK, "G5", "a batch run does not end")
@@ -78,9 +115,26 @@ def _of_batch(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
         return
     if status.started_digest != digest_of(spec):
         yield Finding(Harm.LOST, "G2", "a change of the spec started no run")
+    elif not _was_launched(pipeline, cloud) and not _is_told_why(pipeline, server):
+        yield Finding(Harm.LOST, "G2", f"{spec.parameters['content']} is wanted, and no job ever had it")
     ready = condition_of(status.conditions, "Ready")
     if ready is None or ready.status is Truth.UNKNOWN:
         yield Finding(Harm.UNTRUE, "G7", f"Ready is {ready and ready.reason}, and nothing is under way")
+
+
+def _was_launched(pipeline: Pipeline, cloud: Cloud) -> bool:
+    """Whether any job of the pipeline had the content that its spec says now."""
+    content = spec_of(pipeline).parameters["content"]
+    orders = (made.order for made in cloud.jobs.values())
+    return any(one and one.ownership.pipeline_uid == pipeline.uid and one.spec.parameters["content"] == content for one in orders)
+
+
+def _is_told_why(pipeline: Pipeline, server: ApiServer) -> bool:
+    """Whether a run of what the spec says ended without a job, as its owner can read: told to stop, or given up."""
+    last = pipeline.status.last_run
+    told = [(run.status.digest, run.status.result) for run in server.runs.values() if run.status.pipeline_uid == pipeline.uid]
+    told += [(last.digest, last.result)] if last is not None else []
+    return any(digest == digest_of(spec_of(pipeline)) and result not in {None, Result.SUCCEEDED} for digest, result in told)
 
 
 def _of_suspended(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
