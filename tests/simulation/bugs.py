@@ -20,12 +20,14 @@ from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Knowledge, StopMode, followed, result_of
 from dataflow_operator.domain.pipeline import decide as decisions
 from dataflow_operator.domain.pipeline import follow, learn, mark, proof, sights
+from dataflow_operator.domain.pipeline import over as overs
 from dataflow_operator.domain.pipeline import sweep as sweeping
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.over import Over
 from dataflow_operator.domain.pipeline.plan import SOON, Launch, RemoveFinalizer, StopJob
 from dataflow_operator.domain.pipeline.policies import finish, keep, supersede
 from dataflow_operator.domain.pipeline.policies import launch as launching
+from dataflow_operator.domain.pipeline.policies import start as starting
 from dataflow_operator.domain.pipeline.proof import Proof
 from dataflow_operator.domain.pipeline.world import Choice, World
 
@@ -327,6 +329,29 @@ def parallel_joins_two(patch: Patch) -> None:
     patch.setattr(launching, "_served_by", any_of)
 
 
+def ended_outside_starts_anew(patch: Patch) -> None:
+    """What somebody else ended is started again, whatever `driftPolicy` says."""
+    patch.setattr(learn, "STEPS", tuple(step for step in learn.STEPS if step is not learn.heed_drift_policy))
+
+
+def given_up_early(patch: Patch) -> None:
+    """A run that failed once is over, whatever `retryPolicy` says."""
+    patch.setattr(overs, "most_attempts", lambda *_: 1)
+
+
+def wish_taken_for_granted(patch: Patch) -> None:
+    """What a batch pipeline is to run counts as started while another run of it is not over."""
+    remembered: Any = starting.with_wish_remembered
+
+    def granted(world: World) -> World:
+        if world.spec.is_batch and world.ledger:
+            return world.but(replace(world.status, started_digest=world.wanted))
+        after: World = remembered(world)
+        return after
+
+    patch.setattr(decisions, "with_wish_remembered", granted)
+
+
 BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     no_claim,
     no_settle,
@@ -358,5 +383,8 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     forgotten_failures,
     unproven_serves,
     parallel_joins_two,
+    ended_outside_starts_anew,
+    given_up_early,
+    wish_taken_for_granted,
 )
 """Each takes one rule of the protocol away."""
