@@ -577,14 +577,21 @@ async def test_a_batch_whose_change_was_taken_back_before_it_began_does_not_run_
     assert len(town.dataflow.orders) == 1
 
 
-async def test_a_stream_that_failed_more_often_than_attempts_are_kept_comes_to_rest(town: Town) -> None:
-    town.store.apply(a_spec())
-    await town.settle()
-    for number in range(1, 34):
+async def _each_fails(town: Town, jobs: int, *, anew: bool = False) -> None:
+    """Let so many jobs fail, one after the other, and the operator be started anew after each."""
+    for number in range(1, jobs + 1):
         job = JobId(f"job-{number}")
         await town.until(lambda job=job: job in town.dataflow.jobs)  # type: ignore[misc]
         town.dataflow.failures[job] = a_failure()
         await town.job_becomes(job, JobState.FAILED)
+        if anew:
+            town.restart()
+
+
+async def test_a_stream_that_failed_more_often_than_attempts_are_kept_comes_to_rest(town: Town) -> None:
+    town.store.apply(a_spec())
+    await town.settle()
+    await _each_fails(town, 33)
     await town.until(lambda: "job-34" in town.dataflow.jobs)
     await town.job_becomes("job-34", JobState.RUNNING)
     assert town.condition("Ready") == ("True", "JobRunning")
@@ -593,12 +600,7 @@ async def test_a_stream_that_failed_more_often_than_attempts_are_kept_comes_to_r
 async def test_more_attempts_than_are_kept_are_counted_to_the_last_over_a_restart(town: Town) -> None:
     town.store.apply(a_batch(retry_policy=RetryPolicy(maximum_attempts=40, backoff_coefficient=1)))
     await town.settle()
-    for number in range(1, 41):
-        job = JobId(f"job-{number}")
-        await town.until(lambda job=job: job in town.dataflow.jobs)  # type: ignore[misc]
-        town.dataflow.failures[job] = a_failure()
-        await town.job_becomes(job, JobState.FAILED)
-        town.restart()
+    await _each_fails(town, 40, anew=True)
     await town.after(10_000)
     assert len(town.dataflow.orders) == 40
     assert town.results() == {"orders-1": "Failed"}

@@ -84,13 +84,18 @@ async def test_a_job_that_a_person_rolled_back_to_and_that_was_cancelled_by_hand
     assert town.condition("InSync") == ("False", "DriftFound")
 
 
-async def test_a_revision_on_trial_that_was_cancelled_by_hand_is_no_failure_to_roll_back_from_under_report(town: Town) -> None:
+async def cancelled_on_trial(town: Town) -> None:
+    """Let somebody cancel the job of a new revision that has not earned its place, where drift is to be reported."""
     await proven(town, drift_policy=DriftPolicy.REPORT, rolls_back=True)
     town.store.apply(a_spec(content="B", drift_policy=DriftPolicy.REPORT, rolls_back=True))
     await town.settle()
     await town.job_becomes("job-2", JobState.RUNNING)
     await town.job_becomes("job-2", JobState.CANCELLED)
     await rests(town)
+
+
+async def test_a_revision_on_trial_that_was_cancelled_by_hand_is_no_failure_to_roll_back_from_under_report(town: Town) -> None:
+    await cancelled_on_trial(town)
     assert len(town.dataflow.orders) == 2
     assert town.condition("Stalled") == ("True", "StoppedOutside")
 
@@ -123,12 +128,7 @@ async def test_what_ended_for_good_though_it_was_to_be_corrected_stays_ended(tow
 
 
 async def test_a_revision_on_trial_that_was_left_ended_starts_again_before_anything_comes_back(town: Town) -> None:
-    await proven(town, drift_policy=DriftPolicy.REPORT, rolls_back=True)
-    town.store.apply(a_spec(content="B", drift_policy=DriftPolicy.REPORT, rolls_back=True))
-    await town.settle()
-    await town.job_becomes("job-2", JobState.RUNNING)
-    await town.job_becomes("job-2", JobState.CANCELLED)
-    await rests(town)
+    await cancelled_on_trial(town)
     town.store.apply(a_spec(content="B", rolls_back=True))
     await town.settle()
     assert [order.ownership.digest for order in town.dataflow.orders[2:]] == [digest_of(a_spec(content="B"))]

@@ -136,7 +136,8 @@ def a_person_s_run(name: str, pipeline: str, **spec: Any) -> dict[str, Any]:
     return {"apiVersion": "dataflow-operator.io/v1beta1", "kind": "DataflowRun", "metadata": {"name": name}, "spec": body}
 
 
-def _platform(folder: Path, engine: Engine) -> Iterator[Platform]:
+def a_platform(folder: Path, engine: Engine) -> Iterator[Platform]:
+    """Yield a platform with the data of the examples."""
     with Platform(folder, engine=engine) as platform:
         make_data(platform.bucket)
         yield platform
@@ -145,13 +146,13 @@ def _platform(folder: Path, engine: Engine) -> Iterator[Platform]:
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """API server, operator and an emulator that only says so: fast."""
-    yield from _platform(tmp_path_factory.mktemp("simulated"), Engine.SIMULATED)
+    yield from a_platform(tmp_path_factory.mktemp("simulated"), Engine.SIMULATED)
 
 
 @pytest.fixture(scope="session")
 def beam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """API server, operator and an emulator that runs Beam."""
-    yield from _platform(tmp_path_factory.mktemp("beam"), Engine.BEAM)
+    yield from a_platform(tmp_path_factory.mktemp("beam"), Engine.BEAM)
 
 
 class WithTenants(Platform):
@@ -182,9 +183,14 @@ def with_tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithTenan
         yield platform
 
 
+def a_namespace(platform: Platform, test: str) -> str:
+    """Make a namespace that no other test has, nor this one had."""
+    name = f"{abs(hash(test)) % 36**4:04x}-{time.time_ns() % 10**9}"
+    platform.api.kubectl("create", "namespace", name)
+    return name
+
+
 @pytest.fixture
 def owner(simulated: Platform, request: pytest.FixtureRequest) -> Owner:
     """Somebody with a fresh namespace on the fast platform."""
-    namespace = f"{abs(hash(request.node.nodeid)) % 36**4:04x}-{time.time_ns() % 10**9}"
-    simulated.api.kubectl("create", "namespace", namespace)
-    return Owner(platform=simulated, namespace=namespace)
+    return Owner(platform=simulated, namespace=a_namespace(simulated, request.node.nodeid))

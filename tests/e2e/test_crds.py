@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import pytest
 import yaml
-from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
+from tests.e2e.conftest import RUN, Owner, a_namespace, a_pipeline, a_platform, a_stream
 from tests.waiting import eventually
 
 from dataflow_local.audit import Stage
 from dataflow_local.cache import ROOT
 from dataflow_local.kubectl import KubectlError
-from dataflow_local.platform import Engine, Platform, make_data
+from dataflow_local.platform import Engine, Platform
 
 PAINTED: Final = f"--patch={json.dumps({'status': {'colour': 'blue'}})}"
 
@@ -23,17 +23,13 @@ PAINTED: Final = f"--patch={json.dumps({'status': {'colour': 'blue'}})}"
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A platform of its own: what its API server forgets is nobody else's."""
-    with Platform(tmp_path_factory.mktemp("crds"), engine=Engine.SIMULATED) as platform:
-        make_data(platform.bucket)
-        yield platform
+    yield from a_platform(tmp_path_factory.mktemp("crds"), Engine.SIMULATED)
 
 
 @pytest.fixture
 def team(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Owner]:
     """Somebody with a fresh namespace, and the right CRDs before and after."""
-    namespace = f"{abs(hash(request.node.nodeid)) % 36**4:04x}-{time.time_ns() % 10**9}"
-    platform.api.kubectl("create", "namespace", namespace)
-    yield Owner(platform=platform, namespace=namespace)
+    yield Owner(platform=platform, namespace=a_namespace(platform, request.node.nodeid))
     platform.api.apply(ROOT / "crds")
     platform.api.wait_served()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
+from tests.e2e.conftest import RUN, Owner, a_pipeline, a_platform, a_stream
 from tests.e2e.records import records
 from tests.emulator.pubsub_client import PubSub, subscription_name
 from tests.waiting import eventually
@@ -22,7 +22,7 @@ from dataflow_emulator.journal import Call
 from dataflow_local.monitoring.alerts import renamed, rules
 from dataflow_local.monitoring.dashboards import DASHBOARDS
 from dataflow_local.monitoring.picture import NOTHING, filled, picture
-from dataflow_local.platform import Engine, Platform, make_data
+from dataflow_local.platform import Engine, Platform
 from dataflow_local.prometheus import Prometheus
 
 SECONDS = 20.0
@@ -61,9 +61,7 @@ UNTOLD = ("dataflow_job_data_watermark_age_seconds", "dataflow_job_shuffle_bytes
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A fast platform on which nothing is left over from other tests: what they left is counted and asked for, too."""
-    with Platform(tmp_path_factory.mktemp("quiet"), engine=Engine.SIMULATED) as platform:
-        make_data(platform.bucket)
-        yield platform
+    yield from a_platform(tmp_path_factory.mktemp("quiet"), Engine.SIMULATED)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e import stories_of_batches, stories_of_streams
+from tests.e2e.conftest import a_namespace
 from tests.e2e.direct import Watchful, ask
 from tests.e2e.onlooker import Onlooker
 from tests.e2e.stories import ALWAYS, NAME, Story, operator_of, said_by
@@ -102,9 +103,7 @@ class Unlucky(Watchful):
 
 @pytest.fixture
 def namespace(simulated: Platform, request: pytest.FixtureRequest) -> str:
-    name = f"{abs(hash(request.node.nodeid)) % 36**4:04x}-{time.time_ns() % 10**9}"
-    simulated.api.kubectl("create", "namespace", name)
-    return name
+    return a_namespace(simulated, request.node.nodeid)
 
 
 @pytest.mark.parametrize("story", ALONE, ids=str)

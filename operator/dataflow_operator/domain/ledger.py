@@ -200,6 +200,11 @@ class Entry:
         return self.attempts[-1] if self.attempts else None
 
     @property
+    def last_failure(self) -> Failure | None:
+        """Why the newest attempt failed, if it did."""
+        return self.attempts[-1].failure if self.attempts else None
+
+    @property
     def is_open(self) -> bool:
         """Whether any attempt may still have a job."""
         for attempt in self.attempts:  # noqa: SIM110 # asked dozens of times in a pass, and any() takes twice as long
@@ -363,8 +368,7 @@ def result_of(entry: Entry, *, is_batch: bool, corrects: bool, maximum_attempts:
     if entry.is_open:
         return None
     ends = [attempt.end for attempt in entry.attempts]
-    last = entry.last_attempt
-    failure = last.failure if last else None
+    last, failure = entry.last_attempt, entry.last_failure
     if is_batch and JobState.DONE in ends:
         return Result.SUCCEEDED
     if failure is not None and not failure.retryable:

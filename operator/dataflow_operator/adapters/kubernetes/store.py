@@ -70,20 +70,16 @@ class Store:
 
         One that is not kept as it was written is taken back: an entry may be what is missing, and its number be given out.
         """
-        path, before, wanted = (
-            _path(PIPELINES, pipeline.namespace, pipeline.name),
-            pipeline_status_json(pipeline.status),
-            pipeline_status_json(status),
-        )
+        path = _path(PIPELINES, pipeline.namespace, pipeline.name)
+        before, wanted = pipeline_status_json(pipeline.status), pipeline_status_json(status)
         raw = await self._put_status(PIPELINES, path, pipeline.resource_version, patch_between(before, wanted), wanted)
         stored = pipeline_of(raw)
         try:
             self._check_kept(PIPELINES, wanted, raw)
         except RefusedError:
+            back = patch_between(pipeline_status_json(stored.status), before)
             with suppress(OutsideError):
-                await self._api.merge(
-                    f"{path}/status", _under(stored.resource_version, patch_between(pipeline_status_json(stored.status), before))
-                )
+                await self._api.merge(f"{path}/status", _under(stored.resource_version, back))
             raise
         return stored
 

@@ -16,7 +16,7 @@ from dataflow_operator.domain.pipeline.mark import mark
 from dataflow_operator.domain.pipeline.model import DriftPolicy, PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.over import over_in
-from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
+from dataflow_operator.domain.pipeline.past import was_ended_outside
 from dataflow_operator.domain.pipeline.proof import prove
 from dataflow_operator.domain.pipeline.sights import has_begun, job_of
 from dataflow_operator.domain.pipeline.sweep import sweep
@@ -115,8 +115,7 @@ def heed_retry_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) ->
     final = spec.retry_policy.non_retryable
 
     def step(entry: Entry) -> Entry:
-        last = entry.last_attempt
-        said = last.failure if last is not None else None
+        said = entry.last_failure
         return _ended_for_good(entry) if said is not None and final & {said.reason.value, said.kind.value} else entry
 
     return all_with(ledger, step) if final else ledger
@@ -124,15 +123,9 @@ def heed_retry_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) ->
 
 def heed_drift_policy(_seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     """What somebody else ended is not started again where the owner does not want it corrected."""
-    if spec.drift_policy is DriftPolicy.CORRECT:
+    if spec.is_batch or spec.drift_policy is DriftPolicy.CORRECT:
         return ledger
-
-    def step(entry: Entry) -> Entry:
-        last = entry.last_attempt
-        said = last.failure if last is not None else None
-        return _ended_for_good(entry) if said is not None and said.reason in ENDED_OUTSIDE else entry
-
-    return ledger if spec.is_batch else all_with(ledger, step)
+    return all_with(ledger, lambda entry: _ended_for_good(entry) if was_ended_outside(entry) else entry)
 
 
 def conclude(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
@@ -143,10 +136,9 @@ def conclude(seen: Observation, spec: PipelineSpec, ledger: Ledger) -> Ledger:
     ends = {over.entry.number: over.result for over in over_in(seen, spec, ledger)}
 
     def step(entry: Entry) -> Entry:
-        result, last = ends.get(entry.number), entry.last_attempt
+        result = ends.get(entry.number)
         if result is Result.FAILED:
-            is_outside = last is not None and last.failure is not None and last.failure.reason in ENDED_OUTSIDE
-            return entry if is_outside else _ended_for_good(entry)
+            return entry if was_ended_outside(entry) else _ended_for_good(entry)
         return replace(entry, sealed=True) if result is Result.STOPPED and entry.may_launch else entry
 
     return all_with(ledger, step) if ends else ledger

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dataflow_operator.domain.ledger import Entry, Ledger, Result, result_of
 from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
-from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
+from dataflow_operator.domain.pipeline.past import was_ended_outside
 from dataflow_operator.domain.pipeline.proof import most_attempts
 
 
@@ -48,7 +48,7 @@ def last_run_after(spec: PipelineSpec, status: PipelineStatus, over: Over) -> La
     Whatever run of a stream it is whose job somebody else ended for good: that decides whether another follows.
     """
     entry, last = over.entry, over.entry.last_attempt
-    was_left = last is not None and last.failure is not None and last.failure.reason in ENDED_OUTSIDE and over.result is Result.FAILED
+    was_left = was_ended_outside(entry) and over.result is Result.FAILED
     is_older = status.last_run is not None and status.last_run.number > entry.number
     if (entry.has_overrides or is_older) and (spec.is_batch or not was_left):
         return status.last_run

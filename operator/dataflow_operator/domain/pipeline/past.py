@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.ledger import Cause, Result
+from dataflow_operator.domain.ledger import Cause, Entry, Result
 from dataflow_operator.domain.pipeline.model import DriftPolicy, LastRun, PipelineSpec, PipelineStatus
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.revision import is_wanted
@@ -41,6 +41,11 @@ def left_as_ended(spec: PipelineSpec, status: PipelineStatus) -> LastRun | None:
     if spec.is_batch or spec.drift_policy is DriftPolicy.CORRECT or any(entry.is_open or entry.may_launch for entry in status.ledger):
         return None
     return last if last is not None and last.result is Result.FAILED and last.reason in ENDED_OUTSIDE else None
+
+
+def was_ended_outside(entry: Entry) -> bool:
+    """Whether the newest attempt of a run failed because somebody else ended its job."""
+    return entry.last_failure is not None and entry.last_failure.reason in ENDED_OUTSIDE
 
 
 def was_left(seen: Observation, spec: PipelineSpec, last: LastRun) -> bool:

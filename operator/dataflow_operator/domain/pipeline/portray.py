@@ -69,8 +69,7 @@ def _run_of(seen: Observation, ledger: tuple[Entry, ...], job_id: JobId) -> str 
 
 
 def _run_conditions(seen: Observation, entry: Entry, result: Result | None) -> list[Condition]:
-    attempt = entry.last_attempt
-    failure = attempt.failure if attempt else None
+    failure = entry.last_failure
     if result is None:
         return _run_in_flight(seen, entry)
     if result is Result.SUCCEEDED:
