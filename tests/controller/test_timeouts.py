@@ -102,10 +102,11 @@ async def test_an_update_that_began_though_it_is_on_record_as_late_is_late_no_mo
     town.dataflow.stops_turned_away = UnavailableError(Reason.NOT_READY_FOR_CANCELING, "not yet ready for canceling")
     await town.until(lambda: stops(town) == 1)
     town.dataflow.stops_turned_away = None
+    town.dataflow.become("job-1", JobState.UPDATED)
     town.dataflow.become("job-2", JobState.RUNNING)
     if restarts:
         town.restart()
-    await town.until(lambda: town.condition("Ready") == ("Unknown", "Proving"))
+    await town.until(lambda: town.condition("Ready") == ("True", "JobRunning"))
     await town.after(300)
     assert (stops(town), len(town.dataflow.orders)) == (1, 2)
     assert town.pipeline.status.ledger[-1].attempts[0].failure is None

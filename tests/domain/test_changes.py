@@ -263,6 +263,19 @@ def test_the_old_job_runs_on_beside_a_proven_one_for_the_overlap(ago: float, *, 
     assert plan.status.current_run == "orders-2"
 
 
+def test_an_update_that_began_serves_alone_whatever_the_list_still_shows_of_the_old_job() -> None:
+    """Lists are behind for a while. Told to give way to a job that is gone, the stream's only job would be drained."""
+    old = an_entry(1, an_attempt(job="j1"), sealed=True, stable=True)
+    new = an_entry(2, an_attempt(job="j2", base="j1", ago=10), spec=B)
+    jobs = (a_job(of=old), a_job("j2", of=new))
+    plan = decide(
+        a_world(replace(B, parameters={"content": "C"}), entries=(old, new), jobs=jobs, started=B, memory=Memory(validations=VALID))
+    )
+    assert [entry.stop for entry in plan.status.ledger] == [None, None, None]
+    burst = decide(a_world(B, entries=(old, new), jobs=jobs, memory=looked(a_look(errors=ERROR_BURST), "j2")))
+    assert [entry.stop for entry in burst.status.ledger] == [None, None]
+
+
 def test_the_run_that_serves_is_current_while_a_newer_one_is_on_trial() -> None:
     old = an_entry(1, an_attempt(), sealed=True, stable=True)
     new = an_entry(2, an_attempt(job="j2", name="orders-2"), spec=B, strategy=Strategy.PARALLEL)

@@ -319,16 +319,28 @@ def with_each(entry: Entry, step: Callable[[Attempt], Attempt]) -> Entry:
 @remembered
 def serving_in(ledger: Ledger) -> Entry | None:
     """Return the run of a stream that serves: nobody told it to stop, its job runs, and it is the newest that has earned its place, else the oldest."""
-    return serving_of(ledger)
+    return _serving(ledger, ledger)
 
 
-def serving_of(entries: Iterable[Entry]) -> Entry | None:
-    """Return the same of some *entries*, in order of number."""
+def serving_before(ledger: Ledger, entry: Entry) -> Entry | None:
+    """Return the same of the runs that are older than *entry*."""
+    return _serving(ledger, [known for known in ledger if known.number < entry.number])
+
+
+def _serving(ledger: Ledger, entries: Iterable[Entry]) -> Entry | None:
     serving = None
     for entry in entries:
-        if entry.stop is None and (serving is None or entry.stable) and entry.is_running:
+        if entry.stop is None and (serving is None or entry.stable) and entry.is_running and not is_handed_over(ledger, entry):
             serving = entry
     return serving
+
+
+def is_handed_over(ledger: Ledger, entry: Entry) -> bool:
+    """Whether the job that updates one of the run's has begun, which Dataflow lets it only when the old one has ended: lists tell that late."""
+    bases = {
+        heir.base_job_id for known in ledger for heir in known.attempts if heir.base_job_id is not None and heir.start_time is not None
+    }
+    return bool(bases) and any(attempt.job_id in bases for attempt in entry.attempts)
 
 
 def all_with(ledger: Ledger, step: Callable[[Entry], Entry]) -> Ledger:

@@ -9,7 +9,7 @@ from typing import Final
 
 from dataflow_operator.domain.errors import Reason
 from dataflow_operator.domain.failures import failure
-from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, StopMode, all_with, serving_of
+from dataflow_operator.domain.ledger import Attempt, Entry, Ledger, StopMode, all_with, serving_before
 from dataflow_operator.domain.pipeline.model import PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Observation, ProgressLook
 from dataflow_operator.domain.pipeline.past import comes_back
@@ -94,7 +94,7 @@ def looked_for(entry: Entry) -> Attempt | None:
 
 def stands_in(ledger: Ledger, entry: Entry) -> Entry | None:
     """Return the older run that serves as long as *entry* has not earned its place, if there is one."""
-    older = serving_of(known for known in ledger if known.number < entry.number)
+    older = serving_before(ledger, entry)
     return older if older is not None and not entry.stable else None
 
 

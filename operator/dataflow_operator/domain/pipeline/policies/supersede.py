@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from dataflow_operator.domain.ledger import Entry, StopMode, Strategy, serving_in
+from dataflow_operator.domain.ledger import Entry, Ledger, StopMode, Strategy, is_handed_over, serving_in
 from dataflow_operator.domain.pipeline.world import World
 
 NEWER: Final = "a newer revision takes over"
@@ -26,15 +26,17 @@ def _superseded(world: World, entry: Entry, keeps: Entry | None) -> Entry:
             return entry.marked(StopMode.CANCEL, NEWER, world.seen.now)
         case Strategy.UPDATE | Strategy.PARALLEL:
             is_kept = keeps is not None and entry.number == keeps.number
-            return entry if is_kept or not _gives_way(entry, keeps) else entry.marked(StopMode.DRAIN, UNPROVEN, world.seen.now)
+            return (
+                entry if is_kept or not _gives_way(world.ledger, entry, keeps) else entry.marked(StopMode.DRAIN, UNPROVEN, world.seen.now)
+            )
 
 
-def _gives_way(entry: Entry, keeps: Entry | None) -> bool:
+def _gives_way(ledger: Ledger, entry: Entry, keeps: Entry | None) -> bool:
     """Whether a run ends for the newer one because another serves while it is on trial.
 
-    An update whose new job waits is let come to its end first: Dataflow may be handing over the old job's state. A job that waits and beside
+    A job whose update has begun has ended already. An update whose new job waits is let come to its end first: Dataflow may be handing over the old job's state. A job that waits and beside
     which nothing serves gives way once a fresh read shows that it still does: `mark.mark`.
     """
     jobs = [attempt for attempt in entry.attempts if attempt.is_open]
     is_handing_over = any(attempt.base_job_id is not None and attempt.start_time is None for attempt in jobs)
-    return bool(jobs) and not is_handing_over and keeps is not None
+    return bool(jobs) and not is_handing_over and keeps is not None and not is_handed_over(ledger, entry)
