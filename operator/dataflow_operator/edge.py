@@ -17,6 +17,7 @@ import aiohttp
 import kopf
 from typing_extensions import override
 
+from dataflow_operator.controller.cache import NOTHING
 from dataflow_operator.controller.ports import Key
 from dataflow_operator.relist import Backoffs, Kind, Relist, Sink, Source, paused
 
@@ -169,7 +170,7 @@ class Edge:
             if event["type"] == "DELETED":
                 self._sink.drop(Kind.PIPELINES, Key(pipeline.namespace, pipeline.name), pipeline.uid)
             else:
-                self._sink.put_pipeline(pipeline)
+                self._sink.put_pipeline(pipeline, instead_of=_instead_of(event))
 
         @kopf.on.event(GROUP, VERSION, Kind.RUNS.value, registry=registry)
         async def see_run(event: Any, **_: Any) -> None:
@@ -178,9 +179,14 @@ class Edge:
             if event["type"] == "DELETED":
                 self._sink.drop(Kind.RUNS, Key(run.namespace, run.name), run.uid)
             else:
-                self._sink.put_run(run)
+                self._sink.put_run(run, instead_of=_instead_of(event))
 
         return registry
+
+
+def _instead_of(event: Any) -> str | None:
+    """Return what an object of kopf's counts as: of a list, which has no types, an answer to a request; else what the watch tells."""
+    return NOTHING if event["type"] is None else None
 
 
 REQUEST_SECONDS: Final = 20.0

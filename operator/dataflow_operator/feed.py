@@ -20,12 +20,12 @@ class Feed:
         self._queue = queue
 
     def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> None:
-        """Take a pipeline as seen."""
+        """Take a pipeline as the cache does."""
         if self._cache.put_pipeline(pipeline, instead_of=instead_of):
             self._queue.add(Key(pipeline.namespace, pipeline.name))
 
     def put_run(self, run: Run, *, instead_of: str | None = None) -> None:
-        """Take a run as seen."""
+        """Take a run as the cache does."""
         if self._cache.put_run(run, instead_of=instead_of):
             self._queue.add(Key(run.namespace, run.pipeline))
 

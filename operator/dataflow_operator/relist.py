@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import aiohttp
 
+from dataflow_operator.controller.cache import NOTHING
 from dataflow_operator.controller.ports import Key, Version
 from dataflow_operator.domain.errors import OutsideError, RefusedError
 from dataflow_operator.domain.pipeline.model import Pipeline
@@ -48,11 +49,11 @@ class Sink(Protocol):
     """Takes what the watch and the re-list find. Synchronous, and never fails."""
 
     def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> None:
-        """Take a pipeline as seen; an older version than the known one is ignored, unless it was read *instead_of* that very one."""
+        """Take a pipeline as the watch tells it, or as a request was answered *instead_of* the version that was known."""
         ...
 
     def put_run(self, run: Run, *, instead_of: str | None = None) -> None:
-        """Take a run as seen; an older version than the known one is ignored, unless it was read *instead_of* that very one."""
+        """Take a run; *instead_of* as for a pipeline."""
         ...
 
     def drop(self, kind: Kind, key: Key, uid: str) -> None:
@@ -216,7 +217,7 @@ class Relist:
         return [*dict.fromkeys((*restored, *late))][:LOST_READS]
 
     async def _read(self, kind: Kind, key: Key, known: Version | None) -> None:
-        instead_of = known.resource_version if known is not None else None
+        instead_of = known.resource_version if known is not None else NOTHING
         match kind:
             case Kind.PIPELINES:
                 if (pipeline := await self._source.read_pipeline(key)) is not None:

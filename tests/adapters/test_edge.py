@@ -50,9 +50,12 @@ class Rows:
 
     namespace: str
     rows: dict[Kind, dict[Key, Version]] = field(default_factory=lambda: {kind: {} for kind in Kind})
+    listed: set[str] = field(default_factory=set[str])
+    """Names of pipelines that a request was answered with."""
 
     def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> None:
-        del instead_of
+        if instead_of is not None:
+            self.listed.add(pipeline.name)
         self.rows[Kind.PIPELINES][Key(pipeline.namespace, pipeline.name)] = Version(pipeline.uid, pipeline.resource_version)
 
     def put_run(self, run: Run, *, instead_of: str | None = None) -> None:
@@ -132,6 +135,7 @@ async def test_what_is_there_and_what_comes_and_goes_is_seen_and_nothing_is_writ
         shelf.apply(PIPELINE.format(name="bills"), RUN.format(name="mine"))
         await sink.has(Kind.PIPELINES, "orders", "bills")
         await sink.has(Kind.RUNS, "mine")
+        assert ("orders" in sink.listed, "bills" in sink.listed) == (True, False)
         shelf.server.kubectl("delete", "dfp", "bills", "--namespace", shelf.namespace)
         shelf.server.kubectl("delete", "dfr", "mine", "--namespace", shelf.namespace)
         await sink.has(Kind.PIPELINES, "orders")

@@ -20,7 +20,7 @@ from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Cause, StopMode
 from dataflow_operator.domain.message import JobMessage
-from dataflow_operator.domain.pipeline.model import Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.notices import Notice
 from dataflow_operator.domain.pipeline.observation import JobsView, Lack, Progress
 from dataflow_operator.domain.pipeline.plan import DeleteRun, DrawRun, Launch
@@ -66,6 +66,8 @@ class FakeStore:
     """What happens before anybody finds out that the next status write came through without an answer."""
     loses_a_result: Callable[[], None] | None = None
     """What happens before anybody finds out that the next drawing of a result did not come through, or comes later."""
+    is_pale: bool = False
+    """Whether the watch tells objects by the schema of before, which knows no ledger, no parameters and no resolvedSpec."""
     refuses: dict[str, RefusedError] = field(default_factory=dict[str, RefusedError])
     """What writes are answered with, by what is written."""
 
@@ -116,13 +118,19 @@ class FakeStore:
     def put(self, pipeline: Pipeline) -> Pipeline:
         stored = replace(pipeline, resource_version=str(next(self.versions)))
         self.pipelines[self.key] = stored
-        self.cache.put_pipeline(stored)
+        self.cache.put_pipeline(self.told(stored))
         return stored
+
+    def told(self, pipeline: Pipeline) -> Pipeline:
+        """Return a pipeline as the watch tells it."""
+        if not self.is_pale or isinstance(pipeline.spec, Broken):
+            return pipeline
+        return replace(pipeline, spec=replace(pipeline.spec, parameters={}), status=replace(pipeline.status, ledger=()))
 
     def _put_run(self, run: Run) -> Run:
         stored = replace(run, resource_version=str(next(self.versions)))
         self.runs[run.name] = stored
-        self.cache.put_run(stored)
+        self.cache.put_run(replace(stored, status=replace(stored.status, resolved_spec=None)) if self.is_pale else stored)
         return stored
 
     def _current(self, pipeline: Pipeline) -> Pipeline:

@@ -14,6 +14,7 @@ from tests.simulation.outside import Cloud
 
 from dataflow_operator.adapters.dataflow.joblist import SharedJobLists
 from dataflow_operator.controller.act import Actor
+from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import AmbiguousError, StaleError, UnavailableError
 from dataflow_operator.domain.job import JobState
@@ -352,6 +353,11 @@ def wish_taken_for_granted(patch: Patch) -> None:
     patch.setattr(decisions, "with_wish_remembered", granted)
 
 
+def hearsay_believed(patch: Patch) -> None:
+    """What the watch tells is acted upon, though it is not what was written."""
+    patch.setattr(Cache, "is_doubtful", lambda *_: False)
+
+
 BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     no_claim,
     no_settle,
@@ -386,5 +392,6 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     ended_outside_starts_anew,
     given_up_early,
     wish_taken_for_granted,
+    hearsay_believed,
 )
 """Each takes one rule of the protocol away."""

@@ -32,6 +32,7 @@ class Fault(StrEnum):
     WATCH_STALL = "watch stall"
     WATCH_GAP = "watch gap with missed DELETED"
     WATCH_REPLAY = "watch replay"
+    WATCH_PALE = "watch by the schema of before"
     LIST_FAILED = "failed or partial job list"
     LIST_BEHIND = "stale state in the job list"
     JOB_HIDDEN = "job late in the list"
@@ -78,6 +79,7 @@ ODDS: Final[Mapping[Fault, float]] = {
     Fault.WATCH_STALL: 0.02,
     Fault.WATCH_GAP: 0.01,
     Fault.WATCH_REPLAY: 0.02,
+    Fault.WATCH_PALE: 0.01,
     Fault.LIST_FAILED: 0.05,
     Fault.LIST_BEHIND: 0.1,
     Fault.JOB_HIDDEN: 0.4,

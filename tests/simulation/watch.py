@@ -1,17 +1,19 @@
-"""One replica's watch: events in their order, late, with gaps that lose deletions, and now and then the last ones once more."""
+"""One replica's watch: events in their order, late, with gaps that lose deletions, now and then the last ones once more, and some without all fields."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from random import Random
 from typing import Final
 
 from tests.simulation.faults import Fault, Trouble
 from tests.simulation.world import ApiServer, Event
 
+from dataflow_operator.controller.cache import NOTHING
 from dataflow_operator.controller.ports import Key
-from dataflow_operator.domain.pipeline.model import Pipeline
+from dataflow_operator.domain.pipeline.model import Broken, Pipeline
 from dataflow_operator.domain.run import Run
 from dataflow_operator.feed import Feed
 from dataflow_operator.relist import Kind
@@ -21,6 +23,9 @@ LAG_SECONDS: Final = 0.3
 
 STALL_SECONDS: Final = 60.0
 """How long a watch stalls at most: a silent one is opened anew after 70 s. Source: the edge's inactivity time-out."""
+
+PALE_SECONDS: Final = 1.0
+"""How long a watch tells objects by the schema of before, once a CRD was changed. Source: measured with kube-apiserver 1.36."""
 
 REMEMBERED: Final = 20
 """Past events that may come once more."""
@@ -41,6 +46,7 @@ class Watch:
         self._coming: dict[Kind, deque[Event]] = {kind: deque() for kind in Kind}
         """Events under way; alarms of one time come in any order, and events of one kind must not."""
         self._past: deque[Event] = deque(maxlen=REMEMBERED)
+        self._pale_until = 0.0
         server.watches.append(self._hear)
         self._list()
 
@@ -71,8 +77,15 @@ class Watch:
             self._break_off()
             self._loop.call_at(at, self._relist, self._epoch)
         else:
-            self._coming[kind].append(event)
+            self._coming[kind].append(self._as_told(event))
             self._loop.call_at(at, self._hand, kind, self._epoch)
+
+    def _as_told(self, event: Event) -> Event:
+        """Return an event as the watch tells it: for a while after a CRD was changed without what only the new one has."""
+        if self._trouble.strikes(Fault.WATCH_PALE):
+            self._pale_until = self._loop.time() + PALE_SECONDS
+        is_whole = event.is_listed or self._loop.time() >= self._pale_until
+        return event if is_whole else replace(event, row=_pale(event.row))
 
     def _relist(self, epoch: int) -> None:
         if self._is_open and epoch == self._epoch:
@@ -94,11 +107,20 @@ class Watch:
         if event.is_gone:
             self._feed.drop(_kind_of(event), Key(row.namespace, row.name), row.uid)
             return
+        instead_of = NOTHING if event.is_listed else None
         match row:
             case Pipeline():
-                self._feed.put_pipeline(row)
+                self._feed.put_pipeline(row, instead_of=instead_of)
             case Run():
-                self._feed.put_run(row)
+                self._feed.put_run(row, instead_of=instead_of)
+
+
+def _pale(row: Pipeline | Run) -> Pipeline | Run:
+    """Return an object as an older schema shows it."""
+    if isinstance(row, Run):
+        return replace(row, status=replace(row.status, resolved_spec=None))
+    spec = row.spec if isinstance(row.spec, Broken) else replace(row.spec, parameters={})
+    return replace(row, spec=spec, status=replace(row.status, ledger=(), started_digest=None))
 
 
 def _kind_of(event: Event) -> Kind:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Final, Protocol
 
@@ -32,6 +33,7 @@ class Event:
 
     row: Pipeline | Run
     is_gone: bool = False
+    is_listed: bool = False
 
 
 class Judge(Protocol):
@@ -92,7 +94,8 @@ class ApiServer:
 
     def snapshot(self) -> list[Event]:
         """Return what a list of everything shows."""
-        return [*map(Event, self.pipelines.values()), *map(Event, self.runs.values())]
+        listed = partial(Event, is_listed=True)
+        return [*map(listed, self.pipelines.values()), *map(listed, self.runs.values())]
 
     # what owners and people do
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypeAlias
 
-from dataflow_operator.controller.cache import Cache
+from dataflow_operator.controller.cache import NOTHING, Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Place, Store
 from dataflow_operator.controller.recall import Recall, place_of
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, StaleError, UnavailableError
@@ -55,6 +55,7 @@ from dataflow_operator.domain.pipeline.plan import (
     Validate,
 )
 from dataflow_operator.domain.pipeline.proof import ERROR_BURST
+from dataflow_operator.domain.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class Actor:
         """Carry out one effect of a pass that *began* at that time; return whether it came about as planned."""
         match effect:
             case AddFinalizer():
-                self._cache.put_pipeline(await self._store.add_finalizer(pipeline))
+                self._cache.put_pipeline(await self._store.add_finalizer(pipeline), instead_of=pipeline.resource_version)
             case RemoveFinalizer():
                 await self._store.remove_finalizer(pipeline)
                 self._cache.drop_pipeline(key, pipeline.uid)
@@ -173,11 +174,9 @@ class Actor:
                 recall.progress[job_id] = replace(first, newest=newest, at=at)
                 return newest.errors < ERROR_BURST
             case LookAtRun(name=name):
-                run = await self._store.read_run(key.namespace, name)
+                run = await self._read_run(key, name)
                 recall.runs.pop(name, None)
                 recall.runs[name] = RunLook(run=run, at=at)
-                if run is not None:
-                    self._cache.put_run(run)
             case LookAtPipeline(run_version=run_version):
                 version = await self._refresh_pipeline(key, pipeline)
                 recall.pipeline = PipelineLook(resource_version=version, run_version=run_version, at=at) if version is not None else None
@@ -215,7 +214,7 @@ class Actor:
 
     async def _create_run(self, recall: Recall, pipeline: Pipeline, effect: CreateRun) -> None:
         run = await self._store.create_run(pipeline, effect.name, effect.cause)
-        self._cache.put_run(run)
+        self._cache.put_run(run, instead_of=NOTHING)
         if run.owner_uid != pipeline.uid:
             recall.foreign_runs |= {run.name}
 
@@ -224,16 +223,16 @@ class Actor:
         try:
             run = await self._store.draw_run(key.namespace, effect)
         except (StaleError, AmbiguousError):
-            await self._refresh_run(key, effect.name, effect.uid)
+            await self.refresh_run(key, effect.name, effect.uid)
             return False
-        self._cache.put_run(run)
+        self._cache.put_run(run, instead_of=effect.resource_version)
         return True
 
     async def _delete_run(self, key: Key, effect: DeleteRun) -> None:
         try:
             await self._store.delete_run(key.namespace, effect)
         except (StaleError, AmbiguousError):
-            await self._refresh_run(key, effect.name, effect.uid)
+            await self.refresh_run(key, effect.name, effect.uid)
         else:
             self._cache.drop_run(key.namespace, effect.name, effect.uid)
 
@@ -246,14 +245,18 @@ class Actor:
         self._cache.put_pipeline(fresh, instead_of=known.resource_version)
         return fresh.resource_version
 
-    async def _refresh_run(self, key: Key, name: str, uid: str) -> None:
+    async def refresh_run(self, key: Key, name: str, uid: str) -> None:
         """Read a run anew of which the cache turned out to be old."""
-        known = next((run for run in self._cache.runs_of(key) if run.uid == uid), None)
+        if await self._read_run(key, name) is None:
+            self._cache.drop_run(key.namespace, name, uid)
+
+    async def _read_run(self, key: Key, name: str) -> Run | None:
+        """Read a run, and let the cache know it if it is there."""
+        known = next((run for run in self._cache.runs_of(key) if run.name == name), None)
         fresh = await self._store.read_run(key.namespace, name)
         if fresh is not None:
-            self._cache.put_run(fresh, instead_of=known.resource_version if known is not None else None)
-        else:
-            self._cache.drop_run(key.namespace, name, uid)
+            self._cache.put_run(fresh, instead_of=known.resource_version if known is not None else NOTHING)
+        return fresh
 
     def _is_stale(self, began: float) -> bool:
         """Whether a pass that *began* at that time stood still for so long that a change outside must not follow from it."""

@@ -1,13 +1,21 @@
-"""The cache: typed rows of all pipelines and runs, fed by the watch, by re-lists, and by the answers to our own writes."""
+"""The cache: typed rows of all pipelines and runs, fed by the watch, by re-lists, and by the answers to our own requests.
+
+An answer counts more than the watch. For about a second after a CRD was changed a watch tells objects by the schema of before, without the fields
+that only the new one has (measured with kube-apiserver 1.36), and it tells each version once; requests are answered by the new schema from then on.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Final
 
 from dataflow_operator.controller.ports import Key
-from dataflow_operator.domain.pipeline.model import Pipeline
-from dataflow_operator.domain.run import Run
+from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus
+from dataflow_operator.domain.run import Run, RunStatus
+
+NOTHING: Final = ""
+"""The version of what was not known when it was asked for."""
 
 
 class Cache:
@@ -16,6 +24,10 @@ class Cache:
     def __init__(self) -> None:
         self._pipelines: dict[Key, Pipeline] = {}
         self._runs: defaultdict[Key, dict[str, Run]] = defaultdict(dict)
+        self._answered: dict[Key, Pipeline] = {}
+        """Pipelines as a request of ours was answered last."""
+        self._answered_runs: dict[Key, Run] = {}
+        """Runs, the same."""
 
     def __len__(self) -> int:
         return len(self._pipelines)
@@ -45,16 +57,23 @@ class Cache:
         return tuple(run for runs in self._runs.values() for run in runs.values())
 
     def put_pipeline(self, pipeline: Pipeline, *, instead_of: str | None = None) -> bool:
-        """Take a pipeline as seen, perhaps by a read that began when version *instead_of* was known; return whether it was news."""
+        """Take a pipeline as the watch tells it, or as a request was answered; return whether it was news.
+
+        *instead_of* is the version that was known when the request was made, or NOTHING; None: it is the watch that tells.
+        """
         key = Key(pipeline.namespace, pipeline.name)
+        if instead_of is not None:
+            self._answered[key] = pipeline
         if not _is_news(pipeline, self._pipelines.get(key), instead_of):
             return False
         self._pipelines[key] = pipeline
         return True
 
     def put_run(self, run: Run, *, instead_of: str | None = None) -> bool:
-        """Take a run as seen; return whether it was news. *instead_of* as for a pipeline."""
+        """Take a run; return whether it was news. *instead_of* as for a pipeline."""
         runs = self._runs[Key(run.namespace, run.pipeline)]
+        if instead_of is not None:
+            self._answered_runs[Key(run.namespace, run.name)] = run
         if not _is_news(run, runs.get(run.name), instead_of):
             return False
         runs[run.name] = run
@@ -66,6 +85,7 @@ class Cache:
         if known is None or known.uid != uid:
             return False
         del self._pipelines[key]
+        self._answered.pop(key, None)
         return True
 
     def drop_run(self, namespace: str, name: str, uid: str) -> Key | None:
@@ -73,23 +93,47 @@ class Cache:
         for key, runs in self._runs.items():
             if key.namespace == namespace and name in runs and runs[name].uid == uid:
                 del runs[name]
+                self._answered_runs.pop(Key(namespace, name), None)
                 if not runs:
                     del self._runs[key]
                 return key
         return None
 
+    def is_doubtful(self, key: Key) -> bool:
+        """Whether a pipeline is to be read before anything follows from it: what nobody else can change is not as we last knew it.
+
+        We are the only writer of its status, and its spec does not change within a generation. So an older state was restored, another replica had
+        its turn, or the watch does not tell all that there is.
+        """
+        row = self._pipelines.get(key)
+        if row is None or row is (known := self._answered.get(key)):
+            return False
+        if known is None or known.uid != row.uid:
+            return row.status != PipelineStatus()
+        return row.status != known.status or (row.generation == known.generation and row.spec != known.spec)
+
+    def doubtful_runs(self, key: Key) -> list[Run]:
+        """Return the runs of a pipeline that are to be read, for the same reason; what is over is not gone back to."""
+        return [run for run in self.runs_of(key) if not run.is_over and self._is_doubtful_run(run)]
+
+    def _is_doubtful_run(self, run: Run) -> bool:
+        known = self._answered_runs.get(Key(run.namespace, run.name))
+        if known is None or known.uid != run.uid:
+            return run.status != RunStatus()
+        return run is not known and run.status != known.status
+
 
 def _is_news(row: Pipeline | Run, known: Pipeline | Run | None, instead_of: str | None) -> bool:
-    """Whether *row* takes the place of what is *known*: another object, a newer version, or what was read instead of that very version.
+    """Whether *row* takes the place of what is *known*: another object, a newer version, or what was answered instead of that very version.
 
     A read that began when a version was known, and is older, tells of an API server that was restored: it counts. A read during which the watch
-    told of another object of the name does not, unless it is the newer of the two.
+    told of another object of the name does not, unless it is the newer of the two. Of one version, the answer has all that there is.
     """
     if known is None or (known.uid != row.uid and instead_of is None):
         return True
-    if instead_of == known.resource_version:
-        return row.resource_version != known.resource_version
-    return _is_newer(row.resource_version, known.resource_version)
+    if row.resource_version == known.resource_version:
+        return instead_of is not None and row != known
+    return instead_of == known.resource_version or _is_newer(row.resource_version, known.resource_version)
 
 
 def _is_newer(version: str, known: str) -> bool:

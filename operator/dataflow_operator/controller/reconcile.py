@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from dataflow_operator.controller.act import Actor
-from dataflow_operator.controller.cache import Cache
+from dataflow_operator.controller.cache import NOTHING, Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Store
 from dataflow_operator.controller.recall import Recall
 from dataflow_operator.controller.rest import Rest, is_own_write, rest_after
@@ -111,16 +111,10 @@ class Reconciler:
         ):
             return rest.left(began)
         recall.rest = None
-        seen = self._observe(key, pipeline)
-        plan = decide(seen)
-        if isinstance(launch := plan.effect, Launch) and not await self._actor.is_ready(recall, pipeline, launch):
-            pipeline, began = self._cache.pipeline(key), self._clock.monotonic()
-            if pipeline is None:
-                return SOON
-            seen = self._observe(key, pipeline)
-            plan = decide(seen)
-            if isinstance(plan.effect, Launch) and plan.effect.spec != launch.spec:
-                return SOON  # another one, and nothing is ready for it
+        if (decided := await self._decided(key, pipeline, recall)) is None:
+            return SOON
+        seen, plan = decided
+        pipeline, began = seen.pipeline, seen.monotonic
         try:
             stored = await self._report(key, pipeline, plan)
             is_done = plan.effect is None or await self._act(key, stored, plan.effect, began)
@@ -140,6 +134,20 @@ class Reconciler:
         recall.rest = self._rest_after(key, seen, plan, stored, recall)
         return plan.requeue_after
 
+    async def _decided(self, key: Key, pipeline: Pipeline, recall: Recall) -> tuple[Observation, Plan] | None:
+        """Look and decide, and once more where a launch had to be made ready. None: look again before anything follows."""
+        seen = self._observe(key, pipeline)
+        plan = decide(seen)
+        if isinstance(launch := plan.effect, Launch) and not await self._actor.is_ready(recall, pipeline, launch):
+            if (later := self._cache.pipeline(key)) is None:
+                return None
+            seen = self._observe(key, later)
+            plan = decide(seen)
+            if isinstance(plan.effect, Launch) and plan.effect.spec != launch.spec:
+                return None  # another one, and nothing is ready for it
+        is_idle = plan.effect is None and not _tells(plan, seen.pipeline)
+        return (seen, plan) if is_idle or await self._is_sure(key) else None
+
     def _rest_after(self, key: Key, seen: Observation, plan: Plan, stored: Pipeline, recall: Recall) -> Rest | None:
         """Return what a pass left, where nothing is to be done at once and all that is new is what it wrote itself."""
         runs = self._cache.runs_of(key)
@@ -154,11 +162,13 @@ class Reconciler:
         """Tell the runs of a pipeline that is not there what they wait for."""
         now = self._clock.now().replace(microsecond=0)
         runs = self._cache.runs_of(key)
+        if not await self._is_sure(key):
+            return SOON
         for run in runs:
             if (drawing := heed_alone(run, now, self._limits.start)) is not None:
                 # After a start the watch may show a run before its pipeline: what is refused stays refused, so look first.
                 if (there := await self._store.read_pipeline(key)) is not None:
-                    self._cache.put_pipeline(there)
+                    self._cache.put_pipeline(there, instead_of=NOTHING)
                     return SOON
                 await self._actor.draw_run(key, drawing)
                 return SOON
@@ -191,6 +201,16 @@ class Reconciler:
         rival = rival_of(seen, self._cache.each_pipeline())
         return seen if rival is None else replace(seen, rival=rival)
 
+    async def _is_sure(self, key: Key) -> bool:
+        """Read what the watch may not have told whole, before anything follows from it; return whether there was nothing of the kind."""
+        if self._cache.is_doubtful(key):
+            await self._refresh(key)
+            return False
+        doubtful = self._cache.doubtful_runs(key)
+        for run in doubtful:
+            await self._actor.refresh_run(key, run.name, run.uid)
+        return not doubtful
+
     def _messages(self, pipeline: Pipeline) -> Mapping[JobId, tuple[JobMessage, ...]]:
         """Return what the pipeline's jobs said last, as far as anybody heard it."""
         return {job_id: told for job_id in job_ids_of(pipeline.status.ledger) if (told := self._said(job_id))}
@@ -205,7 +225,7 @@ class Reconciler:
 
     async def _report(self, key: Key, pipeline: Pipeline, plan: Plan) -> Pipeline:
         """Write the status if it differs from what is stored; return the object as it then is. An effect follows only a written status."""
-        if plan.status is pipeline.status or plan.status == pipeline.status:
+        if not _tells(plan, pipeline):
             return pipeline
         try:
             stored = await self._store.write_status(pipeline, plan.status)
@@ -214,7 +234,9 @@ class Reconciler:
             if fresh is None or fresh.uid != pipeline.uid or fresh.status != plan.status:
                 raise StaleError(Reason.CONFLICT, "the answer to a status write was lost, and it was not written") from None
             stored = fresh
-        self._cache.put_pipeline(stored)
+        self._cache.put_pipeline(stored, instead_of=pipeline.resource_version)
+        if stored.generation == pipeline.generation and stored.spec != pipeline.spec:
+            raise StaleError(Reason.CONFLICT, "the spec that was seen is not the one that is stored")
         return stored
 
     async def _tell(self, pipeline: Pipeline, plan: Plan, runs: Iterable[Run]) -> None:
@@ -243,7 +265,7 @@ class Reconciler:
         known = self._cache.pipeline(key)
         fresh = await self._store.read_pipeline(key)
         if fresh is not None:
-            self._cache.put_pipeline(fresh, instead_of=known.resource_version if known is not None else None)
+            self._cache.put_pipeline(fresh, instead_of=known.resource_version if known is not None else NOTHING)
         elif known is not None:
             self._cache.drop_pipeline(key, known.uid)
 
@@ -264,11 +286,16 @@ class Reconciler:
         return recall.refusals.pop(name, None) is None and is_done
 
 
+def _tells(plan: Plan, pipeline: Pipeline) -> bool:
+    """Whether a plan has another status than the pipeline."""
+    return plan.status is not pipeline.status and plan.status != pipeline.status
+
+
 def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
     """Log one line for a pass that changed something: what was done, and how the pipeline stands if that is new."""
     if not logger.isEnabledFor(logging.INFO):
         return
-    told = {} if plan.status is pipeline.status or plan.status == pipeline.status else {"ready": _ready(plan.status)}
+    told = {"ready": _ready(plan.status)} if _tells(plan, pipeline) else {}
     done = {} if plan.effect is None or isinstance(plan.effect, LOOKS) else {"effect": type(plan.effect).__name__, **_about(plan.effect)}
     if told or done:
         logger.info("pass", extra={"pipeline": "/".join(key), **done, **told})
@@ -276,7 +303,7 @@ def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
 
 def _ready(status: PipelineStatus) -> str:
     ready = condition_of(status.conditions, "Ready")
-    return f"{ready.status} {ready.reason}" if ready is not None else ""
+    return f"{ready.status} {ready.reason}" if ready is not None else NOTHING
 
 
 def _about(effect: Effect) -> dict[str, object]:

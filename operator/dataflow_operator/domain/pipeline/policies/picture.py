@@ -37,7 +37,7 @@ def draw_new_runs(world: World) -> Choice | None:
                 return _renumbered(world, entry)
             return Choice(world=world, effect=CreateRun(name=entry.run, cause=entry.cause))
         run = current_run_object(world.seen, entry)
-        if run is None or run.status.resolved_spec is not None or not entry.may_launch:
+        if run is None or run.is_over or run.status.resolved_spec is not None or not entry.may_launch:
             continue
         spec = _spec_for(world, entry, run)
         if spec is None:
