@@ -83,8 +83,8 @@ def adoption_by_name(patch: Patch) -> None:
 def failed_list_is_empty(patch: Patch) -> None:
     """A list that failed counts as one without jobs."""
 
-    def took_nothing(self: Any, _place: Any, board: Any, _message: str) -> None:
-        self._took(board, (), self._clock.monotonic())
+    def took_nothing(self: Any, place: Any, board: Any, _message: str) -> None:
+        self._took(place, board, (), self._clock.monotonic())
 
     patch.setattr(SharedJobLists, "_failed", took_nothing)
 
@@ -211,10 +211,10 @@ def ambiguous_is_refused(patch: Patch) -> None:
     """A launch without an answer counts as one that made no job."""
     launch: Any = Actor._launch
 
-    async def certain(self: Any, effect: Launch, began: float) -> Any:
+    async def certain(self: Any, key: Any, effect: Launch, began: float) -> Any:
         dataflow, self._dataflow = self._dataflow, _Certain(self._dataflow)
         try:
-            return await launch(self, effect, began)
+            return await launch(self, key, effect, began)
         finally:
             self._dataflow = dataflow
 
@@ -234,9 +234,9 @@ class _Around:
 class _Certain(_Around):
     """A Dataflow whose every failure is taken for a no."""
 
-    async def launch(self, order: Launch) -> Any:
+    async def launch(self, place: Any, order: Launch) -> Any:
         try:
-            return await self._inner.launch(order)
+            return await self._inner.launch(place, order)
         except AmbiguousError as error:
             raise UnavailableError(error.reason, error.message) from error
 

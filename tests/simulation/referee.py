@@ -81,6 +81,9 @@ READ_LIFE = 15.0
 WHOLE_SECONDS = 2.0
 """How much longer than it did a job may seem to have run, for times in statuses and of jobs are cut to whole seconds."""
 
+SURPRISE = "engine:"
+"""What a surprise stands under, instead of a promise."""
+
 
 class Referee:
     """Collects what is found."""
@@ -135,7 +138,7 @@ class Referee:
 
     def surprise(self, text: str) -> None:
         """A replica did what no replica should."""
-        self.find(Harm.STUCK, "engine:", text)
+        self.find(Harm.STUCK, SURPRISE, text)
 
     def applied(self, before: Pipeline | None, after: Pipeline) -> None:
         """An owner came to want other content, or wants it otherwise."""
