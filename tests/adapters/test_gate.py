@@ -333,11 +333,15 @@ def reading(calls: Calls) -> Awaitable[object]:
     return calls.read_job(PLACE, JobId("j"))
 
 
+def asking_why(calls: Calls) -> Awaitable[object]:
+    return calls.read_failure(PLACE, JobId("j"), None)
+
+
 def changing(calls: Calls) -> Awaitable[object]:
     return calls.update_in_place(PLACE, JobId("j"), {"maxWorkers": 2})
 
 
-@pytest.mark.parametrize("call", [stopping, reading, changing])
+@pytest.mark.parametrize("call", [stopping, reading, asking_why, changing])
 async def test_what_is_denied_of_a_job_says_who_can_help(estate: Estate, call: Callable[[Calls], Awaitable[object]]) -> None:
     estate.emulator.service.faults.add(Fault(who="team-a", code=Code.PERMISSION_DENIED, message="denied"))
     with pytest.raises(RefusedError) as caught:

@@ -221,7 +221,7 @@ class Calls:
                 return failure_of_messages(await self._errors(place, job_id, since))
         except GoogleAPICallError as error:
             if (said := look_error(error)) is not None:
-                raise said from error
+                raise self._advised(said, place) from error
             return None
 
     async def read_progress(self, place: Place, job_id: JobId, since: datetime) -> Progress:
