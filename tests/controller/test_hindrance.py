@@ -8,7 +8,7 @@ import pytest
 from tests.builders import a_batch, a_spec
 from tests.controller.fakes import KEY, Town
 
-from dataflow_operator.controller.act import LONGEST_HINDRANCE
+from dataflow_operator.controller.setback import LONGEST_HINDRANCE
 from dataflow_operator.domain.errors import Reason, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState
 from dataflow_operator.domain.ledger import StopMode

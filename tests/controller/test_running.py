@@ -10,9 +10,11 @@ import pytest_asyncio
 from tests.builders import LIMITS, UID, a_spec
 from tests.controller.fakes import KEY, Town
 
-from dataflow_operator.controller.act import LONGEST_HINDRANCE, Actor
+from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.ports import Place
+from dataflow_operator.controller.reader import Reader
 from dataflow_operator.controller.recall import Recall, interest_of
+from dataflow_operator.controller.setback import LONGEST_HINDRANCE
 from dataflow_operator.domain.errors import AmbiguousError, OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.identity import Tenancy
 from dataflow_operator.domain.job import Job, JobId, JobState
@@ -37,6 +39,7 @@ class Stage:
         town = self.town
         actor = Actor(
             cache=town.cache,
+            reader=Reader(town.cache, town.store),
             store=town.store,
             dataflow=town.dataflow,
             lists=town.lists,

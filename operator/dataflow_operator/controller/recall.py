@@ -161,6 +161,13 @@ def place_of(namespace: str, spec: PipelineSpec | ResolvedSpec, tenancy: Tenancy
     return Place(project=spec.project, region=spec.region, account=ServiceAccount(namespace, name) if name else None)
 
 
+def home_of(pipeline: Pipeline, tenancy: Tenancy) -> Place:
+    """Return where what a pipeline's spec says runs. TypeError for a spec that cannot be read: such a pipeline has no effects."""
+    if isinstance(pipeline.spec, Broken):
+        raise TypeError("a pipeline whose spec cannot be read has no effects")
+    return place_of(pipeline.namespace, pipeline.spec, tenancy)
+
+
 def _keep(known: dict[K, V], wanted: AbstractSet[K]) -> None:
     """Drop all but *wanted*."""
     for key in [key for key in known if key not in wanted]:

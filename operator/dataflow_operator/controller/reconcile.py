@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from dataflow_operator.controller.act import Actor
-from dataflow_operator.controller.cache import NOTHING, Cache
+from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Store
+from dataflow_operator.controller.reader import Reader
 from dataflow_operator.controller.recall import Recall
 from dataflow_operator.controller.rest import Rest, is_own_write, rest_after
 from dataflow_operator.domain.conditions import condition_of
@@ -80,8 +81,10 @@ class Reconciler:
         self._clock = clock
         self._limits = limits
         self._tenancy = tenancy or Tenancy()
+        self._reader = Reader(cache, store)
         self._actor = Actor(
             cache=cache,
+            reader=self._reader,
             store=store,
             dataflow=dataflow,
             lists=lists,
@@ -119,7 +122,7 @@ class Reconciler:
             stored = await self._report(key, pipeline, plan)
             is_done = plan.effect is None or await self._act(key, stored, plan.effect, began)
         except StaleError:
-            await self._refresh(key)
+            await self._reader.pipeline(key)
             return SOON
         except RefusedError as error:
             await self._complain(recall, pipeline, error)
@@ -146,7 +149,7 @@ class Reconciler:
             if isinstance(plan.effect, Launch) and plan.effect.spec != launch.spec:
                 return None  # another one, and nothing is ready for it
         is_idle = plan.effect is None and not _tells(plan, seen.pipeline)
-        return (seen, plan) if is_idle or await self._is_sure(key) else None
+        return (seen, plan) if is_idle or await self._reader.is_sure(key) else None
 
     def _rest_after(self, key: Key, seen: Observation, plan: Plan, stored: Pipeline, recall: Recall) -> Rest | None:
         """Return what a pass left, where nothing is to be done at once and all that is new is what it wrote itself."""
@@ -162,13 +165,12 @@ class Reconciler:
         """Tell the runs of a pipeline that is not there what they wait for."""
         now = self._clock.now().replace(microsecond=0)
         runs = self._cache.runs_of(key)
-        if not await self._is_sure(key):
+        if not await self._reader.is_sure(key):
             return SOON
         for run in runs:
             if (drawing := heed_alone(run, now, self._limits.start)) is not None:
                 # After a start the watch may show a run before its pipeline: what is refused stays refused, so look first.
-                if (there := await self._store.read_pipeline(key)) is not None:
-                    self._cache.put_pipeline(there, instead_of=NOTHING)
+                if await self._reader.pipeline(key) is not None:
                     return SOON
                 await self._actor.draw_run(key, drawing)
                 return SOON
@@ -200,16 +202,6 @@ class Reconciler:
         )
         rival = rival_of(seen, self._cache.each_pipeline())
         return seen if rival is None else replace(seen, rival=rival)
-
-    async def _is_sure(self, key: Key) -> bool:
-        """Read what the watch may not have told whole, before anything follows from it; return whether there was nothing of the kind."""
-        if self._cache.is_doubtful(key):
-            await self._refresh(key)
-            return False
-        doubtful = self._cache.doubtful_runs(key)
-        for run in doubtful:
-            await self._actor.refresh_run(key, run.name, run.uid)
-        return not doubtful
 
     def _messages(self, pipeline: Pipeline) -> Mapping[JobId, tuple[JobMessage, ...]]:
         """Return what the pipeline's jobs said last, as far as anybody heard it."""
@@ -260,15 +252,6 @@ class Reconciler:
             recall.complaint = notice
             await self._store.publish(pipeline, [notice])
 
-    async def _refresh(self, key: Key) -> None:
-        """Read anew what turned out to be old."""
-        known = self._cache.pipeline(key)
-        fresh = await self._store.read_pipeline(key)
-        if fresh is not None:
-            self._cache.put_pipeline(fresh, instead_of=known.resource_version if known is not None else NOTHING)
-        elif known is not None:
-            self._cache.drop_pipeline(key, known.uid)
-
     # act
 
     async def _act(self, key: Key, pipeline: Pipeline, effect: Effect, began: float) -> bool:
@@ -303,7 +286,7 @@ def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
 
 def _ready(status: PipelineStatus) -> str:
     ready = condition_of(status.conditions, "Ready")
-    return f"{ready.status} {ready.reason}" if ready is not None else NOTHING
+    return f"{ready.status} {ready.reason}" if ready is not None else ""
 
 
 def _about(effect: Effect) -> dict[str, object]:
