@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from dataflow_operator.controller.queue import FIRST_BACKOFF_SECONDS, FLOOR_SECONDS, LAST_BACKOFF_SECONDS, LONGEST_WISH_SECONDS, Queue
+from dataflow_operator.controller.queue import (
+    CIRCLE_SECONDS,
+    FIRST_BACKOFF_SECONDS,
+    FLOOR_SECONDS,
+    LAST_BACKOFF_SECONDS,
+    LONGEST_WISH_SECONDS,
+    ROW,
+    Queue,
+)
 
 
 @dataclass
@@ -83,6 +91,25 @@ async def test_there_is_a_floor_between_two_passes_over_one_key(queue: Queue[str
     assert await _taken(queue) is None
     clock.seconds += FLOOR_SECONDS
     assert await _taken(queue) == "a"
+
+
+async def test_a_key_whose_passes_go_in_a_circle_is_slowed_down_until_one_does_not_ask_for_the_next(queue: Queue[str], clock: Hand) -> None:
+    for circle in range(2):
+        queue.add("a")
+        told, passes = list[bool](), 0
+        until = clock.seconds + 60
+        while clock.seconds < until:
+            if await _taken(queue) == "a":
+                told.append(queue.done("a", 0))
+                passes += 1
+            queue.add("a")  # its own writes come back as events
+            clock.seconds += FLOOR_SECONDS
+        assert ROW < passes < ROW + 60 / CIRCLE_SECONDS + 2
+        assert (told.index(True), told.count(True)) == (ROW, 1)
+        clock.seconds += CIRCLE_SECONDS
+        assert await _taken(queue) == "a"
+        assert not queue.done("a", 10), circle
+        clock.seconds += 10
 
 
 async def test_a_key_that_fails_backs_off_twice_as_long_each_time_up_to_a_bound(queue: Queue[str], clock: Hand) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from dataflow_operator.controller.lease import Alone, Turn
 from dataflow_operator.controller.ports import Key
-from dataflow_operator.controller.queue import Queue
+from dataflow_operator.controller.queue import CIRCLE_SECONDS, Queue
 from dataflow_operator.domain.errors import OutsideError, UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ class Loop:
             logger.exception("pass failed by surprise", extra={"key": "/".join(key), "again_seconds": pause})
         else:
             outcome = "success" if after is None else "requeue_after"
-            self._queue.done(key, after.total_seconds() if after is not None else None)
+            if self._queue.done(key, after.total_seconds() if after is not None else None):
+                logger.warning("passes go in a circle", extra={"key": "/".join(key), "again_seconds": CIRCLE_SECONDS})
         self.last_pass = self._time()
         self._gauge.passed(self.last_pass - began, outcome)
