@@ -210,6 +210,8 @@ def _kopf_settings(inactivity_seconds: float) -> kopf.OperatorSettings:
     settings.networking.error_backoffs = Backoffs()
     settings.networking.request_timeout = REQUEST_SECONDS
     settings.watching.inactivity_timeout = inactivity_seconds
+    # Else what is there at the start comes by the watch, and has no type all the same: it would count as an answer.
+    settings.watching.initial_streaming = False
     # Both or neither: 10,000 objects then need a quarter of the memory, for one chunk of bodies lives at a time.
     settings.watching.chunk_size = 200
     settings.queueing.idle_timeout = 0.05

@@ -68,8 +68,10 @@ class FakeStore:
     """What happens before anybody finds out that the next drawing of a result did not come through, or comes later."""
     is_pale: bool = False
     """Whether the watch tells objects by the schema of before, which knows no ledger, no parameters and no resolvedSpec."""
+    lost: dict[str, object] = field(default_factory=dict[str, object])
+    """Fields of a spec as the watch tells them by that schema: without what the owner wrote."""
     refuses: dict[str, RefusedError] = field(default_factory=dict[str, RefusedError])
-    """What writes are answered with, by what is written."""
+    """What writes are answered with, by what is written, and what a `read` of the pipeline is."""
 
     def _count(self, kind: str) -> None:
         if kind in self.refuses:
@@ -123,8 +125,10 @@ class FakeStore:
 
     def told(self, pipeline: Pipeline) -> Pipeline:
         """Return a pipeline as the watch tells it."""
-        if not self.is_pale or isinstance(pipeline.spec, Broken):
+        if isinstance(pipeline.spec, Broken):
             return pipeline
+        if not self.is_pale:
+            return replace(pipeline, spec=replace(pipeline.spec, **self.lost)) if self.lost else pipeline  # type: ignore[arg-type]  # a test's keywords are the fields
         return replace(pipeline, spec=replace(pipeline.spec, parameters={}), status=replace(pipeline.status, ledger=()))
 
     def _put_run(self, run: Run) -> Run:
@@ -152,6 +156,8 @@ class FakeStore:
 
     async def read_pipeline(self, key: Key) -> Pipeline | None:
         self.reads += 1
+        if "read" in self.refuses:
+            raise self.refuses["read"]
         return self.pipelines.get(key)
 
     async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:

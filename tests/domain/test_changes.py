@@ -276,6 +276,17 @@ def test_an_update_that_began_serves_alone_whatever_the_list_still_shows_of_the_
     assert [entry.stop for entry in burst.status.ledger] == [None, None]
 
 
+def test_a_run_serves_by_the_newest_of_its_jobs_where_one_updated_the_other() -> None:
+    """An update that is delivered twice, or made by hand with our labels, gives a run a second job in the first one's place."""
+    older, newer = an_attempt(1, job="j1", end=JobState.UPDATED), an_attempt(2, job="j2", base="j1", ago=30)
+    entry = an_entry(1, older, newer, stable=True)
+    behind = an_entry(1, replace(older, end=None, end_time=None), newer, stable=True)
+    assert serving_in((entry,)) is entry
+    assert serving_in((behind,)) is behind
+    plan = decide(a_world(STREAM, entries=(entry,), jobs=(a_job("j2", of=entry),), started=STREAM, memory=Memory(validations=VALID)))
+    assert ready(plan) == ("True", Reason.JOB_RUNNING)
+
+
 def test_the_run_that_serves_is_current_while_a_newer_one_is_on_trial() -> None:
     old = an_entry(1, an_attempt(), sealed=True, stable=True)
     new = an_entry(2, an_attempt(job="j2", name="orders-2"), spec=B, strategy=Strategy.PARALLEL)

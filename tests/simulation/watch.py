@@ -9,11 +9,12 @@ from random import Random
 from typing import Final
 
 from tests.simulation.faults import Fault, Trouble
+from tests.simulation.pale import Lost, without
 from tests.simulation.world import ApiServer, Event
 
 from dataflow_operator.controller.cache import NOTHING
 from dataflow_operator.controller.ports import Key
-from dataflow_operator.domain.pipeline.model import Broken, Pipeline
+from dataflow_operator.domain.pipeline.model import Pipeline
 from dataflow_operator.domain.run import Run
 from dataflow_operator.feed import Feed
 from dataflow_operator.relist import Kind
@@ -26,6 +27,9 @@ STALL_SECONDS: Final = 60.0
 
 PALE_SECONDS: Final = 1.0
 """How long a watch tells objects by the schema of before, once a CRD was changed. Source: measured with kube-apiserver 1.36."""
+
+RELISTED: Final = 0.5
+"""How often all is listed anew after that. Source: measured with kube-apiserver 1.36; a watch that ends is answered 410, or goes on."""
 
 REMEMBERED: Final = 20
 """Past events that may come once more."""
@@ -47,6 +51,7 @@ class Watch:
         """Events under way; alarms of one time come in any order, and events of one kind must not."""
         self._past: deque[Event] = deque(maxlen=REMEMBERED)
         self._pale_until = 0.0
+        self._lost = Lost.LEDGER
         server.watches.append(self._hear)
         self._list()
 
@@ -82,10 +87,13 @@ class Watch:
 
     def _as_told(self, event: Event) -> Event:
         """Return an event as the watch tells it: for a while after a CRD was changed without what only the new one has."""
+        now = self._loop.time()
         if self._trouble.strikes(Fault.WATCH_PALE):
-            self._pale_until = self._loop.time() + PALE_SECONDS
-        is_whole = event.is_listed or self._loop.time() >= self._pale_until
-        return event if is_whole else replace(event, row=_pale(event.row))
+            self._pale_until, self._lost = now + PALE_SECONDS, self._chance.choice(list(Lost))
+            if self._chance.random() < RELISTED:
+                self._loop.call_at(self._pale_until, self._relist, self._epoch)
+        is_whole = event.is_listed or now >= self._pale_until
+        return event if is_whole else replace(event, row=without(event.row, self._lost))
 
     def _relist(self, epoch: int) -> None:
         if self._is_open and epoch == self._epoch:
@@ -113,14 +121,6 @@ class Watch:
                 self._feed.put_pipeline(row, instead_of=instead_of)
             case Run():
                 self._feed.put_run(row, instead_of=instead_of)
-
-
-def _pale(row: Pipeline | Run) -> Pipeline | Run:
-    """Return an object as an older schema shows it."""
-    if isinstance(row, Run):
-        return replace(row, status=replace(row.status, resolved_spec=None))
-    spec = row.spec if isinstance(row.spec, Broken) else replace(row.spec, parameters={})
-    return replace(row, spec=spec, status=replace(row.status, ledger=(), started_digest=None))
 
 
 def _kind_of(event: Event) -> Kind:

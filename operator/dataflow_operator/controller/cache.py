@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from dataflow_operator.controller.ports import Key
-from dataflow_operator.domain.pipeline.model import Pipeline, PipelineStatus
-from dataflow_operator.domain.run import Run, RunStatus
+from dataflow_operator.domain.pipeline.model import Pipeline
+from dataflow_operator.domain.run import Run
 
 NOTHING: Final = ""
 """The version of what was not known when it was asked for."""
@@ -25,7 +26,7 @@ class Cache:
         self._pipelines: dict[Key, Pipeline] = {}
         self._runs: defaultdict[Key, dict[str, Run]] = defaultdict(dict)
         self._answered: dict[Key, Pipeline] = {}
-        """Pipelines as a request of ours was answered last."""
+        """Pipelines as a request of ours was answered last; the very rows that are seen, unless the watch tells otherwise."""
         self._answered_runs: dict[Key, Run] = {}
         """Runs, the same."""
 
@@ -45,8 +46,12 @@ class Cache:
         return tuple(self._pipelines.values())
 
     def each_pipeline(self) -> Iterator[Pipeline]:
-        """Yield all pipelines without a copy, for who takes them in one breath."""
-        yield from self._pipelines.values()
+        """Yield all pipelines without a copy, for who takes them in one breath; of one that the watch tells otherwise the last answer, too."""
+        for key, row in self._pipelines.items():
+            yield row
+            known = self._answered.get(key)
+            if known is not None and known is not row and known.uid == row.uid:
+                yield known
 
     def runs_of(self, key: Key) -> tuple[Run, ...]:
         """Return the runs that refer to the pipeline, by name."""
@@ -62,22 +67,22 @@ class Cache:
         *instead_of* is the version that was known when the request was made, or NOTHING; None: it is the watch that tells.
         """
         key = Key(pipeline.namespace, pipeline.name)
-        if instead_of is not None:
-            self._answered[key] = pipeline
-        if not _is_news(pipeline, self._pipelines.get(key), instead_of):
-            return False
-        self._pipelines[key] = pipeline
-        return True
+        known = self._pipelines.get(key)
+        if is_news := _is_news(pipeline, known, instead_of):
+            self._pipelines[key] = known = pipeline
+        if instead_of is not None and known is not None and known == pipeline:
+            self._answered[key] = known
+        return is_news
 
     def put_run(self, run: Run, *, instead_of: str | None = None) -> bool:
         """Take a run; return whether it was news. *instead_of* as for a pipeline."""
         runs = self._runs[Key(run.namespace, run.pipeline)]
-        if instead_of is not None:
-            self._answered_runs[Key(run.namespace, run.name)] = run
-        if not _is_news(run, runs.get(run.name), instead_of):
-            return False
-        runs[run.name] = run
-        return True
+        known = runs.get(run.name)
+        if is_news := _is_news(run, known, instead_of):
+            runs[run.name] = known = run
+        if instead_of is not None and known is not None and known == run:
+            self._answered_runs[Key(run.namespace, run.name)] = known
+        return is_news
 
     def drop_pipeline(self, key: Key, uid: str) -> bool:
         """Forget a pipeline that is gone; return whether it was known."""
@@ -100,27 +105,32 @@ class Cache:
         return None
 
     def is_doubtful(self, key: Key) -> bool:
-        """Whether a pipeline is to be read before anything follows from it: what nobody else can change is not as we last knew it.
+        """Whether a pipeline is to be read before anything follows from it: we know it from the watch alone, which may leave out what is new.
 
-        We are the only writer of its status, and its spec does not change within a generation. So an older state was restored, another replica had
-        its turn, or the watch does not tell all that there is.
+        We are the only writer of its status, and its spec has a generation: what is as it was answered last is whole. Else there was an edit,
+        an older state was restored, another replica had its turn, or something is missing.
         """
-        row = self._pipelines.get(key)
-        if row is None or row is (known := self._answered.get(key)):
+        row, known = self._pipelines.get(key), self._answered.get(key)
+        if row is None or row is known:
             return False
         if known is None or known.uid != row.uid:
-            return row.status != PipelineStatus()
-        return row.status != known.status or (row.generation == known.generation and row.spec != known.spec)
+            return True
+        return (row.generation, row.spec, row.status) != (known.generation, known.spec, known.status)
 
-    def doubtful_runs(self, key: Key) -> list[Run]:
-        """Return the runs of a pipeline that are to be read, for the same reason; what is over is not gone back to."""
-        return [run for run in self.runs_of(key) if not run.is_over and self._is_doubtful_run(run)]
+    def has_lost_spec(self, key: Key) -> bool:
+        """Whether the spec of a pipeline is another than it was answered in the same generation: then nobody has edited it."""
+        row, known = self._pipelines.get(key), self._answered.get(key)
+        if row is None or known is None or row is known or row.uid != known.uid:
+            return False
+        return row.generation == known.generation and row.spec != known.spec
+
+    def doubtful_runs(self, key: Key, *, with_over: bool) -> list[Run]:
+        """Return the runs of a pipeline that are to be read, for the same reason; those that are over only where one of them is to go."""
+        return [run for run in self.runs_of(key) if (with_over or not run.is_over) and self._is_doubtful_run(run)]
 
     def _is_doubtful_run(self, run: Run) -> bool:
         known = self._answered_runs.get(Key(run.namespace, run.name))
-        if known is None or known.uid != run.uid:
-            return run.status != RunStatus()
-        return run is not known and run.status != known.status
+        return run is not known and (known is None or replace(run, resource_version=known.resource_version) != known)
 
 
 def _is_news(row: Pipeline | Run, known: Pipeline | Run | None, instead_of: str | None) -> bool:

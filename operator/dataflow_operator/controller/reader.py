@@ -35,15 +35,16 @@ class Reader:
 
     async def refresh_run(self, key: Key, name: str, uid: str) -> None:
         """Read a run that turned out to be another than it seemed, or gone."""
-        if await self.run(key, name) is None:
+        fresh = await self.run(key, name)
+        if fresh is None or fresh.uid != uid:
             self._cache.drop_run(key.namespace, name, uid)
 
-    async def is_sure(self, key: Key) -> bool:
+    async def is_sure(self, key: Key, *, with_over: bool) -> bool:
         """Read what the watch may not have told whole, before anything follows from it; return whether there was nothing of the kind."""
         if self._cache.is_doubtful(key):
             await self.pipeline(key)
             return False
-        doubtful = self._cache.doubtful_runs(key)
+        doubtful = self._cache.doubtful_runs(key, with_over=with_over)
         for run in doubtful:
             await self.refresh_run(key, run.name, run.uid)
         return not doubtful

@@ -114,11 +114,11 @@ class Reconciler:
         ):
             return rest.left(began)
         recall.rest = None
-        if (decided := await self._decided(key, pipeline, recall)) is None:
-            return SOON
-        seen, plan = decided
-        pipeline, began = seen.pipeline, seen.monotonic
         try:
+            if (decided := await self._decided(key, pipeline, recall)) is None:
+                return SOON
+            seen, plan = decided
+            pipeline, began = seen.pipeline, seen.monotonic
             stored = await self._report(key, pipeline, plan)
             is_done = plan.effect is None or await self._act(key, stored, plan.effect, began)
         except StaleError:
@@ -148,8 +148,18 @@ class Reconciler:
             plan = decide(seen)
             if isinstance(plan.effect, Launch) and plan.effect.spec != launch.spec:
                 return None  # another one, and nothing is ready for it
-        is_idle = plan.effect is None and not _tells(plan, seen.pipeline)
-        return (seen, plan) if is_idle or await self._reader.is_sure(key) else None
+        return (seen, plan) if await self._may_follow(key, seen, plan) else None
+
+    async def _may_follow(self, key: Key, seen: Observation, plan: Plan) -> bool:
+        """Whether what was decided from is what there is, as far as anything follows; what the watch may have left out is read."""
+        if self._cache.pipeline(key) is not seen.pipeline or self._cache.runs_of(key) != seen.runs:
+            return False
+        if not _tells(plan, seen.pipeline):
+            if isinstance(plan.effect, AddFinalizer):
+                return True  # it takes nothing, and its answer has all that there is
+            if plan.effect is None and not self._cache.has_lost_spec(key):
+                return True
+        return await self._reader.is_sure(key, with_over=isinstance(plan.effect, DeleteRun))
 
     def _rest_after(self, key: Key, seen: Observation, plan: Plan, stored: Pipeline, recall: Recall) -> Rest | None:
         """Return what a pass left, where nothing is to be done at once and all that is new is what it wrote itself."""
@@ -165,7 +175,7 @@ class Reconciler:
         """Tell the runs of a pipeline that is not there what they wait for."""
         now = self._clock.now().replace(microsecond=0)
         runs = self._cache.runs_of(key)
-        if not await self._reader.is_sure(key):
+        if not await self._reader.is_sure(key, with_over=False):
             return SOON
         for run in runs:
             if (drawing := heed_alone(run, now, self._limits.start)) is not None:
@@ -183,7 +193,8 @@ class Reconciler:
         recall = self._recall(key, pipeline.uid)
         now = self._clock.monotonic()
         runs = self._cache.runs_of(key)
-        recall.sight(pipeline.status.ledger, runs, now)
+        if not self._cache.is_doubtful(key):
+            recall.sight(pipeline.status.ledger, runs, now)  # what a row leaves out is not to be forgotten
         jobs = None
         if (interest := recall.interest(pipeline, self._tenancy)) is not None:
             self._lists.follow(key, interest)
@@ -227,8 +238,6 @@ class Reconciler:
                 raise StaleError(Reason.CONFLICT, "the answer to a status write was lost, and it was not written") from None
             stored = fresh
         self._cache.put_pipeline(stored, instead_of=pipeline.resource_version)
-        if stored.generation == pipeline.generation and stored.spec != pipeline.spec:
-            raise StaleError(Reason.CONFLICT, "the spec that was seen is not the one that is stored")
         return stored
 
     async def _tell(self, pipeline: Pipeline, plan: Plan, runs: Iterable[Run]) -> None:

@@ -328,19 +328,18 @@ def serving_before(ledger: Ledger, entry: Entry) -> Entry | None:
 
 
 def _serving(ledger: Ledger, entries: Iterable[Entry]) -> Entry | None:
-    serving = None
+    serving, updated = None, updated_in(ledger)
     for entry in entries:
-        if entry.stop is None and (serving is None or entry.stable) and entry.is_running and not is_handed_over(ledger, entry):
-            serving = entry
+        if entry.stop is None and (serving is None or entry.stable):
+            for attempt in entry.attempts:
+                if attempt.is_running and attempt.job_id not in updated:
+                    serving = entry
     return serving
 
 
-def is_handed_over(ledger: Ledger, entry: Entry) -> bool:
-    """Whether the job that updates one of the run's has begun, which Dataflow lets it only when the old one has ended: lists tell that late."""
-    bases = {
-        heir.base_job_id for known in ledger for heir in known.attempts if heir.base_job_id is not None and heir.start_time is not None
-    }
-    return bool(bases) and any(attempt.job_id in bases for attempt in entry.attempts)
+def updated_in(ledger: Ledger) -> set[JobId]:
+    """Return the jobs whose update has begun, which Dataflow lets it only when they have ended: lists tell that late."""
+    return {heir.base_job_id for entry in ledger for heir in entry.attempts if heir.base_job_id is not None and heir.start_time is not None}
 
 
 def all_with(ledger: Ledger, step: Callable[[Entry], Entry]) -> Ledger:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from dataflow_operator.domain.ledger import Entry, Ledger, StopMode, Strategy, is_handed_over, serving_in
+from dataflow_operator.domain.ledger import Entry, Ledger, StopMode, Strategy, serving_in, updated_in
 from dataflow_operator.domain.pipeline.world import World
 
 NEWER: Final = "a newer revision takes over"
@@ -34,9 +34,10 @@ def _superseded(world: World, entry: Entry, keeps: Entry | None) -> Entry:
 def _gives_way(ledger: Ledger, entry: Entry, keeps: Entry | None) -> bool:
     """Whether a run ends for the newer one because another serves while it is on trial.
 
-    A job whose update has begun has ended already. An update whose new job waits is let come to its end first: Dataflow may be handing over the old job's state. A job that waits and beside
-    which nothing serves gives way once a fresh read shows that it still does: `mark.mark`.
+    An update whose new job waits is let come to its end first: Dataflow may be handing over the old job's state. One that has begun has ended the
+    old job. A job that waits and beside which nothing serves gives way once a fresh read shows that it still does: `mark.mark`.
     """
-    jobs = [attempt for attempt in entry.attempts if attempt.is_open]
+    updated = updated_in(ledger)
+    jobs = [attempt for attempt in entry.attempts if attempt.is_open and attempt.job_id not in updated]
     is_handing_over = any(attempt.base_job_id is not None and attempt.start_time is None for attempt in jobs)
-    return bool(jobs) and not is_handing_over and keeps is not None and not is_handed_over(ledger, entry)
+    return bool(jobs) and not is_handing_over and keeps is not None
