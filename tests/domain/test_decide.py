@@ -750,6 +750,19 @@ def test_a_job_that_replaces_another_and_one_that_runs_on_alone_are_no_copies() 
         assert [attempt.job_id for attempt in entry.attempts] == [JobId("j1"), JobId("j2")]
 
 
+@pytest.mark.parametrize("number", [1, 3], ids=["of an attempt that has ended", "of one that a restored status forgot"])
+def test_a_copy_beside_a_later_attempt_is_none_of_the_entrys(number: int) -> None:
+    over = an_attempt(job="j0", state=JobState.FAILED, end=JobState.FAILED, failure=a_failure())
+    entry = an_entry(1, over, an_attempt(2))
+    own = a_job(of=entry).ownership
+    assert own is not None
+    copy = replace(a_job("j2", name="copy"), ownership=replace(own, attempt=number))
+    memory = Memory(validations=VALID, jobs={copy.id: JobLook(job=copy, at=999.5)})
+    ours, stray = decide(a_world(entries=(entry,), jobs=(a_job(of=entry), copy), memory=memory)).status.ledger
+    assert ([attempt.job_id for attempt in ours.attempts], ours.stop) == ([JobId("j0"), JobId("j1")], None)
+    assert ([attempt.job_id for attempt in stray.attempts], stray.stop) == ([JobId("j2")], StopMode.CANCEL)
+
+
 def test_what_was_true_of_an_older_spec_is_not_said_of_this_one() -> None:
     entry = an_entry(1, an_attempt())
     told = {"0-": Validation(problem=None, at=900.0), "1-": Validation(problem=Reason.TEMPLATE_INVALID, message="no", at=999.0)}
