@@ -113,6 +113,7 @@ async def _run(settings: Settings, stop: asyncio.Event, stack: AsyncExitStack) -
         limits=settings.limits(),
         claim_life=settings.claim_life,
         tenancy=settings.tenancy,
+        namespaces=settings.served_namespaces,
         count=metrics.acted,
         corrected=metrics.corrected,
         moved=metrics.moved,

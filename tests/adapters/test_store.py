@@ -284,5 +284,6 @@ async def test_an_event_that_cannot_be_written_is_dropped_and_counted(shelf: She
 async def test_a_relist_finds_all_there_is(shelf: Shelf) -> None:
     pipeline, run = await a_run(shelf)
     assert (await shelf.store.listed("dataflowpipelines"))[Key(shelf.namespace, "orders")].uid == pipeline.uid
+    assert (await shelf.store.pipelines_in(shelf.namespace))[Key(shelf.namespace, "orders")].uid == pipeline.uid
     assert (await shelf.store.listed("dataflowruns"))[Key(shelf.namespace, "orders-1")] == Version(run.uid, run.resource_version)
     assert await shelf.store.is_served("dataflowruns")

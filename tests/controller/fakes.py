@@ -13,7 +13,7 @@ from math import inf
 from tests.builders import LIMITS, UID
 
 from dataflow_operator.controller.cache import Cache
-from dataflow_operator.controller.ports import Interest, Key, Place
+from dataflow_operator.controller.ports import Interest, Key, Place, Version
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.errors import AmbiguousError, Failure, OutsideError, Reason, RefusedError, StaleError, UnavailableError
 from dataflow_operator.domain.identity import Persona, ServiceAccount, Tenancy
@@ -159,6 +159,10 @@ class FakeStore:
         if "read" in self.refuses:
             raise self.refuses["read"]
         return self.pipelines.get(key)
+
+    async def pipelines_in(self, namespace: str | None) -> Mapping[Key, Version]:
+        rows = {key: Version(row.uid, row.resource_version) for key, row in self.pipelines.items()}
+        return {key: version for key, version in rows.items() if namespace in {None, key.namespace}}
 
     async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:
         self._count("finalizer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from dataflow_operator.adapters.dataflow.joblist import Pace, SharedJobLists
 from dataflow_operator.adapters.dataflow.meter import Meter
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.loop import Loop
-from dataflow_operator.controller.ports import Key, Place
+from dataflow_operator.controller.ports import Key, Place, Version
 from dataflow_operator.controller.queue import Queue
 from dataflow_operator.controller.reconcile import Reconciler
 from dataflow_operator.domain.identity import Tenancy
@@ -64,6 +64,9 @@ class Stores:
 
     async def read_pipeline(self, key: Key) -> Pipeline | None:
         return await self.by_key[key].read_pipeline(key)
+
+    async def pipelines_in(self, namespace: str | None) -> Mapping[Key, Version]:
+        return {key: version for store in self.by_key.values() for key, version in (await store.pipelines_in(namespace)).items()}
 
     async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:
         return await self._of(pipeline).add_finalizer(pipeline)

@@ -39,6 +39,7 @@ from dataflow_operator.domain.pipeline.plan import (
     LookAtJob,
     LookAtPipeline,
     LookAtProgress,
+    LookAtRivals,
     LookAtRun,
     LookForReason,
     RemoveFinalizer,
@@ -129,7 +130,7 @@ class Actor:
                 recall.stops[effect.job_id] = await self._stop(pipeline, effect, recall.stops.get(effect.job_id))
             case UpdateInPlace():
                 recall.options[effect.job_id] = await self._update_in_place(pipeline, effect)
-            case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtIdentity():
+            case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtRivals() | LookAtIdentity():
                 return await self._looker.look(key, recall, pipeline, effect)
         return True
 

@@ -22,12 +22,21 @@ from dataflow_operator.domain.pipeline.observation import (
     PipelineLook,
     Progress,
     ProgressLook,
+    RivalsLook,
     RunLook,
 )
-from dataflow_operator.domain.pipeline.plan import LookAtIdentity, LookAtJob, LookAtPipeline, LookAtProgress, LookAtRun, LookForReason
+from dataflow_operator.domain.pipeline.plan import (
+    LookAtIdentity,
+    LookAtJob,
+    LookAtPipeline,
+    LookAtProgress,
+    LookAtRivals,
+    LookAtRun,
+    LookForReason,
+)
 from dataflow_operator.domain.pipeline.proof import ERROR_BURST
 
-Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtPipeline | LookAtIdentity
+Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtPipeline | LookAtRivals | LookAtIdentity
 """A read that a decision asked for."""
 
 
@@ -67,6 +76,9 @@ class Looker:
             case LookAtPipeline(run_version=run_version):
                 fresh = await self._reader.pipeline(key)
                 recall.pipeline = PipelineLook(resource_version=fresh.resource_version, run_version=run_version, at=at) if fresh else None
+            case LookAtRivals():
+                untold, fresh = await self._reader.untold(key), await self._reader.pipeline(key)
+                recall.rivals = RivalsLook(resource_version=fresh.resource_version, untold=untold, at=at) if fresh else None
             case LookAtIdentity(account=account):
                 proof = await self._prove(pipeline, account)
                 before = recall.identities.pop(account, None)

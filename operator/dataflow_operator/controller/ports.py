@@ -80,6 +80,10 @@ class Store(Protocol):
         """Read a pipeline afresh."""
         ...
 
+    async def pipelines_in(self, namespace: str | None) -> Mapping[Key, Version]:
+        """Return which pipelines there are in a namespace; None: in all of them."""
+        ...
+
     async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:
         """Add our finalizer under the resourceVersion, keeping all others."""
         ...

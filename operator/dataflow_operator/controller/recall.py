@@ -26,6 +26,7 @@ from dataflow_operator.domain.pipeline.observation import (
     PipelineLook,
     ProgressLook,
     Refusal,
+    RivalsLook,
     RunLook,
     StopCall,
     Validation,
@@ -55,6 +56,7 @@ class Recall:
     options: dict[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
     progress: dict[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     pipeline: PipelineLook | None = None
+    rivals: RivalsLook | None = None
     identities: dict[str, IdentityLook] = field(default_factory=dict[str, IdentityLook])
     hindrance: Hindrance | None = None
     refusals: dict[str, Refusal] = field(default_factory=dict[str, Refusal])
@@ -126,6 +128,7 @@ class Recall:
                 options=self.options,
                 progress=self.progress,
                 pipeline=self.pipeline,
+                rivals=self.rivals,
                 identities=self.identities,
                 hindrance=self.hindrance,
                 refusals=self.refusals,
@@ -135,8 +138,8 @@ class Recall:
 
     def _is_news_to(self, shown: Memory) -> bool:
         """Whether something was put in the place of what was shown."""
-        there = (self.pipeline, self.hindrance, self.foreign_runs)
-        return there != (shown.pipeline, shown.hindrance, shown.foreign_runs)
+        there = (self.pipeline, self.rivals, self.hindrance, self.foreign_runs)
+        return there != (shown.pipeline, shown.rivals, shown.hindrance, shown.foreign_runs)
 
 
 def interest_of(pipeline: Pipeline, tenancy: Tenancy) -> Interest | None:

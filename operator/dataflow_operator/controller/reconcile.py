@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from typing import Final
 
 from dataflow_operator.controller.act import Actor
@@ -38,6 +39,7 @@ from dataflow_operator.domain.pipeline.plan import (
     LookAtJob,
     LookAtPipeline,
     LookAtProgress,
+    LookAtRivals,
     LookAtRun,
     LookForReason,
     Plan,
@@ -69,6 +71,7 @@ class Reconciler:
         limits: Limits,
         claim_life: timedelta,
         tenancy: Tenancy | None = None,
+        namespaces: Sequence[str] = (),
         count: Counted = lambda _effect, _outcome: None,
         corrected: Callable[[str], None] = lambda _field: None,
         moved: Callable[[PipelineStatus, PipelineStatus], None] = lambda _before, _after: None,
@@ -81,7 +84,7 @@ class Reconciler:
         self._clock = clock
         self._limits = limits
         self._tenancy = tenancy or Tenancy()
-        self._reader = Reader(cache, store)
+        self._reader = Reader(cache, store, namespaces)
         self._actor = Actor(
             cache=cache,
             reader=self._reader,
@@ -211,7 +214,7 @@ class Reconciler:
             limits=self._limits,
             tenancy=self._tenancy,
         )
-        rival = rival_of(seen, self._cache.each_pipeline())
+        rival = rival_of(seen, chain(self._cache.each_pipeline(), _untold(seen)))
         return seen if rival is None else replace(seen, rival=rival)
 
     def _messages(self, pipeline: Pipeline) -> Mapping[JobId, tuple[JobMessage, ...]]:
@@ -278,6 +281,12 @@ class Reconciler:
         return recall.refusals.pop(name, None) is None and is_done
 
 
+def _untold(seen: Observation) -> tuple[Pipeline, ...]:
+    """Return what a young look found of other pipelines that the watch had not told."""
+    look = seen.memory.rivals
+    return look.untold if look is not None and seen.is_fresh(look.at, seen.limits.stop_again) else ()
+
+
 def _tells(plan: Plan, pipeline: Pipeline) -> bool:
     """Whether a plan has another status than the pipeline."""
     return plan.status is not pipeline.status and plan.status != pipeline.status
@@ -313,9 +322,9 @@ def _about(effect: Effect) -> dict[str, object]:
             return {"run": effect.name}
         case AddFinalizer() | RemoveFinalizer() | Validate():
             return {}
-        case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtIdentity():
+        case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtRivals() | LookAtIdentity():
             return {}
 
 
-LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, LookAtPipeline, LookAtIdentity)
+LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, LookAtPipeline, LookAtRivals, LookAtIdentity)
 """Effects that change nothing outside."""

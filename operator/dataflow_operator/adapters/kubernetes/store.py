@@ -210,6 +210,10 @@ class Store:
                 continue
         return await self._api.page(_collection(kind, last), limit="1") is not None
 
+    async def pipelines_in(self, namespace: str | None) -> Mapping[Key, Version]:
+        """Return which pipelines there are in a namespace; None: in all of them."""
+        return await self.listed(PIPELINES, namespace)
+
     async def listed(self, kind: str, namespace: str | None = None) -> Mapping[Key, Version]:
         """Return which objects of a kind there are in a namespace, or in all, page by page; a list whose continue token expires is begun anew."""
         for _ in range(RESTARTS):

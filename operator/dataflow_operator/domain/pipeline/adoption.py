@@ -11,6 +11,7 @@ from dataflow_operator.domain.ledger import job_ids_of
 from dataflow_operator.domain.pipeline.model import Adoption, Broken, Pipeline, PipelineSpec
 from dataflow_operator.domain.pipeline.narrate import IDENTITY_READY
 from dataflow_operator.domain.pipeline.observation import Observation
+from dataflow_operator.domain.pipeline.sights import job_of
 
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "serviceAccountEmail": ("serviceAccount", "service_account_email"),
@@ -80,8 +81,10 @@ def _meant(seen: Observation, wish: Adoption) -> set[JobId]:
     """Return the job that a wish means, as far as the list or a read shows it: a name is that of an active job."""
     if wish.job_id is not None:
         return {wish.job_id}
-    read = (look.job for look in seen.memory.jobs.values() if look.job is not None)
-    return {job.id for job in (*(seen.jobs.jobs if seen.jobs else ()), *read) if job.is_active and job.name == wish.job_name}
+    listed = {job.id for job in (seen.jobs.jobs if seen.jobs else ())}
+    read = {job_id for job_id, look in seen.memory.jobs.items() if seen.is_fresh(look.at, seen.limits.recheck)}
+    newest = (job_of(seen, job_id) for job_id in sorted(listed | read))
+    return {job.id for job in newest if job is not None and job.is_active and job.name == wish.job_name}
 
 
 def _is_proved(pipeline: Pipeline) -> bool:

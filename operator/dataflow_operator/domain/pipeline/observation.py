@@ -149,6 +149,17 @@ class PipelineLook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RivalsLook:
+    """A fresh GET of the pipeline itself, and of the others that the watch had not told of as they are."""
+
+    resource_version: str
+    """The pipeline's, as it was read."""
+    untold: tuple[Pipeline, ...]
+    """The others, as they were read; they count while the look is young."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
     """What the service said to a dry run of a launch."""
 
@@ -248,6 +259,7 @@ class Memory:
     options: Mapping[JobId, OptionsCall] = field(default_factory=dict[JobId, OptionsCall])
     progress: Mapping[JobId, ProgressLook] = field(default_factory=dict[JobId, ProgressLook])
     pipeline: PipelineLook | None = None
+    rivals: RivalsLook | None = None
     identities: Mapping[str, IdentityLook] = field(default_factory=dict[str, IdentityLook])
     """By name of the ServiceAccount: a run that is retried or repeated may have another than the spec has now."""
     hindrance: Hindrance | None = None

@@ -133,6 +133,11 @@ class LookAtPipeline:
     """The resourceVersion of that run as it was seen: what is read of the pipeline is later than that."""
 
 
+@dataclass(frozen=True, slots=True)
+class LookAtRivals:
+    """Read the pipeline itself afresh, and those that the watch has not told of yet: before a job is taken over that one of them may have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtIdentity:
     """Prove that calls can be made as a ServiceAccount of the pipeline's namespace."""
@@ -155,6 +160,7 @@ Effect: TypeAlias = (
     | LookForReason
     | LookAtRun
     | LookAtPipeline
+    | LookAtRivals
     | LookAtIdentity
 )
 

@@ -10,7 +10,7 @@ from dataflow_operator.domain.conditions import condition_of
 from dataflow_operator.domain.job import Job, JobState
 from dataflow_operator.domain.ledger import Attempt, Entry, Strategy
 from dataflow_operator.domain.names import batch_job_name, run_name, stream_job_name
-from dataflow_operator.domain.pipeline.model import Broken, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
+from dataflow_operator.domain.pipeline.model import Adoption, Broken, Pipeline, PipelineSpec, PipelineStatus, ResolvedSpec
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.plan import Effect
 from dataflow_operator.domain.pipeline.revision import digest_of, is_wanted, overridden, resolved
@@ -69,6 +69,11 @@ class Choice:
 
 
 Policy = Callable[[World], Choice | None]
+
+
+def wish_of(world: World) -> Adoption | None:
+    """Return which job the pipeline is to take over before anything else of it runs; None: none, or it has run."""
+    return None if world.status.run_number or world.ledger else world.spec.adopt
 
 
 def nothing_runs(world: World) -> bool:

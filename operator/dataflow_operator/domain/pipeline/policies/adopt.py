@@ -10,17 +10,19 @@ from dataflow_operator.domain.ledger import Attempt, Cause, Claim, Entry, Knowle
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.adoption import differences
 from dataflow_operator.domain.pipeline.model import Adoption
-from dataflow_operator.domain.pipeline.plan import CreateRun, LookAtJob
+from dataflow_operator.domain.pipeline.observation import JobLook, RivalsLook
+from dataflow_operator.domain.pipeline.plan import CreateRun, LookAtJob, LookAtRivals
 from dataflow_operator.domain.pipeline.policies.identity import account_of, obstacle_of
 from dataflow_operator.domain.pipeline.policies.picture import held_up
 from dataflow_operator.domain.pipeline.scene import Obstacle
-from dataflow_operator.domain.pipeline.world import Choice, World, next_number
+from dataflow_operator.domain.pipeline.sights import job_of
+from dataflow_operator.domain.pipeline.world import Choice, World, next_number, wish_of
 
 
 def adopt_what_runs(world: World) -> Choice | None:
     """Before its first run, a pipeline takes over the job that its spec hands to it, untouched, if that runs what the spec says."""
-    wish, seen = world.spec.adopt, world.seen
-    if wish is None or world.status.run_number or world.ledger or world.spec.suspend:
+    wish, seen = wish_of(world), world.seen
+    if wish is None or world.spec.suspend:
         return None
     if not seen.list_is_fresh:
         unproved = obstacle_of(seen, account_of(world))
@@ -29,13 +31,36 @@ def adopt_what_runs(world: World) -> Choice | None:
     if job_id is None:
         return _held_up(world, Reason.DEPENDENCY_NOT_READY, f"No active job here is called {wish.job_name}", is_final=False)
     look = seen.memory.jobs.get(job_id)
-    if look is None or not seen.is_fresh(look.at, seen.limits.recheck):
-        return Choice(world=world, effect=LookAtJob(job_id=job_id), unreported=True)
+    if look is None or not seen.is_fresh(look.at, seen.limits.recheck) or _shows_otherwise(world, look):
+        return _look_at(world, job_id)
     if look.refused is not None:
         return _held_up(world, look.refused.reason, f"Job {job_id} cannot be read: {look.refused.message}", is_final=False)
     if look.job is None:
         return _held_up(world, Reason.DEPENDENCY_NOT_READY, f"Dataflow knows no job {job_id} in this project and region", is_final=False)
-    return _objected(world, look.job) or _adopted(world, look.job)
+    if (objection := _objected(world, look.job)) is not None:
+        return objection
+    others = _young_look_at_others(world)
+    if others is None:
+        return Choice(world=world, effect=LookAtRivals(), unreported=True)
+    # Whoever had the job, and has it in its ledger no more, saw its end: a read that is later shows that, too.
+    return _look_at(world, job_id) if look.at < others.at else _adopted(world, look.job)
+
+
+def _look_at(world: World, job_id: JobId) -> Choice:
+    return Choice(world=world, effect=LookAtJob(job_id=job_id), unreported=True)
+
+
+def _young_look_at_others(world: World) -> RivalsLook | None:
+    """Return the read of a moment ago of this pipeline as it is, and of every other that may have the job: what the watch tells may be half of that."""
+    look = world.seen.memory.rivals
+    is_young = look is not None and world.seen.is_fresh(look.at, world.seen.limits.stop_again)
+    return look if is_young and look is not None and look.resource_version == world.pipeline.resource_version else None
+
+
+def _shows_otherwise(world: World, look: JobLook) -> bool:
+    """Whether a list that is newer than the read shows the job in another state: it has begun since, or is over."""
+    job, newest = look.job, job_of(world.seen, look.job.id) if look.job is not None else None
+    return job is not None and newest is not None and newest.state is not job.state
 
 
 def _named(world: World, wish: Adoption) -> JobId | None:
@@ -45,8 +70,9 @@ def _named(world: World, wish: Adoption) -> JobId | None:
 
 def _objected(world: World, job: Job) -> Choice | None:
     """Return why *job* is not taken over, or None where it can be."""
-    if not job.is_active:
-        return _held_up(world, Reason.ADOPTION_DIFFERS, f"Job {job.id} is over: it is {job.state.word}", is_final=True)
+    if not job.is_active or job.state.is_stopping:
+        about = "is about to be over" if job.is_active else "is over"
+        return _held_up(world, Reason.ADOPTION_DIFFERS, f"Job {job.id} {about}: it is {job.state.word}", is_final=True)
     if world.seen.rival is not None:
         return _held_up(world, Reason.JOB_NAME_TAKEN, f"Job {job.id} is the job of {world.seen.rival}", is_final=True)
     if job.ownership is not None and job.ownership.pipeline_uid != world.pipeline.uid:

@@ -15,7 +15,7 @@ from dataflow_operator.domain.pipeline.policies.supersede import superseded
 from dataflow_operator.domain.pipeline.policies.validate import validated
 from dataflow_operator.domain.pipeline.portray import refused, waiting
 from dataflow_operator.domain.pipeline.revision import digest_of, is_wanted
-from dataflow_operator.domain.pipeline.world import Choice, World, next_number, spec_of_asked
+from dataflow_operator.domain.pipeline.world import Choice, World, next_number, spec_of_asked, wish_of
 from dataflow_operator.domain.run import Run
 
 
@@ -42,6 +42,9 @@ def _heeded(world: World, run: Run) -> Choice | None:
         return _refuse(world, run, Result.STOPPED, Reason.STOPPED, "The run was told to stop before it began")
     if world.spec.suspend:
         return _wait(world, run, Reason.SUSPENDED, "The pipeline is suspended; the run begins when spec.suspend is false")
+    if (wish := wish_of(world)) is not None:
+        job = wish.job_id or wish.job_name
+        return _wait(world, run, Reason.DEPENDENCY_NOT_READY, f"The pipeline is to take over job {job} first, as spec.adopt says")
     return _considered(world, run)
 
 

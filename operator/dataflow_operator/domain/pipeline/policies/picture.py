@@ -43,6 +43,8 @@ def draw_new_runs(world: World) -> Choice | None:
         if spec is None:
             return _without_a_base(world, entry, entry.repeats or run.rerun_of or run.name)
         if not is_wanted(entry.digest, spec):
+            if entry.is_open:
+                continue  # its job was taken over, and serves until what is wanted now takes its place
             return _never(world, entry, "the spec moved on before the run began")
         drawn = replace(picture_of(world.seen, world.spec, world.ledger, entry, run, None), resolved_spec=spec)
         return Choice(world=world, effect=draw_effect(run, drawn), unreported=True)
@@ -106,7 +108,8 @@ def _drawings(world: World) -> Iterator[DrawRun]:
     """Yield what brings the run objects up to date."""
     for entry in world.ledger:
         run = current_run_object(world.seen, entry)
-        if run is None or run.is_over or run.status.resolved_spec is None or _is_about_to_change(world, entry):
+        is_told = run is not None and (run.status.resolved_spec is not None or entry.cause is Cause.ADOPTION)
+        if run is None or run.is_over or not is_told or _is_about_to_change(world, entry):
             continue
         drawn = picture_of(world.seen, world.spec, world.ledger, entry, run, None)
         shown = run.status.messages
