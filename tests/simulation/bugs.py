@@ -13,6 +13,7 @@ import pytest
 from tests.simulation.outside import Cloud
 
 from dataflow_operator.adapters.dataflow.joblist import SharedJobLists
+from dataflow_operator.controller import reconcile
 from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.cache import Cache
 from dataflow_operator.controller.reconcile import Reconciler
@@ -26,7 +27,7 @@ from dataflow_operator.domain.pipeline import sweep as sweeping
 from dataflow_operator.domain.pipeline.observation import Observation
 from dataflow_operator.domain.pipeline.over import Over
 from dataflow_operator.domain.pipeline.plan import SOON, Launch, RemoveFinalizer, StopJob
-from dataflow_operator.domain.pipeline.policies import finish, keep, supersede
+from dataflow_operator.domain.pipeline.policies import adopt, finish, keep, supersede
 from dataflow_operator.domain.pipeline.policies import launch as launching
 from dataflow_operator.domain.pipeline.policies import start as starting
 from dataflow_operator.domain.pipeline.proof import Proof
@@ -358,6 +359,21 @@ def hearsay_believed(patch: Patch) -> None:
     patch.setattr(Cache, "is_doubtful", lambda *_: False)
 
 
+def adopts_anything(patch: Patch) -> None:
+    """A job that is handed over is taken over whatever it runs."""
+    patch.setattr(adopt, "differences", lambda _spec, _job: ())
+
+
+def rivals_ignored(patch: Patch) -> None:
+    """A job that is handed over is taken over whoever else has it."""
+    patch.setattr(reconcile, "rival_of", lambda _seen, _others: None)
+
+
+def copies_taken_for_ours(patch: Patch) -> None:
+    """What somebody cloned is a job of the run whose labels it bears."""
+    patch.setattr(sweeping, "_is_copy", lambda _entry, _job: False)
+
+
 BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     no_claim,
     no_settle,
@@ -393,5 +409,8 @@ BUGS: Final[tuple[Callable[[Patch], None], ...]] = (
     given_up_early,
     wish_taken_for_granted,
     hearsay_believed,
+    adopts_anything,
+    rivals_ignored,
+    copies_taken_for_ours,
 )
 """Each takes one rule of the protocol away."""

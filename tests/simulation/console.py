@@ -1,4 +1,4 @@
-"""Other people, on Dataflow's console: they stop and resize our jobs, and launch some of their own under our names."""
+"""Other people, on Dataflow's console: they stop, resize and clone our jobs, and launch some of their own under our names."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ class Console:
         """Change the bounds of workers of a job."""
         if (made := self._any_of_ours()) is not None:
             self._cloud.resize_by_hand(made.id, self._chance.choice(WORKERS))
+
+    def clone_a_job(self) -> None:
+        """Clone a job that has run, whether it still does or not."""
+        jobs = [made for made in self._cloud.jobs.values() if made.has_run and made.order is not None and not made.is_copy]
+        if jobs:
+            self._cloud.clone_by_hand(self._chance.choice(jobs).id)
 
     async def launch_under_our_name(self) -> None:
         """Launch a job under a name of ours: at the end of the job that has it, or whenever it is tried."""

@@ -50,6 +50,8 @@ class Fault(StrEnum):
     NAME_AWAITED = "stranger who waits for the name of a job that stops"
     STOPPED_OUTSIDE = "job stopped by somebody else"
     RESIZED_OUTSIDE = "bounds of workers changed by somebody else"
+    HANDED_OVER = "job launched by hand and handed over"
+    CLONED = "job cloned by somebody else"
 
 
 CALL_ODDS: Final[Mapping[Fault, float]] = {

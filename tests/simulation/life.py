@@ -13,7 +13,10 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
+from tests.simulation.acts import ACTS, CLONING, HANDING
+from tests.simulation.adopted import handed_over
 from tests.simulation.faults import PROFILES, Chances, Fault, Trouble
+from tests.simulation.handover import Handover
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.outside import Cloud
 from tests.simulation.owner import Owner
@@ -22,6 +25,7 @@ from tests.simulation.replica import OWNER, SETTINGS, Replica
 from tests.simulation.rest import unrest
 from tests.simulation.story import Story
 from tests.simulation.wire import Outages
+from tests.simulation.wishes import any_spec
 from tests.simulation.world import ApiServer
 
 from dataflow_emulator.jobs import Options
@@ -46,6 +50,18 @@ Source: measured, by the CPU time that each seeded bug takes to be found; see do
 
 TENANTS: Final = 0.25
 """The share of lives in which each pipeline has its own identity, and rights come and go. Source: chosen."""
+
+HANDED_OVER: Final = 0.04
+"""The share of lives in which a job that was launched by hand is handed over to a pipeline. Source: chosen."""
+
+RIVALS: Final = 0.25
+"""The share of these in which it is handed over to two."""
+
+RIVAL_DRAW: Final = PIPELINES[1][1] / 2
+"""What is drawn at most where there are two pipelines, and seldom three."""
+
+CLONED: Final = 0.03
+"""The share of lives in which people clone jobs. Source: chosen."""
 
 LOOK_SECONDS: Final = 7.5
 """How often rest is looked for."""
@@ -108,6 +124,10 @@ class Life:
         # A draw of its own: lives without are as they would be if there were none.
         tenants = trouble is None and Random(f"tenancy {seed}").random() < TENANTS
         self.tenancy = Tenancy(each_as_itself=True, default_account=OWNER.name) if tenants else Tenancy()
+        self.handover = self._any_handover() if trouble is None else None
+        self._has_rivals = self.handover is not None and Random(f"rivals {seed}").random() < RIVALS
+        clones = trouble is None and Random(f"clones {seed}").random() < CLONED
+        self._acts = HANDING if self.handover is not None else CLONING if clones else ACTS
         self.replicas = [self._replica(number) for number in range(replicas or self.chance.choice(REPLICAS))]
 
     def run(self) -> Ending:
@@ -149,7 +169,10 @@ class Life:
     async def live(self) -> None:
         """Let owners act and things go wrong."""
         draw = self.chance.random()
-        owners = [self.owner(name) for name, share in PIPELINES if draw < share]
+        if self._has_rivals:
+            draw = min(draw, RIVAL_DRAW)
+        kind = self.handover.any_type if self.handover is not None else lambda: None
+        owners = [self.owner(name, kind()) for name, share in PIPELINES if draw < share]
         trouble = asyncio.ensure_future(self._troubles())
         await asyncio.gather(*(owner.live(self.chance.choice(ACTS_OF_A_LIFE)) for owner in owners))
         await asyncio.sleep(self.chance.random() * 60)
@@ -165,6 +188,8 @@ class Life:
             server=self.server,
             cloud=self.cloud,
             referee=self.referee,
+            acts=self._acts,
+            handover=self.handover,
         )
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -177,14 +202,14 @@ class Life:
         self.story.tell("world", "all faults end")
         self.trouble.end()
         self.outages.end()
-        self.cloud.heal(self.server.orphaned, self._patient())
+        self._heal()
         for replica in self.replicas:
             replica.heal()
         until = self.loop.time() + CALM_SECONDS
         quiet_since, before = self.loop.time(), self._traces()
         while not self.referee.findings:
             await asyncio.sleep(LOOK_SECONDS)
-            self.cloud.heal(self.server.orphaned, self._patient())
+            self._heal()
             missing = [finding for finding in unrest(self.server, self.cloud) if not self.referee.is_excused(finding)]
             now = self._traces()
             is_busy = now[:2] != before[:2] or now[2] - before[2] > QUIET_PASSES * len(self.replicas)
@@ -198,9 +223,21 @@ class Life:
 
     # within
 
+    def _heal(self) -> None:
+        self.cloud.heal(self.server.orphaned, self._patient(), handed_over(self.server, self.cloud))
+
     def _patient(self) -> set[str]:
         """Return the pipelines whose drains may take as long as they take."""
         return {known.uid for known in self.server.pipelines.values() if spec_of(known).timeouts.drain is None}
+
+    def _any_handover(self) -> Handover | None:
+        """Return the job that somebody launches by hand, where this is such a life: a draw of its own, as above."""
+        chance = Random(f"adoption {self.seed}")
+        if chance.random() >= HANDED_OVER:
+            return None
+        kind = chance.choice([PipelineType.STREAMING, PipelineType.STREAMING, PipelineType.BATCH])
+        spec = any_spec(chance, kind, PIPELINES[0][0])
+        return Handover(chance=chance, cloud=self.cloud, name=spec.job_name or "by-hand", spec=spec)
 
     async def _bounded(self) -> None:
         for replica in self.replicas:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final, Protocol
@@ -36,7 +36,8 @@ from dataflow_operator.domain.failures import failure_of_messages
 from dataflow_operator.domain.job import Job, JobId, PipelineType, state_of
 from dataflow_operator.domain.ledger import StopMode
 from dataflow_operator.domain.names import labels_of, ownership_of
-from dataflow_operator.domain.pipeline.model import Environment
+from dataflow_operator.domain.pipeline.adoption import OPTIONS
+from dataflow_operator.domain.pipeline.model import Environment, PipelineSpec
 from dataflow_operator.domain.pipeline.observation import Progress
 from dataflow_operator.domain.pipeline.plan import Launch
 
@@ -71,6 +72,10 @@ class Judge(Protocol):
         """One of the operators asks a job to stop."""
         ...
 
+    def cloned(self, made: Made) -> None:
+        """Somebody cloned a job of ours."""
+        ...
+
 
 @dataclass(slots=True)
 class Made:
@@ -85,6 +90,12 @@ class Made:
     past: list[tuple[float, Form]] = field(default_factory=list[tuple[float, Form]])
     """Former forms and when each ended."""
     has_run: bool = False
+    details: Mapping[str, str] | None = None
+    """The pipeline options that a read shows of a job that somebody launched by hand; nobody reads them of ours."""
+    is_copy: bool = False
+    """Whether somebody cloned it: its labels are those of a launch that it did not come of."""
+    was_ours: bool = False
+    """Whether a pipeline had taken it over, of which a restored status knows nothing."""
 
     def seems_to_run_for(self, now: datetime) -> timedelta:
         """Return for how long the job runs, or would if it still did: that it does not any more is seen later."""
@@ -209,7 +220,8 @@ class Cloud:
         made = self.jobs.get(job_id)
         if made is None or self._is_purged(made) or self._trouble.strikes(Fault.JOB_UNKNOWN):
             return None
-        return self._as_seen(made.form)
+        shown = self._as_seen(made.form)
+        return replace(shown, details=made.details) if made.details is not None and shown.state.has_begun else shown
 
     def failure(self, job_id: JobId, since: datetime | None) -> Failure | None:
         """Return why a job failed, once its messages say so."""
@@ -228,16 +240,35 @@ class Cloud:
 
     def launch_by_stranger(self, name: str, kind: PipelineType) -> bool:
         """Let somebody else launch a job under a name, if it is free; return whether it was."""
-        request = Request(project=PLACE.project, location=PLACE.region, name=name, parameters=fate_of(self._chance, self._trouble, kind))
-        try:
-            form = self._machine.launch(request, TEMPLATES[kind], self._now())
-        except MachineError:
+        made = self._begin_for_others(name, kind, {}, {})
+        if made is None:
             return False
-        assert form is not None
-        made = self._note(form, None)
-        self._settle()
         self._trouble.tally[Fault.NAME_TAKEN] += 1
         self._story.tell("stranger", "launches", made.id, name)
+        return True
+
+    def launch_by_hand(self, name: str, spec: PipelineSpec) -> Made | None:
+        """Let somebody launch by hand what *spec* says, and nothing of whose it is to be; None: the name is not free."""
+        made = self._begin_for_others(name, spec.type, spec.parameters, _bounds(spec.environment))
+        if made is not None:
+            made.details = {**spec.parameters, **_details(spec.environment)}
+            self._trouble.tally[Fault.HANDED_OVER] += 1
+            self._story.tell("somebody", "launches by hand", made.id, name, made.details)
+        return made
+
+    def clone_by_hand(self, job_id: JobId) -> bool:
+        """Let somebody clone a job on the console: all but the name is the same, the labels, too. Return whether it could be."""
+        cloned = self.jobs[job_id]
+        assert cloned.order is not None
+        form, order = cloned.form.launch, cloned.order
+        made = self._begin_for_others(f"{form.name}-clone", order.spec.type, order.spec.parameters, form.environment)
+        if made is None:
+            return False
+        if form.labels:
+            made.order, made.is_copy = replace(order, job_name=made.form.name, base_job_id=None), True
+        self._trouble.tally[Fault.CLONED] += 1
+        self._story.tell("somebody", "clones", job_id, "as", made.id, made.form.name)
+        self._judge.cloned(made)
         return True
 
     def lie_in_wait(self, name: str, kind: PipelineType) -> None:
@@ -263,15 +294,15 @@ class Cloud:
         self._trouble.tally[Fault.RESIZED_OUTSIDE] += 1
         self._story.tell("somebody", "resizes", job_id, workers)
 
-    def heal(self, orphaned: Collection[str], patient: Collection[str]) -> None:
-        """Let lists be up to date, nobody wait for a name, strangers and the jobs of *orphaned* pipelines go.
+    def heal(self, orphaned: Collection[str], patient: Collection[str], wanted: Collection[JobId]) -> None:
+        """Let lists be up to date, nobody wait for a name, strangers and the jobs of *orphaned* pipelines go, but for those that are *wanted*.
 
         Somebody cancels the drains that never end of *patient* pipelines, which have no deadline that does.
         """
         self._lurkers.clear()
         for made in self.jobs.values():
             made.visible_from = min(made.visible_from, self._loop.time())
-            is_strange = made.order is None or made.order.ownership.pipeline_uid in orphaned
+            is_strange = made.id not in wanted and (made.order is None or made.order.ownership.pipeline_uid in orphaned)
             is_endless = made.state is State.DRAINING and made.form.launch.parameters[f"{PREFIX}drainSeconds"] == "never"
             if made.is_active and (is_strange or (is_endless and made.order and made.order.ownership.pipeline_uid in patient)):
                 self.stop_by_hand(made.id, StopMode.CANCEL)
@@ -300,6 +331,23 @@ class Cloud:
             raise _error(StatusCode[error.code.name], error.message) from error
         assert form is not None
         made = self._note(form, order, is_answered=is_answered)
+        self._settle()
+        return made
+
+    def _begin_for_others(
+        self, name: str, kind: PipelineType, parameters: Mapping[str, str], environment: Mapping[str, object]
+    ) -> Made | None:
+        """Launch a job that no operator asked for; None: its name is not free."""
+        fate = fate_of(self._chance, self._trouble, kind)
+        request = Request(
+            project=PLACE.project, location=PLACE.region, name=name, parameters={**parameters, **fate}, environment=environment
+        )
+        try:
+            form = self._machine.launch(request, TEMPLATES[kind], self._now())
+        except MachineError:
+            return None
+        assert form is not None
+        made = self._note(form, None)
         self._settle()
         return made
 
@@ -412,6 +460,11 @@ def _bounds(environment: Environment) -> dict[str, object]:
     said = {name: environment[name] for name in ("enableStreamingEngine", "maxWorkers") if name in environment}
     least = {"additionalExperiments": [f"min_num_workers={environment['minWorkers']}"]} if "minWorkers" in environment else {}
     return {**said, **least}
+
+
+def _details(environment: Environment) -> dict[str, str]:
+    """Return how the pipeline options of a job say what an owner's environment says."""
+    return {OPTIONS[name][0]: str(value).lower() for name, value in environment.items() if name in OPTIONS}
 
 
 def _options_of(scaling: Scaling) -> dict[str, int] | None:

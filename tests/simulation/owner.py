@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Final
 
 from tests.simulation.console import Console
+from tests.simulation.handover import Handover
 from tests.simulation.outside import Cloud
 from tests.simulation.referee import Referee, spec_of
 from tests.simulation.story import Story
@@ -39,6 +40,9 @@ GONE_SECONDS: Final = 3600.0
 """How long an owner who wants to recreate a pipeline waits for the old one to go."""
 
 
+Act = Callable[["Owner"], Awaitable[None]]
+
+
 class Owner:
     """One life of an owner: a few acts, and between them time."""
 
@@ -52,6 +56,8 @@ class Owner:
         server: ApiServer,
         cloud: Cloud,
         referee: Referee,
+        acts: Sequence[Act],
+        handover: Handover | None = None,
     ) -> None:
         self.key = key
         self._kind = kind
@@ -61,14 +67,18 @@ class Owner:
         self._cloud = cloud
         self._console = Console(cloud=cloud, chance=chance, kind=kind)
         self._referee = referee
+        self._acts = acts
+        self._handover = handover
         self._asked = 0
 
     async def live(self, acts: int) -> None:
         """Apply the pipeline, and act so many times."""
+        if self._handover is not None:
+            await self._handover.prepare()
         self.create()
         for _ in range(acts):
             await self._pause()
-            await self._chance.choice(ACTS)(self)
+            await self._chance.choice(self._acts)(self)
         if self.pipeline is None and self._chance.random() < 0.5:
             self.create()
 
@@ -93,7 +103,8 @@ class Owner:
 
     def any_spec(self) -> PipelineSpec:
         """Return a spec to begin with."""
-        return any_spec(self._chance, self._kind, self.key.name)
+        spec = any_spec(self._chance, self._kind, self.key.name)
+        return spec if self._handover is None else self._handover.handing(spec)
 
     def apply(self, spec: PipelineSpec) -> None:
         """Write a spec."""
@@ -103,6 +114,7 @@ class Owner:
         assert after is not None
         self._referee.applied(before, after)
         words = f"{spec.parameters['content']} {spec.strategy}{' suspended' if spec.suspend else ''} deletionPolicy {spec.deletion_policy}"
+        words += f" adopt {spec.adopt.job_id or spec.adopt.job_name}" if spec.adopt is not None else ""
         edits = changes(spec_of(before), spec) if before is not None and self._story.is_kept else ()
         self._story.tell("owner", "applies", after.name, after.uid, words, *(f"{edit.path}: {edit.new}" for edit in edits))
 
@@ -263,38 +275,19 @@ class Owner:
         """See a job resized on the console."""
         self._console.resize_a_job()
 
+    async def clone_a_job(self) -> None:
+        """See a job cloned on the console."""
+        self._console.clone_a_job()
+
+    async def hand_nothing_over(self) -> None:
+        """Want a job of one's own, whatever runs."""
+        self.change(lambda spec: replace(spec, adopt=None))
+
+    async def say_what_the_job_runs(self) -> None:
+        """Want what the job that was launched by hand runs."""
+        if (handover := self._handover) is not None:
+            self.change(handover.fitted)
+
     async def let_a_stranger_in(self) -> None:
         """See somebody else launch a job under a name of one's own."""
         await self._console.launch_under_our_name()
-
-
-Act = Callable[[Owner], Awaitable[None]]
-
-ACTS: Final[tuple[Act, ...]] = (
-    Owner.edit,
-    Owner.edit,
-    Owner.edit_amid_a_change,
-    Owner.edit_and_go_back,
-    Owner.suspend,
-    Owner.suspend,
-    Owner.flip,
-    Owner.change_strategy,
-    Owner.resize,
-    Owner.change_a_policy,
-    Owner.change_a_policy_amid_a_change,
-    Owner.change_a_policy_after_a_stop,
-    Owner.relabel,
-    Owner.ask_for_a_look,
-    Owner.delete,
-    Owner.recreate,
-    Owner.orphan,
-    Owner.ask,
-    Owner.tear,
-    Owner.stop_run,
-    Owner.touch,
-    Owner.cancel_a_job,
-    Owner.drain_a_job,
-    Owner.resize_a_job,
-    Owner.let_a_stranger_in,
-)
-"""What may happen next; those that stand here more often happen more often."""

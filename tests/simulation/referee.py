@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 
+from tests.simulation.adopted import TAKEN_OVER, adoptions_in, forget, objections, take_over, wish_of
 from tests.simulation.outside import Cloud, Made
 from tests.simulation.story import Story
 from tests.simulation.wire import TO_SECONDS
@@ -32,6 +33,7 @@ from dataflow_operator.domain.ledger import (
     effective_in,
     entry_of,
     failures_in_a_row,
+    job_ids_of,
 )
 from dataflow_operator.domain.meanings import Kind, appears_on
 from dataflow_operator.domain.pipeline.model import Broken, DriftPolicy, Pipeline, PipelineSpec
@@ -171,9 +173,9 @@ class Referee:
         order = made.order
         assert order is not None
         own = order.ownership
-        others = [other for other in self.cloud.active_of(own.pipeline_uid) if other is not made and other.id != order.base_job_id]
+        others = [other for other in self._known_of(own.pipeline_uid) if other is not made and other.id != order.base_job_id]
         if order.spec.type is PipelineType.BATCH:
-            others = [other for other in others if other.order and other.order.ownership.run_number == own.run_number]
+            others = [other for other in others if other.order and other.order.ownership.run_number == own.run_number and not other.is_copy]
             if done := [made.id for made in self._done_of(own.run_uid) if not made.is_purged_early]:
                 self.find(Harm.DUPLICATE, "G1", f"attempt {own.run_number}/{own.attempt} was launched though {', '.join(done)} is done")
         if order.spec.type is PipelineType.STREAMING and self._may_join(own.pipeline_uid, own.run_number, others):
@@ -182,7 +184,7 @@ class Referee:
             self.find(Harm.DUPLICATE, "G1", f"run {own.run_number} was launched beside {', '.join(other.id for other in others)}")
         base = self.cloud.jobs.get(order.base_job_id) if order.base_job_id else None
         replaced = self.cloud.jobs[JobId(made.form.replaces)] if made.form.replaces else None
-        if replaced is not None and replaced.order is None:
+        if replaced is not None and replaced.order is None and not replaced.was_ours:
             self.find(Harm.STRANGER, "G4", f"the stranger {replaced.id} is to be replaced")
         if base is not None and replaced is not None and base is not replaced:
             self.find(Harm.DUPLICATE, "G1", f"{replaced.id} is replaced instead of {base.id}")
@@ -190,7 +192,14 @@ class Referee:
     def _done_of(self, run_uid: str) -> list[Made]:
         """Return the jobs of a run that have done all they were launched for."""
         jobs = self.cloud.jobs.values()
-        return [made for made in jobs if made.order is not None and made.order.ownership.run_uid == run_uid and made.state is State.DONE]
+        done = [made for made in jobs if made.order is not None and made.order.ownership.run_uid == run_uid and made.state is State.DONE]
+        return [made for made in done if not made.is_copy]
+
+    def _known_of(self, uid: str) -> list[Made]:
+        """Return the active jobs of a pipeline, and of what others cloned only what is on record: of the rest nobody can know yet."""
+        pipeline = self._pipeline(uid)
+        known = job_ids_of(pipeline.status.ledger) if pipeline is not None else frozenset[JobId]()
+        return [made for made in self.cloud.active_of(uid) if not made.is_copy or made.id in known]
 
     def _may_join(self, uid: str, number: int, others: list[Made]) -> bool:
         """Whether a job of a stream may start beside *others*: one that runs, where its strategy says Parallel."""
@@ -217,7 +226,8 @@ class Referee:
     def stopped(self, made: Made, mode: StopMode, sent: float) -> None:
         """A stop is for a job of ours whose entry is marked, or that is late; an update that had begun is not, for what it replaced is gone."""
         if made.order is None:
-            self.find(Harm.STRANGER, "G4", f"the stranger {made.id} was told to {mode}")
+            if not made.was_ours:
+                self.find(Harm.STRANGER, "G4", f"the stranger {made.id} was told to {mode}")
             return
         if not made.is_active:
             return
@@ -254,11 +264,36 @@ class Referee:
                 self._left(before, entry)
             else:
                 self._went_on(before, entry, kept)
+        self._takes_over(before, after)
         for entry in new.ledger:
             if entry_of(old.ledger, entry.number) is None and entry.number <= old.run_number and entry.cause is not Cause.RECOVERY:
                 self.find(Harm.DUPLICATE, "G8", f"run number {entry.number} was given out before")
             self._told_truly(after, entry)
         self._leaves_what_ended(before, after)
+
+    def _takes_over(self, before: Pipeline, after: Pipeline) -> None:
+        """A job that was handed over is taken over as it may be, and nothing is started in its place."""
+        for entry in after.status.ledger:
+            is_new = entry_of(before.status.ledger, entry.number) is None
+            for attempt, job_id in adoptions_in(entry):
+                made = self.cloud.jobs[job_id]
+                for said in objections(before, made, self.server) if is_new else ():
+                    self.find(Harm.STRANGER, "G4", f"{made.id} is taken over by {before.name} {said}")
+                take_over(made, after, entry, attempt)
+            if is_new and wish_of(before) is not None and entry.cause not in {Cause.ADOPTION, Cause.RECOVERY}:
+                self.find(Harm.DUPLICATE, "G1", f"run {entry.number} is started, and not the job taken over that is handed over")
+
+    def status_restored(self, after: Pipeline) -> None:
+        """What was taken over is the pipeline's as far as its status knows it."""
+        forget(after, self.cloud)
+        for entry in after.status.ledger:
+            for attempt, job_id in adoptions_in(entry):
+                take_over(self.cloud.jobs[job_id], after, entry, attempt)
+
+    def cloned(self, made: Made) -> None:
+        """A copy of a job whose pipeline is gone is nobody's."""
+        if made.order is not None and made.order.ownership.pipeline_uid in self.server.gone | self.server.orphaned:
+            made.order = None
 
     def _leaves_what_ended(self, before: Pipeline, after: Pipeline) -> None:
         """What somebody else ended is started again only where the spec that the write was decided on says Correct."""
@@ -305,7 +340,7 @@ class Referee:
 
     def _find_active(self, uid: str, harm: Harm, promise: str, text: str) -> None:
         """Take note of *text* if jobs of a pipeline are active that nobody orphaned."""
-        active = [made.id for made in self.cloud.active_of(uid)]
+        active = [made.id for made in self._known_of(uid)]
         if active and uid not in self.server.orphaned:
             self.find(harm, promise, f"{text} while {', '.join(active)} is active")
 
@@ -355,7 +390,8 @@ class Referee:
 
     def _launched_as(self, pipeline: Pipeline, entry: Entry, attempt: Attempt) -> list[JobId]:
         """Return the active jobs that an attempt truly made."""
-        owners = [(made, made.order.ownership) for made in self.cloud.active_of(pipeline.uid) if made.order is not None]
+        jobs = (made for made in self.cloud.active_of(pipeline.uid) if not made.is_copy)
+        owners = [(made, made.order.ownership) for made in jobs if made.order is not None]
         return [made.id for made, own in owners if (own.run_uid, own.attempt) == (entry.run_uid, attempt.number)]
 
     def _told_truly(self, pipeline: Pipeline, entry: Entry) -> None:
@@ -369,6 +405,8 @@ class Referee:
             if made.order is None and attempt.known_by not in {None, Knowledge.PRESUMED}:
                 self.find(Harm.STRANGER, "G4", f"the stranger {made.id} is adopted by entry {entry.number}")
             owner = made.order.ownership.pipeline_uid if made.order is not None else pipeline.uid
+            if owner != pipeline.uid and made.order and made.order.nonce.startswith(TAKEN_OVER) and self.server.has_forgotten:
+                continue
             if owner != pipeline.uid and (self.clocks_agree or attempt.known_by is not Knowledge.PRESUMED):
                 self.find(Harm.STRANGER, "G4", f"{made.id} of pipeline {owner} is adopted by entry {entry.number} of {pipeline.uid}")
             if isinstance(attempt.end, JobState) and made.is_active:
@@ -409,7 +447,9 @@ class Referee:
             self.find(Harm.DUPLICATE, "G8", f"run {after.name} was {told} and is {result}")
         if result is None or told is not None or after.status.number is None:
             return
-        jobs = [made for made in self.cloud.jobs.values() if made.order is not None and made.order.ownership.run_uid == after.uid]
+        known = {attempt.job_id for attempt in after.status.attempts}
+        owned = [(made, made.order.ownership) for made in self.cloud.jobs.values() if made.order is not None]
+        jobs = [made for made, own in owned if made.id in known or (own.run_uid == after.uid and not made.is_copy)]
         active = [made.id for made in jobs if made.is_active]
         if after.status.pipeline_uid in self.server.orphaned:
             return
@@ -444,8 +484,11 @@ class Referee:
             self.find(Harm.ORPHAN, "G3", "the finalizer of a pipeline was removed that nobody deleted")
 
     def pipeline_gone(self, last: Pipeline) -> None:
-        """Nothing of it runs, unless its owner said so."""
+        """Nothing of it runs, unless its owner said so. A copy that nobody had seen by then is nobody's."""
         self._find_active(last.uid, Harm.ORPHAN, "G3", f"pipeline {last.name} went")
+        for made in self.cloud.active_of(last.uid):
+            if made.is_copy:
+                made.order = None
 
     # within
 
@@ -469,7 +512,7 @@ class Referee:
             for made in self.cloud.jobs.values()
             if made.order is not None
             and made.order.ownership.pipeline_uid == pipeline_uid
-            and (made.id in known or (entry.run_uid is not None and made.order.ownership.run_uid == entry.run_uid))
+            and (made.id in known or (not made.is_copy and entry.run_uid is not None and made.order.ownership.run_uid == entry.run_uid))
         ]
 
 

@@ -101,6 +101,10 @@ class WiredStore:
     async def read_pipeline(self, key: Key) -> Pipeline | None:
         return await self._wire.read("read pipeline", Outside.KUBERNETES, lambda: self._server.read_pipeline(key))
 
+    async def pipelines_in(self, namespace: str | None) -> Mapping[Key, Version]:
+        assert namespace is None
+        return await self._wire.read("list pipelines", Outside.KUBERNETES, self._server.listed_pipelines)
+
     async def add_finalizer(self, pipeline: Pipeline) -> Pipeline:
         return await self._wire.write("add finalizer", Outside.KUBERNETES, lambda: self._server.add_finalizer(pipeline))
 

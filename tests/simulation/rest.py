@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.simulation.adopted import held_up_wrongly, holds_its_name, wish_of
 from tests.simulation.outside import Cloud, Made
 from tests.simulation.referee import Finding, Harm, spec_of
 from tests.simulation.world import ApiServer
@@ -46,12 +47,24 @@ def _of_pipeline(pipeline: Pipeline, server: ApiServer, cloud: Cloud) -> Iterato
     yield from _of_history(pipeline, server)
     yield from _of_drift(pipeline, active)
     spec = spec_of(pipeline)
-    if spec.is_batch:
+    if wish_of(pipeline) is not None and not spec.suspend:
+        yield from _of_handed_over(pipeline, active, server, cloud)
+    elif spec.is_batch:
         yield from _of_batch(pipeline, active, server, cloud)
     elif spec.suspend:
         yield from _of_suspended(pipeline, active)
     else:
-        yield from _of_stream(pipeline, active, server)
+        yield from _of_stream(pipeline, active, server, cloud)
+
+
+def _of_handed_over(pipeline: Pipeline, active: list[Made], server: ApiServer, cloud: Cloud) -> Iterator[Finding]:
+    """A job that is handed over was taken over, or the status says truly why not; nothing was launched in its place."""
+    ready = condition_of(pipeline.status.conditions, "Ready")
+    if active:
+        yield Finding(Harm.DUPLICATE, "G1", f"{_ids(active)} beside a job that is handed over")
+    wrong = held_up_wrongly(pipeline, ready.reason if ready is not None else "", server, cloud)
+    if wrong is not None:
+        yield Finding(Harm.STUCK, "G5", f"a job is not taken over for {ready and ready.reason}, {wrong}")
 
 
 def _of_runs(pipeline: Pipeline, server: ApiServer) -> Iterator[Finding]:
@@ -92,7 +105,7 @@ def _of_drift(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
     ready, last = condition_of(status.conditions, "Ready"), status.last_run
     true: set[str] = set()
     serves = len(active) == 1 and active[0].order is not None and active[0].order.ownership.digest == digest_of(spec)
-    if serves and wanted is not None and active[0].form.scaling.maximum != wanted:
+    if serves and wanted is not None and active[0].form.scaling.maximum not in {None, wanted}:
         true.add("environment.maxWorkers")
     if not active and last is not None and last.reason in ENDED_OUTSIDE and ready is not None and ready.reason == last.reason:
         true.add("job")
@@ -169,7 +182,7 @@ def _was_left(drawn: Run | None) -> bool:
     return failure is not None and failure.reason in ENDED_OUTSIDE and not failure.retryable
 
 
-def _of_stream(pipeline: Pipeline, active: list[Made], server: ApiServer) -> Iterator[Finding]:
+def _of_stream(pipeline: Pipeline, active: list[Made], server: ApiServer, cloud: Cloud) -> Iterator[Finding]:
     """A stream runs one job of what is wanted, or says why not; a person's run may serve in its place."""
     status = pipeline.status
     ready, stalled = condition_of(status.conditions, "Ready"), condition_of(status.conditions, "Stalled")
@@ -180,6 +193,8 @@ def _of_stream(pipeline: Pipeline, active: list[Made], server: ApiServer) -> Ite
             yield Finding(Harm.STUCK, "G5", f"stalled by {ready and ready.reason}")
         if len(active) != 1 or active[0].state is not State.RUNNING:
             yield Finding(Harm.COSTLY, "G6", f"an update failed, and what runs is {_ids(active)}")
+        return
+    if not active and ready is not None and ready.reason == Reason.JOB_NAME_TAKEN and holds_its_name(pipeline, cloud):
         return
     if len(active) != 1 or active[0].state is not State.RUNNING:
         yield Finding(Harm.STUCK, "G5", f"a stream with {_ids(active)} active")
@@ -193,7 +208,7 @@ def _of_stream(pipeline: Pipeline, active: list[Made], server: ApiServer) -> Ite
         return
     spec, shown = spec_of(pipeline), active[0].form.scaling.maximum
     wanted = spec.environment.get("maxWorkers")
-    if wanted is not None and shown != wanted and not by_person and spec.drift_policy is DriftPolicy.CORRECT:
+    if wanted is not None and shown not in {None, wanted} and not by_person and spec.drift_policy is DriftPolicy.CORRECT:
         yield Finding(Harm.STUCK, "G5", f"{active[0].id} has {shown} workers at most, and should have {wanted}")
 
 

@@ -43,6 +43,10 @@ class Judge(Protocol):
         """A pipeline's status was written."""
         ...
 
+    def status_restored(self, after: Pipeline) -> None:
+        """A pipeline has an older status again."""
+        ...
+
     def pipeline_gone(self, last: Pipeline) -> None:
         """A pipeline went, as it last was."""
         ...
@@ -158,7 +162,7 @@ class ApiServer:
             status = self._chance.choice(self._past[pipeline.uid])
             self._story.tell("server", pipeline.name, "has an older status again, with runs up to", status.run_number)
             self.has_forgotten = True
-            self._put_pipeline(replace(pipeline, status=status))
+            self._judge.status_restored(self._put_pipeline(replace(pipeline, status=status)))
 
     # what the operator does
 
