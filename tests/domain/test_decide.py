@@ -763,6 +763,18 @@ def test_a_copy_beside_a_later_attempt_is_none_of_the_entrys(number: int) -> Non
     assert ([attempt.job_id for attempt in stray.attempts], stray.stop) == ([JobId("j2")], StopMode.CANCEL)
 
 
+def test_a_copy_that_is_seen_before_the_answer_to_its_originals_launch_is_on_record_is_not_taken_for_it() -> None:
+    own = a_job(of=CLAIMED).ownership
+    assert own is not None
+    copy, answer = replace(a_job("j2", name="copy"), ownership=own), {"nonce-1": Launched(job_id=JobId("j1"))}
+    looks = {copy.id: JobLook(job=copy, at=999.5)}
+    for answers in (answer, {}):
+        memory = Memory(validations=VALID, jobs=looks, answers=answers, sightings={"nonce-1": 995.0})
+        ours, stray = decide(a_world(entries=(CLAIMED,), jobs=(copy,), memory=memory)).status.ledger
+        assert copy.id not in {attempt.job_id for attempt in ours.attempts}
+        assert ([attempt.job_id for attempt in stray.attempts], stray.stop) == ([copy.id], StopMode.CANCEL)
+
+
 def test_what_was_true_of_an_older_spec_is_not_said_of_this_one() -> None:
     entry = an_entry(1, an_attempt())
     told = {"0-": Validation(problem=None, at=900.0), "1-": Validation(problem=Reason.TEMPLATE_INVALID, message="no", at=999.0)}

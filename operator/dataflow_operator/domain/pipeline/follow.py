@@ -65,7 +65,8 @@ def _searched(seen: Observation, spec: PipelineSpec, entry: Entry, attempt: Atte
     A name that is taken may be taken by our own job, of a request that was delivered twice.
     """
     jobs = [job for job in (seen.jobs.jobs if seen.jobs else ()) if job.id not in known]
-    ours = next((job for job in jobs if is_of(seen, entry, job) and job.ownership and job.ownership.attempt == attempt.number), None)
+    named = (job for job in jobs if job.name == attempt.job_name and is_of(seen, entry, job))  # of another name it is somebody's copy
+    ours = next((job for job in named if job.ownership and job.ownership.attempt == attempt.number), None)
     if ours is not None:
         return followed(attempt, ours, Knowledge.LABEL, seen.now)
     unlabelled = [job for job in jobs if job.is_unlabelled and job.name == attempt.job_name and _may_come_of(attempt, job)]

@@ -49,10 +49,12 @@ def _confirmed(seen: Observation, job: Job) -> Job | None:
 def _is_copy(entry: Entry, job: Job) -> bool:
     """Whether a job bears the labels of an attempt that has another, and replaces none: somebody's copy. One that runs on alone is the entry's.
 
-    Alone it is not beside a job, or a launch that may make one, of another attempt.
+    Alone it is not beside a job, or a launch that may make one, of another attempt. What a launch makes has the name that was claimed.
     """
     named = next((attempt for attempt in entry.attempts if job.ownership and attempt.number == job.ownership.attempt), None)
-    if job.replaces is not None or (named is not None and (named.job_id is None or named.known_by is Knowledge.PRESUMED)):
+    if named is not None and named.job_id is None:
+        return job.name != named.job_name
+    if job.replaces is not None or (named is not None and named.known_by is Knowledge.PRESUMED):
         return False
     return entry.is_open if named is None else entry.is_open or not job.is_active
 
