@@ -245,3 +245,21 @@ async def test_a_list_that_is_told_late_is_no_newer_answer(town: Town) -> None:
     town.cache.put_run(replace(run, resource_version="0", status=replace(run.status, resolved_spec=None)), instead_of=NOTHING)
     assert not town.cache.is_doubtful(KEY)
     assert not town.cache.doubtful_runs(KEY, with_over=True)
+
+
+async def test_a_claim_of_a_status_that_was_restored_settles_though_nothing_else_is_to_be_done(town: Town) -> None:
+    town.store.apply(a_batch())
+    await town.settle()
+    town.store.apply(replace(a_batch(), suspend=True))
+    await town.settle()
+    claimed = town.pipeline.status
+    assert [attempt.is_unanswered for entry in claimed.ledger for attempt in entry.attempts] == [True]
+    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.job_becomes("job-1", JobState.DONE)
+    assert not town.pipeline.status.ledger
+    town.dataflow.jobs.clear()
+    town.restart()
+    town.store.put(replace(town.pipeline, status=claimed))
+    await town.settle()
+    assert town.due is not None, "else nobody would look again"
+    await town.until(lambda: not town.pipeline.status.ledger)

@@ -160,7 +160,7 @@ class Reconciler:
         if not _tells(plan, seen.pipeline):
             if isinstance(plan.effect, AddFinalizer):
                 return True  # it takes nothing, and its answer has all that there is
-            if plan.effect is None and not self._cache.has_lost_spec(key):
+            if plan.effect is None and not self._cache.has_lost_spec(key) and not _is_out_of_sight(seen):
                 return True
         return await self._reader.is_sure(key, with_over=isinstance(plan.effect, DeleteRun))
 
@@ -279,6 +279,12 @@ class Reconciler:
         answer = recall.stops[effect.job_id].answer if isinstance(effect, StopJob) and is_done else None
         self._count(name, answer or "ok")
         return recall.refusals.pop(name, None) is None and is_done
+
+
+def _is_out_of_sight(seen: Observation) -> bool:
+    """Whether a claim that waits for its answer did not come in sight, for its row is doubtful: it would never settle."""
+    attempts = (attempt for entry in seen.pipeline.status.ledger for attempt in entry.attempts)
+    return any(attempt.is_unanswered and attempt.claim.nonce not in seen.memory.sightings for attempt in attempts)
 
 
 def _untold(seen: Observation) -> tuple[Pipeline, ...]:
