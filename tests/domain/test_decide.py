@@ -9,7 +9,22 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders import BATCH, NOW, READ, STREAM, UID, a_failure, a_job, a_last_run, a_run, a_spec, a_world, an_attempt, an_entry
+from tests.builders import (
+    BATCH,
+    NOW,
+    READ,
+    STREAM,
+    UID,
+    a_batch,
+    a_failure,
+    a_job,
+    a_last_run,
+    a_run,
+    a_spec,
+    a_world,
+    an_attempt,
+    an_entry,
+)
 
 from dataflow_operator.domain.errors import FailureClass, Reason
 from dataflow_operator.domain.job import Job, JobId, JobState, Ownership
@@ -48,6 +63,7 @@ from dataflow_operator.domain.pipeline.plan import (
     StopJob,
     Validate,
 )
+from dataflow_operator.domain.pipeline.revision import digest_of
 from dataflow_operator.domain.run import Run, RunStatus
 
 RUNS = an_entry(1, an_attempt())
@@ -556,6 +572,16 @@ def test_going_back_to_what_still_runs_launches_nothing() -> None:
     plan = decide(a_world(entries=(sealed,), jobs=(a_job(of=sealed),), started=B, run_number=2, last_run=last))
     assert not isinstance(plan.effect, CreateRun | Launch)
     assert plan.status.started_digest == sealed.digest
+
+
+@pytest.mark.parametrize(("result", "is_done"), [(Result.SUCCEEDED, True), (Result.STOPPED, False), (Result.FAILED, False)])
+def test_a_batch_pipeline_that_goes_back_before_the_other_run_began_has_run_what_succeeded(result: Result, *, is_done: bool) -> None:
+    other = an_entry(2, spec=a_batch("B"))
+    last = a_last_run(digest=digest_of(BATCH), result=result)
+    run = replace(a_run(other), status=RunStatus())
+    plan = decide(a_world(BATCH, entries=(other,), runs=(run,), started=a_batch("B"), run_number=2, last_run=last))
+    assert plan.status.ledger[-1].stop is StopMode.CANCEL
+    assert plan.status.started_digest == (digest_of(BATCH) if is_done else None)
 
 
 def test_a_running_stream_that_is_newer_and_stable_pushes_older_ones_out() -> None:

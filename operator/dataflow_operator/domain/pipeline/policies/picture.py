@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dataflow_operator.domain.ledger import Cause, Entry, StopMode, with_entry
+from dataflow_operator.domain.ledger import Cause, Entry, Result, StopMode, with_entry
 from dataflow_operator.domain.message import is_news
 from dataflow_operator.domain.names import run_name
 from dataflow_operator.domain.pipeline.model import ResolvedSpec
@@ -68,11 +68,14 @@ def _without_a_base(world: World, entry: Entry, base: str) -> Choice:
 
 
 def _never(world: World, entry: Entry, reason: str) -> Choice:
-    """The run never had a spec of its own, and never launches. A batch pipeline's memory goes back to what it last ran."""
+    """The run never had a spec of its own, and never launches. A batch pipeline's memory goes back to what it last ran, if that succeeded.
+
+    What did not is wanted again once its owner has wanted something else.
+    """
     over = replace(entry.marked(StopMode.CANCEL, reason, world.seen.now), sealed=True)
     status, last = world.status, world.status.last_run
     if world.spec.is_batch and entry.cause is Cause.CHANGE:
-        status = replace(status, started_digest=last.digest if last is not None else None)
+        status = replace(status, started_digest=last.digest if last is not None and last.result is Result.SUCCEEDED else None)
     return Choice(world=world.but(replace(status, ledger=with_entry(world.ledger, over))))
 
 
