@@ -83,6 +83,9 @@ READ_LIFE = 15.0
 WHOLE_SECONDS = 2.0
 """How much longer than it did a job may seem to have run, for times in statuses and of jobs are cut to whole seconds."""
 
+SIGHT_SECONDS = 60.0
+"""How long after its launch a job may be missing in a list that counts as fresh: it shows late, and the list is as old as it may be."""
+
 SURPRISE = "engine:"
 """What a surprise stands under, instead of a promise."""
 
@@ -484,13 +487,24 @@ class Referee:
             self.find(Harm.ORPHAN, "G3", "the finalizer of a pipeline was removed that nobody deleted")
 
     def pipeline_gone(self, last: Pipeline) -> None:
-        """Nothing of it runs, unless its owner said so. A copy that nobody had seen by then is nobody's."""
+        """Nothing of it runs, unless its owner said so. A copy that nobody had seen by then is nobody's.
+
+        Of a status that was restored, what was launched and forgotten may be in no list yet.
+        """
+        if self.server.has_forgotten and any(self._is_out_of_sight(last, made) for made in self.cloud.active_of(last.uid)):
+            self.server.gone.discard(last.uid)
+            self.server.orphaned.add(last.uid)
         self._find_active(last.uid, Harm.ORPHAN, "G3", f"pipeline {last.name} went")
         for made in self.cloud.active_of(last.uid):
             if made.is_copy:
                 made.order = None
 
     # within
+
+    def _is_out_of_sight(self, pipeline: Pipeline, made: Made) -> bool:
+        """Whether a job is on no record, and was launched so shortly before that a list which is fresh may not show it."""
+        is_known = made.id in job_ids_of(pipeline.status.ledger)
+        return not is_known and (self.server.now() - made.form.create_time).total_seconds() < SIGHT_SECONDS
 
     def _pipeline(self, uid: str) -> Pipeline | None:
         return next((known for known in self.server.pipelines.values() if known.uid == uid), None)
