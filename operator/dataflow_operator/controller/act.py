@@ -35,13 +35,6 @@ from dataflow_operator.domain.pipeline.plan import (
     DrawRun,
     Effect,
     Launch,
-    LookAtIdentity,
-    LookAtJob,
-    LookAtPipeline,
-    LookAtProgress,
-    LookAtRivals,
-    LookAtRun,
-    LookForReason,
     RemoveFinalizer,
     StopJob,
     UpdateInPlace,
@@ -130,7 +123,7 @@ class Actor:
                 recall.stops[effect.job_id] = await self._stop(pipeline, effect, recall.stops.get(effect.job_id))
             case UpdateInPlace():
                 recall.options[effect.job_id] = await self._update_in_place(pipeline, effect)
-            case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtRivals() | LookAtIdentity():
+            case _:
                 return await self._looker.look(key, recall, pipeline, effect)
         return True
 

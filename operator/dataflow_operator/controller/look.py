@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeAlias
 
 from dataflow_operator.controller.ports import Clock, Dataflow, JobLists, Key, Place, Store
 from dataflow_operator.controller.reader import Reader
@@ -26,6 +25,7 @@ from dataflow_operator.domain.pipeline.observation import (
     RunLook,
 )
 from dataflow_operator.domain.pipeline.plan import (
+    Look,
     LookAtIdentity,
     LookAtJob,
     LookAtPipeline,
@@ -35,9 +35,6 @@ from dataflow_operator.domain.pipeline.plan import (
     LookForReason,
 )
 from dataflow_operator.domain.pipeline.proof import ERROR_BURST
-
-Look: TypeAlias = LookAtJob | LookForReason | LookAtProgress | LookAtRun | LookAtPipeline | LookAtRivals | LookAtIdentity
-"""A read that a decision asked for."""
 
 
 class Looker:

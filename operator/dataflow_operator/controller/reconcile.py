@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
-from typing import Final
 
 from dataflow_operator.controller.act import Actor
 from dataflow_operator.controller.cache import Cache
@@ -30,23 +29,16 @@ from dataflow_operator.domain.pipeline.observation import Limits, Observation, R
 from dataflow_operator.domain.pipeline.plan import (
     SOON,
     AddFinalizer,
+    Change,
     CreateRun,
     DeleteRun,
     DrawRun,
     Effect,
     Launch,
-    LookAtIdentity,
-    LookAtJob,
-    LookAtPipeline,
-    LookAtProgress,
-    LookAtRivals,
-    LookAtRun,
-    LookForReason,
     Plan,
     RemoveFinalizer,
     StopJob,
     UpdateInPlace,
-    Validate,
 )
 from dataflow_operator.domain.pipeline.policies.people import heed_alone
 from dataflow_operator.domain.run import Run
@@ -303,7 +295,7 @@ def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
     if not logger.isEnabledFor(logging.INFO):
         return
     told = {"ready": _ready(plan.status)} if _tells(plan, pipeline) else {}
-    done = {} if plan.effect is None or isinstance(plan.effect, LOOKS) else {"effect": type(plan.effect).__name__, **_about(plan.effect)}
+    done = {"effect": type(plan.effect).__name__, **_about(plan.effect)} if isinstance(plan.effect, Change) else {}
     if told or done:
         logger.info("pass", extra={"pipeline": "/".join(key), **done, **told})
 
@@ -313,7 +305,7 @@ def _ready(status: PipelineStatus) -> str:
     return f"{ready.status} {ready.reason}" if ready is not None else ""
 
 
-def _about(effect: Effect) -> dict[str, object]:
+def _about(effect: Change) -> dict[str, object]:
     """Return which run or job an effect was about."""
     match effect:
         case Launch():
@@ -326,11 +318,5 @@ def _about(effect: Effect) -> dict[str, object]:
             return {"run": effect.name, "result": effect.status.result} if effect.status.result else {"run": effect.name}
         case CreateRun() | DeleteRun():
             return {"run": effect.name}
-        case AddFinalizer() | RemoveFinalizer() | Validate():
+        case AddFinalizer() | RemoveFinalizer():
             return {}
-        case LookAtJob() | LookForReason() | LookAtProgress() | LookAtRun() | LookAtPipeline() | LookAtRivals() | LookAtIdentity():
-            return {}
-
-
-LOOKS: Final = (Validate, LookAtJob, LookForReason, LookAtProgress, LookAtRun, LookAtPipeline, LookAtRivals, LookAtIdentity)
-"""Effects that change nothing outside."""

@@ -145,24 +145,13 @@ class LookAtIdentity:
     account: str
 
 
-Effect: TypeAlias = (
-    AddFinalizer
-    | RemoveFinalizer
-    | CreateRun
-    | DrawRun
-    | DeleteRun
-    | Launch
-    | Validate
-    | StopJob
-    | UpdateInPlace
-    | LookAtProgress
-    | LookAtJob
-    | LookForReason
-    | LookAtRun
-    | LookAtPipeline
-    | LookAtRivals
-    | LookAtIdentity
-)
+Change: TypeAlias = AddFinalizer | RemoveFinalizer | CreateRun | DrawRun | DeleteRun | Launch | StopJob | UpdateInPlace
+"""An effect that changes something outside."""
+
+Look: TypeAlias = LookAtProgress | LookAtJob | LookForReason | LookAtRun | LookAtPipeline | LookAtRivals | LookAtIdentity
+"""A read that a decision asked for."""
+
+Effect: TypeAlias = Change | Validate | Look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

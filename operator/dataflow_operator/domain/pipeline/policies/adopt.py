@@ -52,15 +52,16 @@ def _look_at(world: World, job_id: JobId) -> Choice:
 
 def _young_look_at_others(world: World) -> RivalsLook | None:
     """Return the read of a moment ago of this pipeline as it is, and of every other that may have the job: what the watch tells may be half of that."""
-    look = world.seen.memory.rivals
-    is_young = look is not None and world.seen.is_fresh(look.at, world.seen.limits.stop_again)
-    return look if is_young and look is not None and look.resource_version == world.pipeline.resource_version else None
+    look, seen = world.seen.memory.rivals, world.seen
+    if look is None or not seen.is_fresh(look.at, seen.limits.stop_again) or look.resource_version != world.pipeline.resource_version:
+        return None
+    return look
 
 
 def _shows_otherwise(world: World, look: JobLook) -> bool:
     """Whether a list that is newer than the read shows the job in another state: it has begun since, or is over."""
-    job, newest = look.job, job_of(world.seen, look.job.id) if look.job is not None else None
-    return job is not None and newest is not None and newest.state is not job.state
+    newest = job_of(world.seen, look.job.id) if look.job is not None else None
+    return look.job is not None and newest is not None and newest.state is not look.job.state
 
 
 def _named(world: World, wish: Adoption) -> JobId | None:
