@@ -149,7 +149,7 @@ class Reconciler:
         """Whether what was decided from is what there is, as far as anything follows; what the watch may have left out is read."""
         if self._cache.pipeline(key) is not seen.pipeline or self._cache.runs_of(key) != seen.runs:
             return False
-        if not _tells(plan, seen.pipeline):
+        if plan.status is seen.pipeline.status:
             if isinstance(plan.effect, AddFinalizer):
                 return True  # it takes nothing, and its answer has all that there is
             if plan.effect is None and not self._cache.has_lost_spec(key) and not _is_out_of_sight(seen):
@@ -223,7 +223,7 @@ class Reconciler:
 
     async def _report(self, key: Key, pipeline: Pipeline, plan: Plan) -> Pipeline:
         """Write the status if it differs from what is stored; return the object as it then is. An effect follows only a written status."""
-        if not _tells(plan, pipeline):
+        if plan.status is pipeline.status:
             return pipeline
         try:
             stored = await self._store.write_status(pipeline, plan.status)
@@ -285,16 +285,11 @@ def _untold(seen: Observation) -> tuple[Pipeline, ...]:
     return look.untold if look is not None and seen.is_fresh(look.at, seen.limits.stop_again) else ()
 
 
-def _tells(plan: Plan, pipeline: Pipeline) -> bool:
-    """Whether a plan has another status than the pipeline."""
-    return plan.status is not pipeline.status and plan.status != pipeline.status
-
-
 def _log(key: Key, pipeline: Pipeline, plan: Plan) -> None:
     """Log one line for a pass that changed something: what was done, and how the pipeline stands if that is new."""
     if not logger.isEnabledFor(logging.INFO):
         return
-    told = {"ready": _ready(plan.status)} if _tells(plan, pipeline) else {}
+    told = {"ready": _ready(plan.status)} if plan.status is not pipeline.status else {}
     done = {"effect": type(plan.effect).__name__, **_about(plan.effect)} if isinstance(plan.effect, Change) else {}
     if told or done:
         logger.info("pass", extra={"pipeline": "/".join(key), **done, **told})

@@ -103,7 +103,7 @@ def _next(choice: Choice, status: PipelineStatus) -> timedelta | None:
 
 def _has_moved(choice: Choice, status: PipelineStatus) -> bool:
     before = choice.world.pipeline.status.ledger
-    return not choice.unreported and status.ledger is not before and status.ledger != before
+    return status.ledger is not before and status.ledger != before
 
 
 def _is_settled(world: World, status: PipelineStatus) -> bool:

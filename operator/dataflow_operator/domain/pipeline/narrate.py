@@ -20,7 +20,12 @@ from dataflow_operator.domain.pipeline.world import SUSPENDED
 
 
 def status_of(scene: Scene) -> PipelineStatus:
-    """Return the status that tells the scene; the very same where it tells it already, which most passes find."""
+    """Return the status that tells the scene: the very object that is stored where it says the same, which most passes find."""
+    told = _told_in(scene)
+    return scene.seen.pipeline.status if told == scene.seen.pipeline.status else told
+
+
+def _told_in(scene: Scene) -> PipelineStatus:
     pipeline, status = scene.seen.pipeline, scene.status
     if scene.spec is not None:
         drift = drift_in(scene.seen, scene.spec, status)

@@ -159,6 +159,7 @@ class Plan:
     """Report *status* (only if it differs from what is stored), then do *effect*, then look again after *requeue_after*."""
 
     status: PipelineStatus
+    """The very object that is stored, where there is nothing new to report."""
     effect: Effect | None = None
     requeue_after: timedelta | None = None
     """None: only an event can change anything."""
