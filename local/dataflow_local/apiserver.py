@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Self
 
 from dataflow_local.audit import POLICY, AuditRecord, audit
-from dataflow_local.client import HOST, SERVED_SECONDS, Client
+from dataflow_local.client import HOST, Client
 from dataflow_local.holder import InUseError, holder_of, turn
+from dataflow_local.in_force import SERVED_SECONDS, wait_rights, wait_served
 from dataflow_local.install import assets, controlplane_binary
 from dataflow_local.kubectl import KUBECTL_SECONDS, run_kubectl
 from dataflow_local.users import VIEWERS, User, ensure_key, tokens_of, write_kubeconfig
@@ -135,7 +136,7 @@ class ApiServer:
         return Client(port=self.port, authority=self.authority, token=self.token(User.ADMIN))
 
     def start(self) -> None:
-        """Return when the server answers, and serves every kind it knew before. StartError if it does not."""
+        """Return when the server answers, and serves every kind and knows every right it knew before. StartError if it does not."""
         self._forget_the_dead()
         with turn(self.folder / "turn"):  # of two at once, the second must find the first, and not write its own port into the kubeconfigs
             self._start()
@@ -149,6 +150,7 @@ class ApiServer:
             self._start_on_some_port()
             self._let_viewers_view()
             self.wait_served()
+            self.wait_rights()
         except BaseException:
             self._give_up()
             raise
@@ -266,8 +268,12 @@ class ApiServer:
         return self.kubectl("apply", "--server-side", "--force-conflicts", *source, user=user)
 
     def wait_served(self, *kinds: str, seconds: float = SERVED_SECONDS) -> None:
-        """Return when each kind (`plural.group`; none named: each one defined) can be listed. NotServedError if not in time."""
-        self.client.wait_served(*kinds, seconds=seconds)
+        """Return when each kind (`plural.group`; none named: each one defined) can be used. NotInForceError if not in time."""
+        wait_served(self.client, *kinds, seconds=seconds)
+
+    def wait_rights(self) -> None:
+        """Return when every right that was given or taken so far counts. NotInForceError if not in time."""
+        wait_rights(self.client)
 
     def audit(self) -> Iterator[AuditRecord]:
         """Yield what was asked of the server so far, in order."""

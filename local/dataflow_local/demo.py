@@ -19,6 +19,7 @@ from typing import Any, Final
 from dataflow_local.apiserver import StartError
 from dataflow_local.cache import ROOT
 from dataflow_local.go import BuildError
+from dataflow_local.in_force import NotInForceError
 from dataflow_local.kubectl import KubectlError
 from dataflow_local.platform import NAMESPACE, Platform, make_data
 from dataflow_local.program import ProgramError
@@ -258,7 +259,7 @@ def main() -> int:
             _batch(watcher)
             _stream(watcher)
             print(f"\n    $ kubectl get dfp,dfr\n{_indented(platform.kubectl('get', 'dataflowpipelines,dataflowruns'))}", flush=True)
-    except (DemoError, ProgramError, StartError, BuildError, KubectlError, OSError, subprocess.SubprocessError) as error:
+    except (DemoError, ProgramError, StartError, NotInForceError, BuildError, KubectlError, OSError, subprocess.SubprocessError) as error:
         print(f"\n✗ {error}\n  Logs are kept in {folder}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -108,6 +108,7 @@ class Platform:
             self._open.callback(self.api.stop)
         self.api.apply(ROOT / "manifests" / "local")
         self.api.wait_served()
+        self.api.wait_rights()
 
     def start_emulator(self) -> None:
         """Start the emulator, or take the one that runs."""

@@ -14,6 +14,7 @@ from typing import Final
 from dataflow_local.apiserver import StartError
 from dataflow_local.cache import ROOT
 from dataflow_local.go import BuildError
+from dataflow_local.in_force import NotInForceError
 from dataflow_local.install import kubectl
 from dataflow_local.kubectl import PLUGINS, KubectlError
 from dataflow_local.platform import NAMESPACE, Platform, make_data
@@ -92,6 +93,7 @@ def _let_in(platform: Platform) -> None:
     ]
     granted = subprocess.run(grant, check=True, capture_output=True, text=True, timeout=START_SECONDS).stdout
     api.kubectl("apply", "--filename=-", stdin=granted)
+    api.wait_rights()
     platform.know(tenant, projects={PROJECT: {"roles/dataflow.developer": [f"serviceAccount:{account}"]}})
 
 
@@ -115,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         up(has_tenants=asked.tenants) if asked.verb == "up" else down()
-    except (ProgramError, StartError, BuildError, KubectlError, OSError, subprocess.SubprocessError) as error:
+    except (ProgramError, StartError, NotInForceError, BuildError, KubectlError, OSError, subprocess.SubprocessError) as error:
         print(f"✗ {error}", file=sys.stderr)
         return 1
     return 0

@@ -97,11 +97,12 @@ class Tenant:
         self.merge(self.core("serviceaccounts", "orders"), {"metadata": {"annotations": {GOOGLE_ACCOUNT: google}}})
 
     def give(self, name: str, resource: str, verb: str, *subjects: dict[str, str], account: str = "orders") -> None:
-        """Give a right on one ServiceAccount."""
+        """Give a right on one ServiceAccount, and return when it counts."""
         right = Right(name=name, resource=resource, verb=verb, accounts=(account,), subjects=subjects)
         for each in right.objects(self.namespace):
             kind = str(each["kind"]).lower()
             self.make(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}/{kind}s", dict(each))
+        self.door.wait_rights()
 
     def pipeline(self, changes: Json | None = None) -> None:
         answer = self.door.create(a_pipeline({"serviceAccountName": "orders"} | (changes or {})))

@@ -220,6 +220,7 @@ def test_who_may_not_apply_is_told_so(api_server: ApiServer, door: Door) -> None
     )
     bound = door.kubectl("create", "rolebinding", "look", f"--clusterrole=look-{door.namespace}", "--user=bob")
     assert (role.returncode, bound.returncode) == (0, 0), role.stderr + bound.stderr
+    door.wait_rights()
     said = Plugin(kubeconfig=str(api_server.kubeconfig(User.BOB)), namespace=door.namespace).diff(a_pipeline())
     assert said.code == 2
     assert 'User "bob" cannot patch resource' in said.err

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from tests.integration.schema_objects import Json, a_door
-from tests.waiting import eventually
 
 from dataflow_local.install import kubectl
 from dataflow_local.users import User, identity_of
@@ -65,10 +64,11 @@ def granted(door: Door, *accounts: str, namespace: str | None = None, kubeconfig
 
 
 def applied(door: Door, said: Said) -> list[str]:
-    """Apply what was written; return what kubectl says of each object."""
+    """Apply what was written, and let it count; return what kubectl says of each object."""
     assert said.code == 0, said.err
     done = door.kubectl("apply", "-f", "-", stdin=said.out)
     assert (done.returncode, done.stderr) == (0, "")
+    door.wait_rights()
     return done.stdout.splitlines()
 
 
@@ -225,10 +225,11 @@ def test_the_member_of_the_binding_is_named_where_the_operator_says_how_it_is_in
 def test_an_admin_of_the_namespace_may_apply_the_token_role_and_not_give_away_what_he_has_not(here: Door) -> None:
     bound = here.kubectl("create", "rolebinding", "admin", "--clusterrole=admin", "--user=bob")
     assert bound.returncode == 0, bound.stderr
-    eventually(lambda: here.as_user("bob").kubectl("get", "roles").returncode, until=lambda code: code == 0, seconds=20)
+    here.wait_rights()
     said = granted(here, "orders", authors=("alice",))
     done = here.as_user("bob").kubectl("apply", "-f", "-", stdin=said.out)
     assert done.returncode == 1
+    here.wait_rights()
     assert (token(here, "orders", OPERATOR_USER), may_use(here, "orders", "alice")) == (201, False)
     assert (
         f'roles.rbac.authorization.k8s.io "{USE_ROLE}" is forbidden: user "bob" (groups=["system:authenticated"]) is attempting to grant'

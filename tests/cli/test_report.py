@@ -135,6 +135,7 @@ def test_the_operator_s_settings_and_what_may_not_be_read_are_told(person: Perso
     }
     for plural, obj in (("roles", role), ("rolebindings", binding)):
         assert person.door.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{place}/{plural}", obj).is_accepted
+    person.door.wait_rights()
     less = reported(person, tmp_path, "--operator-namespace", place, kubeconfig=str(api_server.kubeconfig(User.ALICE)))
     assert f"pipelines/{place}/orders.yaml" in less
     for what in ("events", "the operator's settings", "the operator's pods"):

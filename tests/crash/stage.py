@@ -98,6 +98,7 @@ class Stage:
         server = self._open.enter_context(ApiServer(self.folder / "api-server"))
         server.apply(ROOT / "manifests" / "local")
         server.wait_served()
+        server.wait_rights()
         grpc_address = self._start_emulator()
         self._cluster = Cluster(server)
         self._open.push_async_callback(self._cluster.close)

@@ -231,6 +231,7 @@ def a_team(google: Google, namespace: str, user: User, *accounts: str) -> Team:
     ]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     google.platform.api.kubectl("apply", f"--namespace={namespace}", "--filename=-", stdin=text)
+    google.platform.api.wait_rights()
     return team
 
 

@@ -115,6 +115,7 @@ def usual_seconds(google: Google) -> float:
     binding["kind"] = "ClusterRoleBinding"  # a Role in each of two hundred namespaces would show nothing more
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]})
     google.platform.api.kubectl("apply", "--filename=-", stdin=text)
+    google.platform.api.wait_rights()
     seconds = seconds_until_launched(google, a_hundred(google, "calm"))
     forget(google, "calm")
     return seconds

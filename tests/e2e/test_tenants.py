@@ -319,6 +319,7 @@ def test_the_operator_s_own_token_gives_no_more_than_it_is_for(alice: Team) -> N
     server.kubectl("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "no-tenant"}}))
     for namespace in ("no-tenant", "kube-system", OPERATOR_NAMESPACE):
         server.kubectl("apply", f"--namespace={namespace}", "--filename=-", stdin=json.dumps(an_open_door()))
+    server.wait_rights()
     refused = {
         asked("no-tenant", "orders")[1]: 'namespace "no-tenant" is not labelled',
         asked("team-a", "orders", "https://kubernetes.default.svc.cluster.local")[1]: "exactly one audience",
@@ -356,6 +357,7 @@ def give_use(team: Team, account: str) -> None:
     binding = a_binding(f"use-{account}", "Role", {"kind": "User", "name": team.user.value, "apiGroup": "rbac.authorization.k8s.io"})
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]})
     team.platform.api.kubectl("apply", f"--namespace={team.namespace}", "--filename=-", stdin=text)
+    team.platform.api.wait_rights()
 
 
 def uid_of(team: Team, account: str) -> str:

@@ -11,10 +11,13 @@ import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 import yaml
 
+from dataflow_local.client import Client
+from dataflow_local.in_force import wait_rights
 from dataflow_operator.api import GROUP, VERSION
 
 if TYPE_CHECKING:
@@ -100,6 +103,11 @@ class Door:
         data = json.dumps(body) if body is not None else None
         response = self.session.request(method, self.url + path, params=query, data=data, headers=headers, timeout=TIMEOUT_SECONDS)
         return Answer(code=response.status_code, body=response.json(), warning=response.headers.get("Warning", ""))
+
+    def wait_rights(self) -> None:
+        """Return when every right that was given or taken so far counts; the session must be the admin's."""
+        token = str(self.session.headers["Authorization"]).removeprefix("Bearer ")
+        wait_rights(Client(port=urlsplit(self.url).port or 0, authority=Path(str(self.session.verify)), token=token))
 
     def path(self, obj: Json | str, name: str = "") -> str:
         plural = obj if isinstance(obj, str) else f"{obj['kind'].lower()}s"

@@ -41,7 +41,7 @@ def entered(server: ApiServer, user: User, namespace: str = TENANT) -> Door:
 
 
 def give(admin: Door, user: str, *rules: Json) -> None:
-    """Give a user a Role in the door's namespace."""
+    """Give a user a Role in the door's namespace, and return when it counts."""
     path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{admin.namespace}"
     meta = {"name": f"given-to-{user.replace(':', '-')}"}
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": meta, "rules": rules}
@@ -54,3 +54,4 @@ def give(admin: Door, user: str, *rules: Json) -> None:
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
     }
     assert admin.call("POST", f"{path}/rolebindings", binding).is_accepted
+    admin.wait_rights()

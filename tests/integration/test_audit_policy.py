@@ -84,6 +84,7 @@ def test_who_changed_as_whom_pipelines_run_is_on_record(server: ApiServer) -> No
 
 def test_what_the_operator_does_is_on_record_without_bodies(server: ApiServer) -> None:
     server.apply(ROOT / "manifests" / "local")
+    server.wait_rights()
     server.kubectl("get", "dfp", "--namespace", "team-a", user=User.OPERATOR)
     name = "operators"
     server.kubectl("apply", "--namespace", "team-a", "--filename=-", stdin=json.dumps({**PIPELINE, "metadata": {"name": name}}))

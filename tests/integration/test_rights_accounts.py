@@ -130,7 +130,7 @@ def test_a_pipeline_without_an_account_runs_as_the_default_one_and_takes_the_use
     assert is_refused(bob.patch("dataflowpipelines", "orders", {"spec": {"serviceAccountName": None}}, dryRun="All"), "bob", "runner")
     vera = entered(server, User.VERA)
     give(entered(server, User.ADMIN), "vera", AUTHOR, use_of("runner"))
-    eventually(lambda: vera.try_out(orders(None, name="more")).is_accepted, seconds=10)
+    assert vera.try_out(orders(None, name="more")).is_accepted
 
 
 def test_the_tokens_of_the_overlay_are_for_its_provider(operator: Door) -> None:

@@ -36,6 +36,7 @@ def tenancy(door: Door) -> Door:
     for user, role in BINDINGS.items():
         path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{door.namespace}/rolebindings"
         assert door.call("POST", path, binding(user, role)).is_accepted
+    door.wait_rights()
     assert door.create(a_pipeline()).is_accepted
     # Admission policies take a second to come into force.
     eventually(lambda: door.as_user("bob").try_out(a_run(PARAMETERS)), until=lambda answer: answer.code == 403, seconds=30)
@@ -68,7 +69,8 @@ def test_a_run_with_parameters_needs_the_right_to_use_the_account_that_it_names(
     bound = binding("alice", "use-orders")
     bound["roleRef"]["kind"] = "Role"
     assert tenancy.call("POST", f"{path}/rolebindings", bound).is_accepted
-    eventually(lambda: tenancy.as_user("alice").try_out(named), until=lambda answer: answer.is_accepted, seconds=10)
+    tenancy.wait_rights()
+    assert tenancy.as_user("alice").try_out(named).is_accepted
     assert tenancy.as_user("alice").try_out(a_run({**PARAMETERS, "serviceAccountName": "bills"})).code == 403
 
 
