@@ -15,6 +15,7 @@ from dataflow_local.cache import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CRDS = ROOT / "crds"
 
@@ -82,8 +83,12 @@ def stays_here(guard: Guard) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """One API server for all tests of a session, with our kinds: a test takes a fresh namespace in it, and does not stop it."""
-    with ApiServer(tmp_path_factory.mktemp("api-server")) as server:
-        if any(CRDS.glob("*.yaml")):
-            server.apply(CRDS)
-            server.wait_served()
+    yield from a_server(tmp_path_factory.mktemp("api-server"))
+
+
+def a_server(folder: Path) -> Iterator[ApiServer]:
+    """Run an API server with our kinds as long as somebody waits for it: a test that changes what holds for the whole cluster has one of its own."""
+    with ApiServer(folder) as server:
+        server.apply(CRDS)
+        server.wait_served()
         yield server

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from tests.waiting import eventually_async
 
 from dataflow_emulator.emulator import Emulator
 from dataflow_emulator.engines.script import Script, Scripts
@@ -27,7 +26,6 @@ from dataflow_operator.adapters.kubernetes.access import from_kubeconfig
 from dataflow_operator.adapters.kubernetes.api import Api
 from dataflow_operator.adapters.kubernetes.events import Events
 from dataflow_operator.adapters.kubernetes.store import Store
-from dataflow_operator.domain.errors import RefusedError
 
 if TYPE_CHECKING:
     from dataflow_local.apiserver import ApiServer
@@ -90,6 +88,7 @@ def operator_rights(api_server: ApiServer) -> None:
     """The operator's user has the rights that the manifests give to it."""
     for name in RIGHTS:
         api_server.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(ROOT / "manifests" / "base" / name))
+    api_server.wait_rights()
 
 
 @pytest.fixture
@@ -108,13 +107,5 @@ async def shelf(api_server: ApiServer, operator_rights: None, namespace: str) ->
     calls, dropped = list[tuple[str, str, str]](), list[None]()
     api = Api(access.server, access.session(), lambda service, method, code: calls.append((service, method, code)))
     store = Store(api, Events(api, monotonic=time.monotonic, dropped=lambda: dropped.append(None)))
-
-    async def allowed() -> bool:
-        try:
-            return await store.is_served("dataflowruns")
-        except RefusedError:
-            return False
-
-    await eventually_async(allowed, seconds=20)
     yield Shelf(store=store, api=api, namespace=namespace, server=api_server, calls=calls, dropped=dropped)
     await api.close()

@@ -65,19 +65,12 @@ subjects: [{{kind: ServiceAccount, name: dataflow-operator, namespace: {OPERATOR
 
 
 async def granted(shelf: Shelf) -> tuple[Accounts, Account]:
-    """A ServiceAccount, and the operator's right to tokens of it, once it holds."""
+    """A ServiceAccount, and the operator's right to tokens of it."""
     shelf.apply(an_account(), the_right("orders"))
+    await asyncio.to_thread(shelf.server.wait_rights)
     accounts = Accounts(shelf.api)
     found = await accounts.read(ServiceAccount(shelf.namespace, "orders"))
     assert found is not None
-
-    async def may() -> bool:
-        try:
-            return bool(await accounts.request_token(found, PROVIDER))
-        except UnavailableError:
-            return False
-
-    await eventually_async(may, seconds=20)
     return accounts, found
 
 

@@ -168,7 +168,8 @@ def test_a_namespace_that_ends_without_any_token_left_says_so_and_can_be_let_go(
     with_tenants.restart_operator("--list-age-seconds=5")
     team.becomes("views", "IdentityReady", "False", "ServiceAccountNotFound")
     assert "there is no ServiceAccount bereft/orders" in team.message("views", "IdentityReady")
-    assert "annotate it with dataflow-operator.io/orphan-jobs=true" in team.message("views")
+    let_go = "annotate it with dataflow-operator.io/orphan-jobs=true"
+    eventually(lambda: team.message("views"), until=lambda said: let_go in said, seconds=30)  # once the pipeline is being deleted, too
     eventually(
         lambda: team.message("views"),
         until=lambda said: "the job list cannot be read, so nothing is known of the jobs: there is no S" in said,

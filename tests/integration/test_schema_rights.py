@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from tests.conftest import a_server
 from tests.integration.schema_objects import ROOT, Json, a_pipeline, a_run
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.integration.schema_objects import Door
+
+    from dataflow_local.apiserver import ApiServer
 
 OPERATOR = "system:serviceaccount:dataflow-operator:dataflow-operator"
 BINDINGS = {"vera": "dataflow-viewer", "bob": "dataflow-rerunner", "alice": "dataflow-author", "anne": "dataflow-admin"}
@@ -26,6 +31,12 @@ def binding(user: str, role: str) -> Json:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
     }
+
+
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A server of its own: what is applied holds for every namespace."""
+    yield from a_server(tmp_path_factory.mktemp("api-server"))
 
 
 @pytest.fixture(scope="module")
