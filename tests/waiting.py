@@ -40,13 +40,15 @@ def eventually(look: Callable[[], Seen], *, seconds: float, until: Callable[[See
 
 async def eventually_async(look: Callable[[], Awaitable[Seen]], *, seconds: float, until: Callable[[Seen], object] = bool) -> Seen:
     """Return what was seen as soon as it is as wanted, letting the loop run meanwhile; TimeoutError if it is not in time."""
-    last, most = "nothing", seconds * patience()
+    last, began = "nothing", asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(most):
+        async with asyncio.timeout(seconds * patience()) as bound:
             while not until(seen := await look()):
                 last = repr(seen)
+                bound.reschedule(max(bound.when() or 0.0, began + seconds * patience()))  # others may have begun to want the machine since
                 await asyncio.sleep(ASYNC_LOOK_SECONDS)
             return seen
     except TimeoutError as error:
-        error.add_note(f"not within {most:.0f} s, where {seconds} s are enough; seen last: {last}")
+        took = asyncio.get_running_loop().time() - began
+        error.add_note(f"not within {took:.0f} s, where {seconds} s are enough; seen last: {last}")
         raise

@@ -77,6 +77,7 @@ def measure(platform: Platform, *, tenants: int = TENANTS, idle_seconds: float =
     platform.know(*known)
     for one in known:
         _settle_in(platform, one)
+    platform.api.wait_rights()
     began = time.monotonic()
     for one in known:
         spec = STREAM | {

@@ -26,6 +26,7 @@ async def test_a_launch_that_the_network_holds_back_makes_a_job_only_while_its_c
     channel = insecure_channel(dataflow.emulator.grpc_address)
     caller = Nobody(launch_life=timedelta(seconds=life))
     calls = Calls(clients=clients_on(channel), caller=caller, launch_seconds=GIVES_UP_SECONDS)
+    await channel.channel_ready()  # what is held back is to be a call, not a connection
     dataflow.emulator.service.faults.add(Fault(method="LaunchFlexTemplate", latency_seconds=ARRIVES_SECONDS, held=True))
     with pytest.raises(AmbiguousError) as caught:
         await calls.launch(PLACE, an_order())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.adapters.conftest import Shelf
-from tests.waiting import eventually_async
+from tests.waiting import eventually_async, patience
 
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.cache import ROOT
@@ -114,11 +114,9 @@ async def watching(
     watch, relist = asyncio.create_task(edge.watch(stop)), asyncio.create_task(edge.relist())
     try:
         yield edge
-        began = time.monotonic()
         stop.set()
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(5.0 * patience()):
             await watch
-        assert time.monotonic() - began < 5.0
     finally:
         for task in (watch, relist):
             task.cancel()

@@ -19,6 +19,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 from tests.emulator.identity_world import PROVIDER, A, B, Key, email, identity, principal
+from tests.waiting import patience
 from typing_extensions import override
 
 from dataflow_emulator.emulator import Emulator
@@ -31,7 +32,9 @@ from dataflow_operator.adapters.identity.modes import Endpoints, Exchange, endpo
 from dataflow_operator.adapters.identity.transport import QUIET, Transport
 from dataflow_operator.domain.errors import Reason, UnavailableError
 
-SHORT: Final = partial(Transport, call_seconds=1.0)
+CALL_SECONDS: Final = patience()
+
+SHORT: Final = partial(Transport, call_seconds=CALL_SECONDS)
 
 
 @dataclass
@@ -152,7 +155,7 @@ async def test_an_account_of_another_tenant_is_denied_with_the_binding_that_is_m
         ({"code": GrpcCode.RESOURCE_EXHAUSTED}, Reason.STS_THROTTLED),
         ({"code": GrpcCode.INTERNAL}, Reason.STS_UNAVAILABLE),
         ({"code": GrpcCode.UNAVAILABLE}, Reason.STS_UNAVAILABLE),
-        ({"latency_seconds": 3.0}, Reason.STS_UNAVAILABLE),
+        ({"latency_seconds": 3 * CALL_SECONDS}, Reason.STS_UNAVAILABLE),
         ({"spoil": Spoil.GARBAGE}, Reason.STS_UNAVAILABLE),
         ({"spoil": Spoil.HUGE}, Reason.STS_UNAVAILABLE),
         ({"spoil": Spoil.EXPIRY_AS_TEXT}, Reason.STS_UNAVAILABLE),

@@ -20,7 +20,7 @@ from dataflow_operator.domain.errors import Failure, FailureClass, Reason
 from dataflow_operator.domain.job import JobState
 from dataflow_operator.domain.pipeline.model import PipelineStatus
 
-LAG = timedelta(seconds=4)
+LAG = timedelta(seconds=8)
 """How late the emulator's error messages are; Dataflow's were up to 50 s."""
 
 SAID = "Workflow failed. Causes: Quota 'CPUS' exceeded. Limit: 8.0 in region europe-west1."

@@ -17,7 +17,7 @@ from tests.adapters.conftest import Dataflow, Shelf
 from tests.adapters.gateway import Gateway, a_gateway
 from tests.adapters.test_app import STREAM, Operator, an_operator
 from tests.adapters.test_edge import PIPELINE, RUN, Rows, watching
-from tests.waiting import eventually_async
+from tests.waiting import eventually_async, patience
 
 from dataflow_local.apiserver import ApiServer
 from dataflow_local.cache import ROOT
@@ -27,8 +27,9 @@ from dataflow_operator.relist import Kind
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """Of connections that were cut, aiohttp drops the transports unclosed, and says so when they are collected."""
 
-RECOVERY_SECONDS = 5.0
-"""How soon after an outage what happened in it must be known."""
+RECOVERY_SECONDS = 8.0
+"""How soon after an outage what happened in it must be known: a watch that is not answered is given up after 3 s, the longest pause is 1.8 s, and a
+re-list comes 3 s after another at the earliest."""
 
 OUTAGE_SECONDS = 6.0
 """Longer than all growing pauses, so that the longest pause is under way when the service comes back."""
@@ -78,13 +79,12 @@ async def outlive(shelf: Shelf, gateway: Gateway, operator: Operator, seconds: f
 
 async def recovers(gateway: Gateway, operator: Operator, count: int, *, lists: int = 12) -> None:
     """The operator knows *count* objects in time after what ended just now, at the cost of few lists."""
-    before, began = gateway.asked["LIST"], time.monotonic()
+    before = gateway.asked["LIST"]
 
     async def knows() -> int:
         return await known(operator)
 
     await eventually_async(knows, seconds=RECOVERY_SECONDS, until=lambda seen: seen == count)
-    assert time.monotonic() - began < RECOVERY_SECONDS
     assert gateway.asked["LIST"] - before <= lists
 
 
@@ -168,13 +168,11 @@ async def test_an_api_server_that_is_away_at_the_start_is_served_within_seconds(
             assert await operator.get("/healthz") == (200, "ok")
             assert (await operator.get("/readyz"))[0] == 503
             await gateway.open()
-            began = time.monotonic()
 
             async def knows() -> int:
                 return await known(operator)
 
             await eventually_async(knows, seconds=RECOVERY_SECONDS, until=lambda seen: seen > 0)
-            assert time.monotonic() - began < RECOVERY_SECONDS
             assert gateway.asked["LIST"] < 12
 
 
@@ -189,7 +187,7 @@ async def test_a_watch_that_falls_silent_is_begun_anew(shelf: Shelf, tmp_path: P
             await asyncio.to_thread(shelf.server.kubectl, "delete", "dfr", "doomed", "--namespace", shelf.namespace)
             await asyncio.to_thread(shelf.apply, PIPELINE.format(name="orders"))
             gateway.is_silent = False
-            async with asyncio.timeout(2.0 + RECOVERY_SECONDS):
+            async with asyncio.timeout((2.0 + RECOVERY_SECONDS) * patience()):
                 await sink.has(Kind.PIPELINES, "orders")
                 await sink.has(Kind.RUNS)
 

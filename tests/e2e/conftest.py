@@ -115,9 +115,7 @@ class Owner:
 
     def launches(self, pipeline: str) -> list[Call]:
         """Return the launches for a pipeline, by the name its jobs bear."""
-        return [
-            call for method in ("LaunchFlexTemplate", "LaunchTemplate") for call in self.calls(method, f"{pipeline}-{self.namespace[:4]}")
-        ]
+        return [call for method in ("LaunchFlexTemplate", "LaunchTemplate") for call in self.calls(method, f"{pipeline}-{self.namespace}-")]
 
 
 def _told(said: dict[str, Any]) -> tuple[Any, ...]:

@@ -88,7 +88,7 @@ def test_a_newer_crd_is_applied_while_jobs_run_and_start(team: Owner) -> None:
     with_crd(team, "dataflowpipelines", "views")
     with_crd(team, "dataflowruns", "views-1")
     team.apply(a_stream("views", parameters={"eventsPerSecond": "20", "output": "gs://acme-results/views"}))
-    eventually(lambda: len(team.launches("views")) == 2, seconds=10)
+    eventually(lambda: len(team.launches("views")) == 2, seconds=30)
     team.becomes("views", "Ready", "True", "JobRunning")
     team.becomes("nightly", "Succeeded", "True")
     assert (len(team.launches("views")), len(team.launches("nightly"))) == (2, 1)

@@ -25,9 +25,11 @@ IDENTITIES = 100
 HELD = 30
 """Pipelines of the one that hangs: three times as many as the operator has workers."""
 
+HELD_SECONDS = 10.0
+"""The time-out of a call, which one that held up the others would cost them three times."""
+
 MOST_RATIO, SLACK_SECONDS = 2.0, 3.0
-"""How much longer the others may take beside one that hangs: noise on two cores that are shared. One that held them up would cost them its
-time-out of 10 s, several times what all of them take."""
+"""How much longer the others may take beside one that hangs: noise on two cores that are shared."""
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +134,7 @@ def test_one_identity_that_hangs_delays_none_of_ninety_nine_others(google: Googl
     asked = Counter(call.who for call in google.calls("GenerateAccessToken") if call.applied)
     assert {asked[team.principal] for team in others} == {2}, "one for launches, one for all else"
     assert launches_in(google, broken) == []
-    assert took < usual_seconds * MOST_RATIO + SLACK_SECONDS
+    assert took < max(usual_seconds * MOST_RATIO + SLACK_SECONDS, usual_seconds + HELD_SECONDS)
     google.let_be()
     forget(google, "beside")
 

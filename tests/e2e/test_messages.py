@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import RUN, Owner, a_pipeline, a_stream
-from tests.waiting import eventually
+from tests.waiting import eventually, patience
 
 from dataflow_local.platform import JOB_METRICS_SECONDS, POLL_SECONDS, Platform
 
@@ -54,7 +54,7 @@ def test_a_failed_jobs_own_error_is_everywhere_within_a_poll(owner: Owner, make:
     }
     for where, look in looks.items():
         eventually(lambda look=look: WORDS.partition("Causes: ")[2] in look(), seconds=SLACK_SECONDS)  # type: ignore[misc]
-        assert time.time() - ends < POLL_SECONDS + SLACK_SECONDS, where
+        assert time.time() - ends < (POLL_SECONDS + SLACK_SECONDS) * patience(), where
 
 
 def _has_ended(owner: Owner, name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.conftest import RUN, Owner, a_person_s_run, a_pipeline, a_stream
 from tests.e2e.records import records
-from tests.waiting import eventually
+from tests.waiting import eventually, patience
 
 from dataflow_emulator.journal import Call
 from dataflow_local.kubectl import KubectlError
@@ -231,7 +231,7 @@ def test_the_operator_exits_within_five_seconds_and_goes_on_where_it_was(simulat
         if number % 4 == 3:
             assert operator.stop() == 0
             assert operator.stopped_in is not None
-            assert operator.stopped_in < 5
+            assert operator.stopped_in < 5 * patience()
             simulated.start_operator()
     for name in names:
         owner.becomes(name, "Succeeded", "True")

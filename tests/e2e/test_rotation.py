@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 from tests.e2e.conftest import RUN, WithTenants
+from tests.e2e.onlooker import Onlooker
 from tests.e2e.teams import Google, Team, a_team, has_started, is_launched, key_id, still_serves
+from tests.tools.kstatus import conditions_of
 from tests.waiting import eventually
 
 from dataflow_emulator.journal import Call
@@ -76,7 +79,7 @@ def test_a_token_for_launches_is_short_and_is_renewed_when_it_grows_old(with_ten
     is_launched(team, "nightly", 3)
     lives = [call.fields["lifetime"] for call in google.calls("GenerateAccessToken", who=team.principal)]
     assert lives.count("3600s") == 1, "calls that launch nothing share one that lives long"
-    assert lives.count("121s") == 3, "each launch found the last token too old"
+    assert 3 <= lives.count("121s") <= 6, "each launch found the last token too old; one whose claim took a second had two"
     assert {call.code for call in team.launches("nightly")} == {"OK"}
     with_tenants.restart_operator()
 
@@ -136,10 +139,17 @@ def test_a_token_service_in_trouble_holds_up_those_who_need_it_and_for_no_longer
     since = len(google.calls())
     for account, (fault, _) in troubles.items():
         google.fault(method="ExchangeToken", who=principal(team.namespace, account), **fault)
-    team.apply(*(team.batch(account, serviceAccountName=account) for account in troubles))
-    for account, (_, reason) in troubles.items():
-        team.becomes(account, "IdentityReady", "Unknown", reason)
-        assert "STS: " in team.message(account, "IdentityReady")
+    with Onlooker(team) as onlooker:  # each heals within seconds, while others are looked at
+
+        def unsure(account: str) -> list[tuple[str, str]]:
+            conditions = [one for each in onlooker.of(account) for one in conditions_of(each) if one["type"] == "IdentityReady"]
+            return [(one["reason"], one["message"]) for one in conditions if one["status"] == "Unknown"]
+
+        team.apply(*(team.batch(account, serviceAccountName=account) for account in troubles))
+        for account, (_, reason) in troubles.items():
+            told = eventually(partial(unsure, account), seconds=60)
+            assert told[0][0] == reason
+            assert "STS: " in told[0][1]
     for account in troubles:
         ran_once(team, account)
         asked = exchanges(google, team, account, since)

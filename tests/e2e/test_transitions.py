@@ -148,7 +148,11 @@ def test_the_stories_pass_through_every_row_of_the_tables() -> None:
 
 def lived(platform: Platform, namespace: str, group: tuple[Story, ...], *, killed_in: set[tuple[str, Row]] | None = None) -> list[Told]:
     """Let stories be lived at the same time; with *killed_in* the operator is killed again and again, and what it was in then is noted there."""
-    told, deadline = list[Told](), time.monotonic() + SECONDS * patience()
+    told, start = list[Told](), time.monotonic()
+
+    def left() -> float:
+        return start + SECONDS * patience() - time.monotonic()
+
     for number, story in enumerate(group):
         name = f"{namespace}-{number}"
         ask(platform, "POST", "/api/v1/namespaces", {"metadata": {"name": name}})
@@ -162,13 +166,13 @@ def lived(platform: Platform, namespace: str, group: tuple[Story, ...], *, kille
         thread.start()
     eventually(lambda: all(one.onlooker.seen for one in told), seconds=30)
     began, pause = time.monotonic(), threading.Event()
-    while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
+    while any(thread.is_alive() for thread in threads) and left() > 0:
         pause.wait(BETWEEN_KILLS_SECONDS if killed_in is not None else 0.2)
         if killed_in is not None and time.monotonic() - began < KILLING_SECONDS:
             killed_in |= {(str(one.story), row_of(seen[-1])) for one in told if (seen := one.onlooker.of(NAME))}
             operator_of(told[0].owner).kill()
             platform.start_operator()  # in this thread: the program ends with the thread that started it
     for thread, one in zip(threads, told, strict=True):
-        thread.join(max(deadline - time.monotonic(), 0.0))
+        thread.join(max(left(), 0.0))
         one.onlooker.__exit__()
     return told

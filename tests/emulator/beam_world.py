@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import psutil
-from tests.waiting import eventually_async
+from tests.waiting import eventually_async, patience
 
 from dataflow_emulator.engine import Ended, Event, Importance, Measured, Order, Outcome, Said, Started
 from dataflow_emulator.engines.beam import BeamEngine
@@ -161,7 +161,7 @@ class World:
 
     async def until(self, true: Callable[[], object]) -> None:
         """Return as soon as something holds; it is asked whenever the engine tells anything."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(DEADLINE_SECONDS * patience()):
             while not true():
                 self.news.clear()
                 await self.news.wait()

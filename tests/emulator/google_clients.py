@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import dataflow_v1beta3
+from tests.waiting import patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -53,8 +54,8 @@ class Clients:
         """Call an RPC by its name; a pager's first page stands for it."""
         method = self._methods[re.sub(r"(?<!^)([A-Z])", r"_\1", rpc).lower()]
         if self.transport == "grpc_asyncio":
-            return await method(request=request, timeout=CALL_SECONDS, metadata=self._metadata)
-        return await asyncio.to_thread(method, request=request, timeout=CALL_SECONDS, metadata=self._metadata)
+            return await method(request=request, timeout=CALL_SECONDS * patience(), metadata=self._metadata)
+        return await asyncio.to_thread(method, request=request, timeout=CALL_SECONDS * patience(), metadata=self._metadata)
 
 
 @asynccontextmanager

@@ -138,7 +138,10 @@ class World:
         found: list[dict[str, object]] = []
 
         async def look() -> int:
-            found.extend(each["message"] for each in await asyncio.to_thread(self.pubsub.pull, subscription))
+            pulled = await asyncio.to_thread(self.pubsub.pull, subscription)
+            if pulled:
+                await asyncio.to_thread(self.pubsub.acknowledge, subscription, pulled)  # else it comes again after ten seconds
+            found.extend(each["message"] for each in pulled)
             return len(found)
 
         await eventually_async(look, until=lambda seen: seen >= number, seconds=DEADLINE_SECONDS)

@@ -113,7 +113,7 @@ async def test_a_service_that_hangs_is_waited_for_in_vain(services: Services, me
 
 
 async def test_what_is_revoked_while_a_service_is_slow_is_refused(services: Services) -> None:
-    await services.google.fault(method="GenerateAccessToken", latencySeconds=0.3)
+    await services.google.fault(method="GenerateAccessToken", latencySeconds=3)
     slow = asyncio.create_task(services.call("GenerateAccessToken"))
 
     async def has_struck() -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 import pytest
 from tests.emulator.emulator_process import EmulatorProcess, an_emulator
+from tests.waiting import patience
 
 from dataflow_emulator.__main__ import main
 from dataflow_emulator.journal import JobForm, Journal
@@ -34,7 +35,7 @@ def test_sigterm_ends_an_emulator_within_two_seconds_also_with_open_connections_
             call = cast("Any", channel).unary_unary("/google.dataflow.v1beta3.JobsV1Beta3/ListJobs").future(b"", timeout=30)
             while emulator.call("GET", "/emulator/faults"):
                 assert not call.done()
-            assert emulator.stop() < 2
+            assert emulator.stop() < 2 * patience()
             assert call.code() is not grpc.StatusCode.OK
         assert emulator.process.returncode == 0
 

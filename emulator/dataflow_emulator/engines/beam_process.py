@@ -186,15 +186,16 @@ class Zygote:
         assert self._listener  # noqa: S101 — as above
         try:
             socket.send_fds(self._control, [b"f"], [socket_of_child.fileno()])
-        except OSError as error:
+        except OSError as error:  # it has died, and its end of file was not read yet
+            await _ended(self._listener)
             raise WorkerError(f"no process for the job could be started: {error}") from error
         answer = asyncio.ensure_future(self._forked.get())
         await asyncio.wait([answer, self._listener], timeout=FORK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
         answer.cancel()
-        # A late answer would be taken for that to the next question: the next fork starts anew.
-        self._listener.cancel()
+        # A late answer would be taken for that to the next question.
+        await _ended(self._listener)
         raise WorkerError(f"no process for the job could be started; see {self.log}")
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ready: asyncio.Event) -> None:
@@ -214,3 +215,9 @@ class Zygote:
             for code in self._living.values():
                 code.cancel()
             self._living.clear()
+
+
+async def _ended(listener: asyncio.Task[None]) -> None:
+    """Hear no more of a zygote: the next fork starts anew."""
+    listener.cancel()
+    await asyncio.wait([listener])
