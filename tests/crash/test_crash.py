@@ -23,5 +23,5 @@ def test_no_promise_is_broken_by_a_hundred_deaths(tmp_path: Path, seed: int) -> 
     last = re.fullmatch(r"kills: (\d+)  launches: (\d+)  duplicates: 0  lost: 0  orphans: 0", ran.stdout.splitlines()[-1])
     assert last is not None, ran.stdout
     assert int(last[1]) >= KILLS
-    assert int(last[2]) >= KILLS / 2
+    assert int(last[2]) >= KILLS / 5, "hardly anything was launched between the deaths"
     assert "stopped at" in ran.stdout

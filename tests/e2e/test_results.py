@@ -57,8 +57,8 @@ def test_a_stream_writes_windows_is_replaced_and_drained_and_its_last_window_is_
     somebody.example("fruit-counts.yaml", ('windowSeconds: "5"', 'windowSeconds: "2"'), ('eventsPerSecond: "20"', 'eventsPerSecond: "60"'))
     eventually(lambda: somebody.pipelines()["fruit-counts"]["status"].get("revision") == 2, seconds=180)
     eventually(lambda: somebody.runs()["fruit-counts-1"]["status"].get("result"), until=lambda result: result == "Replaced", seconds=60)
-    runs = somebody.runs()
-    assert runs["fruit-counts-2"]["status"]["replaces"] == "fruit-counts-1"
+    replaced = eventually(lambda: somebody.runs()["fruit-counts-2"]["status"].get("replaces"), seconds=60)
+    assert replaced == "fruit-counts-1"
     before = set(_windows(bucket))
     eventually(lambda: len(set(_windows(bucket)) - before) >= 2, seconds=60)
     somebody.kubectl("delete", "dfp", "fruit-counts", "--wait=false")
