@@ -62,6 +62,8 @@ class FakeStore:
     clock: FakeClock = field(default_factory=FakeClock)
     reads: int = 0
     """How often a pipeline was read."""
+    run_reads: int = 0
+    """How often a run was."""
     loses_an_answer: Callable[[], None] | None = None
     """What happens before anybody finds out that the next status write came through without an answer."""
     loses_a_result: Callable[[], None] | None = None
@@ -193,6 +195,7 @@ class FakeStore:
 
     async def read_run(self, namespace: str, name: str) -> Run | None:
         assert namespace == self.key.namespace
+        self.run_reads += 1
         return self.runs.get(name)
 
     async def draw_run(self, namespace: str, drawing: DrawRun) -> Run:

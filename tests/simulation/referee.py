@@ -424,8 +424,9 @@ class Referee:
         yield spec.suspend
         yield entry.stop is StopMode.DRAIN and (entry.stop_reason or "").endswith("had begun")  # a read just before said so; it is drained
         run = self._run(entry)
-        yield entry.run_uid is not None and (run is None or run.stop is not None or run.is_deleting)
-        yield entry.cause is Cause.RECOVERY
+        is_deleted = run is None and entry.run_uid not in self.server.forgotten
+        yield entry.run_uid is not None and (is_deleted or (run is not None and (run.stop is not None or run.is_deleting)))
+        yield entry.cause is Cause.RECOVERY and (entry.stop_reason or "").startswith("no entry")
         newer = [other for other in pipeline.status.ledger if other.number > entry.number]
         yield any(made.has_run for other in newer for made in self._jobs_of(pipeline.uid, other))
         yield not spec.is_batch and spec.strategy in {Strategy.DRAIN, Strategy.CANCEL}

@@ -64,6 +64,10 @@ PAST: Final = 12
 """Statuses of a pipeline that a backup may hold, the newest ones."""
 
 
+RUNS_FORGOTTEN: Final = 0.5
+"""How often a backup that restores a pipeline's status has none of the runs that were made since."""
+
+
 class ApiServer:
     """All objects, and who is to be told of changes."""
 
@@ -79,6 +83,8 @@ class ApiServer:
         """uids of pipelines that went otherwise."""
         self.has_forgotten = False
         """Whether a status was restored from an older state."""
+        self.forgotten: set[str] = set()
+        """uids of runs that were made after that state."""
         self._past: dict[str, deque[PipelineStatus]] = {}
         self._loop = loop
         self._chance = chance
@@ -156,12 +162,21 @@ class ApiServer:
             self._tell(Event(known, is_gone=True))
 
     def restore_an_older_status(self) -> None:
-        """Let a pipeline have a status again that it had before, as a backup does: what was launched since is forgotten."""
+        """Let a pipeline have a status again that it had before, as a backup does: what was launched since is forgotten.
+
+        In half of the cases so are the runs that were made since, and no watch tells of that.
+        """
         pipeline = next((known for known in self.pipelines.values() if not known.is_deleting and self._past.get(known.uid)), None)
         if pipeline is not None:
-            status = self._chance.choice(self._past[pipeline.uid])
+            status = self._chance.choice([PipelineStatus(), *self._past[pipeline.uid]])
             self._story.tell("server", pipeline.name, "has an older status again, with runs up to", status.run_number)
             self.has_forgotten = True
+            if self._chance.random() < RUNS_FORGOTTEN:
+                for key, run in list(self.runs.items()):
+                    if run.owner_uid == pipeline.uid and (run.status.number or 0) > status.run_number:
+                        self._story.tell("server", run.name, "never was")
+                        del self.runs[key]
+                        self.forgotten.add(run.uid)
             self._judge.status_restored(self._put_pipeline(replace(pipeline, status=status)))
 
     # what the operator does

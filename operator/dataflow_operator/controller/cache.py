@@ -128,6 +128,21 @@ class Cache:
         """Return the runs of a pipeline that are to be read, for the same reason; those that are over only where one of them is to go."""
         return [run for run in self.runs_of(key) if (with_over or not run.is_over) and self._is_doubtful_run(run)]
 
+    def forgotten_runs(self, key: Key) -> list[Run]:
+        """Return the runs of a pipeline that have attempts and are not over, and that its ledger does not know: an older state was restored.
+
+        What was made since is gone, too, and a run may be: the watch tells of each kind by itself.
+        """
+        row = self._pipelines.get(key)
+        if row is None:
+            return []
+        known = {entry.run_uid for entry in row.status.ledger}
+        return [
+            run
+            for run in self.runs_of(key)
+            if run.owner_uid == row.uid and run.status.attempts and not run.is_over and run.uid not in known
+        ]
+
     def _is_doubtful_run(self, run: Run) -> bool:
         known = self._answered_runs.get(Key(run.namespace, run.name))
         return run is not known and (known is None or replace(run, resource_version=known.resource_version) != known)

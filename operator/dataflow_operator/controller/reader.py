@@ -23,6 +23,8 @@ class Reader:
         self._cache = cache
         self._store = store
         self._scopes: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._found: dict[Key, set[str]] = {}
+        """Uids of runs that a ledger has forgotten, and that are there."""
 
     async def pipeline(self, key: Key) -> Pipeline | None:
         """Read a pipeline, as it is now or gone."""
@@ -86,7 +88,12 @@ class Reader:
         if self._cache.is_doubtful(key):
             await self.pipeline(key)
             return False
-        doubtful = self._cache.doubtful_runs(key, with_over=with_over)
-        for run in doubtful:
+        forgotten = {run.uid: run for run in self._cache.forgotten_runs(key)}
+        found = self._found.pop(key, set())
+        unsure = {run.uid: run for run in self._cache.doubtful_runs(key, with_over=with_over)}
+        unsure |= {uid: run for uid, run in forgotten.items() if uid not in found}
+        for run in unsure.values():
             await self.refresh_run(key, run.name, run.uid)
-        return not doubtful
+        if forgotten:
+            self._found[key] = set(forgotten)
+        return not unsure
