@@ -147,7 +147,8 @@ class Settings:
     """How long a single read of a job, a run or an account is good for. Source: chosen."""
 
     stop_again_seconds: float = 10.0
-    """How long after a stop call a job may look unstopped before it is asked again. Dataflow shows DRAINING and CANCELLING within seconds. Source: chosen."""
+    """How long after a stop call a job may look unstopped before it is asked again: Dataflow shows DRAINING and CANCELLING within seconds. And how
+    long after a dry run that was not answered the next is made. Source: chosen."""
 
     late_reason_seconds: float = 60.0
     """How long a failed job's reason may take to appear, counted from the first read of its messages: up to 50 s were seen. Source: the time that Beam's own runner waits."""

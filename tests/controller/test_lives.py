@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.builders import a_batch, a_failure, a_spec
+from tests.builders import LIMITS, a_batch, a_failure, a_spec
 from tests.controller.fakes import KEY, Town
 
 from dataflow_operator.controller.ports import Place
-from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClass, Reason, RefusedError, UnavailableError
+from dataflow_operator.domain.errors import AmbiguousError, Failure, FailureClass, OutsideError, Reason, RefusedError, UnavailableError
 from dataflow_operator.domain.job import Job, JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import Knowledge, StopMode, Strategy
 from dataflow_operator.domain.message import Importance, message_of
@@ -622,6 +622,28 @@ async def test_many_runs_that_wait_for_the_template_are_each_checked_once(town: 
         town.store.ask_for_a_run(f"again-{number}")
     await town.settle()
     assert town.dataflow.calls["validate"] == 10
+
+
+@pytest.mark.parametrize(
+    ("problem", "seconds"),
+    [
+        (UnavailableError(Reason.CONNECTION_LOST, "refused"), LIMITS.stop_again),
+        (RefusedError(Reason.PERMISSION_DENIED, "not allowed"), LIMITS.recheck),
+    ],
+    ids=["nobody answered", "refused"],
+)
+async def test_a_dry_run_is_made_again_soon_where_nobody_answered_and_later_where_somebody_must_mend_it(
+    town: Town, problem: OutsideError, seconds: timedelta
+) -> None:
+    town.dataflow.problem = problem
+    town.store.apply(a_spec())
+    await town.settle()
+    assert town.due == seconds
+    town.dataflow.problem = None
+    await town.after(seconds.total_seconds() - 1)
+    assert (town.dataflow.calls["validate"], len(town.dataflow.orders)) == (1, 0)
+    await town.after(1)
+    assert (town.dataflow.calls["validate"], len(town.dataflow.orders)) == (2, 1)
 
 
 async def test_a_persons_run_that_is_deleted_while_it_runs_is_stopped(town: Town) -> None:

@@ -280,7 +280,7 @@ class Limits:
     look_again: timedelta
     """How long a single read (of a job, a run, a pipeline, an identity) is good for."""
     stop_again: timedelta
-    """How long after a stop call a job may still look unstopped before it is asked again."""
+    """How long after a stop call a job may still look unstopped before it is asked again; and after a dry run without an answer, until the next."""
     late_reason: timedelta
     """How long a failed job's reason may take to appear, counted from the first read."""
     recheck: timedelta

@@ -16,6 +16,7 @@ from dataflow_operator.domain.pipeline.policies.identity import is_doubted
 from dataflow_operator.domain.pipeline.policies.identity import pause_of as pause_of_look
 from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.policies.stop import pause_after
+from dataflow_operator.domain.pipeline.policies.validate import pause_of_dry_run
 from dataflow_operator.domain.pipeline.proof import looked_for, pause_of, proof_of
 from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE, young_look
 from dataflow_operator.domain.pipeline.sweep import strays_in
@@ -138,7 +139,7 @@ def _rechecks(world: World) -> Iterator[timedelta]:
     """When something that stands in the way may have healed."""
     seen, recheck = world.seen, world.seen.limits.recheck
     yield from (
-        _left(seen, told.at, told.after or recheck)
+        _left(seen, told.at, pause_of_dry_run(seen.limits, told))
         for told in seen.memory.validations.values()
         if told.problem is not None and not told.is_final
     )
