@@ -18,7 +18,7 @@ from dataflow_operator.domain.pipeline.policies.launch import retry_in
 from dataflow_operator.domain.pipeline.policies.stop import pause_after
 from dataflow_operator.domain.pipeline.policies.validate import pause_of_dry_run
 from dataflow_operator.domain.pipeline.proof import looked_for, pause_of, proof_of
-from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE, young_look
+from dataflow_operator.domain.pipeline.sights import ANSWER_PATIENCE, job_of, young_look
 from dataflow_operator.domain.pipeline.sweep import strays_in
 from dataflow_operator.domain.pipeline.world import World, awaits_reason
 
@@ -36,7 +36,7 @@ def due_in(world: World) -> timedelta | None:
     owed = [*_strays(world)]
     ahead = [*_deadlines(world), *_rechecks(world), *_blindness(world)]
     for entry in world.ledger:
-        owed += (*_retries(world, entry), *_waits(world, entry))
+        owed += (*_retries(world, entry), *_waits(world, entry), *_disputes(world.seen, entry))
         ahead += (*_changes(world, entry), *_doubts(world, entry))
     times = [*owed, *(due for due in ahead if due >= timedelta(0))]
     return max(min(times), _FLOOR) if times else None
@@ -75,6 +75,19 @@ def _waits(world: World, entry: Entry) -> Iterator[timedelta]:
             continue
         if seen.jobs is not None and seen.listed(attempt.job_id) is None:
             yield limits.look_again
+
+
+def _disputes(seen: Observation, entry: Entry) -> Iterator[timedelta]:
+    """When it shows who is right where a read found a job otherwise than the list that was sent before it, and came after it.
+
+    The next list may say the same as that one, and an unchanged list wakes nobody.
+    """
+    for attempt in entry.attempts:
+        if attempt.job_id is None or not attempt.is_open:
+            continue
+        listed, newest = seen.listed(attempt.job_id), job_of(seen, attempt.job_id)
+        if listed is not None and newest is not None and (listed.state, listed.options) != (newest.state, newest.options):
+            yield seen.limits.look_again
 
 
 def _deadlines(world: World) -> Iterator[timedelta]:
