@@ -84,7 +84,7 @@ class Reader:
             self._cache.drop_run(key.namespace, name, uid)
 
     async def is_sure(self, key: Key, *, with_over: bool) -> bool:
-        """Read what the watch may not have told whole, before anything follows from it; return whether there was nothing of the kind."""
+        """Read what the watch may not have told whole, or that it is gone, before anything follows from it; return whether there was nothing of the kind."""
         if self._cache.is_doubtful(key):
             await self.pipeline(key)
             return False
