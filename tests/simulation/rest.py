@@ -12,7 +12,7 @@ from tests.simulation.world import ApiServer
 from dataflow_emulator.jobs import JobState as State
 from dataflow_operator.domain.conditions import Truth, condition_of
 from dataflow_operator.domain.errors import Reason
-from dataflow_operator.domain.ledger import Cause, Result, job_ids_of
+from dataflow_operator.domain.ledger import Cause, Entry, Result, job_ids_of
 from dataflow_operator.domain.pipeline.model import DriftPolicy, Pipeline
 from dataflow_operator.domain.pipeline.past import ENDED_OUTSIDE
 from dataflow_operator.domain.pipeline.revision import digest_of
@@ -98,6 +98,13 @@ def _number_of(run: Run) -> int:
     return run.status.number or 0
 
 
+def _was_ended_outside(entry: Entry) -> bool:
+    """Whether the last job of a run that goes on was ended by somebody else."""
+    had_job = [attempt for attempt in entry.attempts if attempt.job_id is not None and not attempt.is_open]
+    failure = had_job[-1].failure if had_job and entry.stop is None else None
+    return failure is not None and failure.reason in ENDED_OUTSIDE
+
+
 def _of_drift(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
     """What others did to the jobs, and is not put right, is told where the owner wants to know, and nothing else is."""
     spec, status = spec_of(pipeline), pipeline.status
@@ -109,6 +116,8 @@ def _of_drift(pipeline: Pipeline, active: list[Made]) -> Iterator[Finding]:
         true.add("environment.maxWorkers")
     if not active and last is not None and last.reason in ENDED_OUTSIDE and ready is not None and ready.reason == last.reason:
         true.add("job")
+    if not active and not spec.is_batch and any(map(_was_ended_outside, status.ledger)):
+        true.add("job")  # and something else stands in the way of another
     if spec.suspend or spec.drift_policy is DriftPolicy.IGNORE:
         true.clear()
     if told != true:
