@@ -136,7 +136,7 @@ class ApiServer:
         return Client(port=self.port, authority=self.authority, token=self.token(User.ADMIN))
 
     def start(self) -> None:
-        """Return when the server answers, and serves every kind and knows every right it knew before. StartError if it does not."""
+        """Return when the server answers, and serves every kind and knows every right it knew before. StartError or NotInForceError if it does not."""
         self._forget_the_dead()
         with turn(self.folder / "turn"):  # of two at once, the second must find the first, and not write its own port into the kubeconfigs
             self._start()

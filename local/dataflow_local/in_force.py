@@ -192,9 +192,12 @@ def _give(client: Client, name: str, place: str) -> Iterator[str]:
 
 
 def _unknown(client: Client, name: str, place: str) -> str | None:
-    """Return that the authorizer does not know what was given, if so."""
+    """Return what a review answers, if that is not that the authorizer knows what was given."""
     asked = {"resource": "configmaps", "verb": "get", "namespace": place}
-    _, answer = client.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": {"user": name, "resourceAttributes": asked}})
+    review = {"spec": {"user": name, "resourceAttributes": asked}}
+    status, answer = client.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    if status != http.HTTPStatus.CREATED:
+        return f"a review answers {status}"
     return None if cast("_Review", json.loads(answer))["status"]["allowed"] else "it was given, and the authorizer does not know of it"
 
 
