@@ -487,6 +487,12 @@ class Town:
             await self.after(max(self.due.total_seconds() if self.due else 10.0, 1.0))
         raise AssertionError("it never came true")
 
+    async def runs(self, spec: PipelineSpec) -> None:
+        """Apply a pipeline, and let its first job run."""
+        self.store.apply(spec)
+        await self.settle()
+        await self.job_becomes("job-1", JobState.RUNNING)
+
     async def job_becomes(self, job_id: str, state: JobState) -> None:
         """Let a job change, and the operator see it."""
         self.clock.seconds += 1

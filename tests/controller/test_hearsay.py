@@ -14,20 +14,13 @@ from dataflow_operator.controller.cache import NOTHING, Cache
 from dataflow_operator.domain.errors import AmbiguousError, Reason, RefusedError
 from dataflow_operator.domain.job import JobId, JobState, PipelineType
 from dataflow_operator.domain.ledger import End, StopMode, Strategy
-from dataflow_operator.domain.pipeline.model import Adoption, PipelineSpec, PipelineStatus, Timeouts
+from dataflow_operator.domain.pipeline.model import Adoption, PipelineStatus, Timeouts
 from dataflow_operator.domain.run import RunStatus
 
 
 @pytest.fixture
 def town() -> Town:
     return Town()
-
-
-async def runs(town: Town, spec: PipelineSpec | None = None) -> None:
-    """Let a pipeline have a job that runs."""
-    town.store.apply(spec or a_spec())
-    await town.settle()
-    await town.job_becomes("job-1", JobState.RUNNING)
 
 
 async def test_a_batch_pipeline_of_which_the_watch_tells_half_runs_once_and_costs_no_write_more() -> None:
@@ -46,7 +39,7 @@ async def test_a_batch_pipeline_of_which_the_watch_tells_half_runs_once_and_cost
 
 
 async def test_a_ledger_that_the_watch_leaves_out_is_read_before_anything_follows(town: Town) -> None:
-    await runs(town)
+    await town.runs(a_spec())
     writes, town.store.is_pale = town.store.writes.total(), True
     town.store.request_reconcile("1")
     assert town.cache.pipeline(KEY) != town.pipeline
@@ -69,7 +62,7 @@ async def test_a_ledger_that_is_left_out_while_a_launch_waits_for_its_credential
 
 
 async def test_a_run_that_the_watch_tells_without_its_spec_is_read_and_goes_on(town: Town) -> None:
-    await runs(town)
+    await town.runs(a_spec())
     run = town.store.runs["orders-1"]
     town.cache.put_run(replace(run, resource_version=str(next(town.store.versions)), status=replace(run.status, resolved_spec=None)))
     town.store.apply(a_spec(parameters={"content": "B"}))
@@ -90,7 +83,7 @@ async def test_a_run_that_the_watch_tells_without_its_spec_is_read_and_goes_on(t
 async def test_an_edit_of_which_the_watch_tells_half_is_read_before_anything_is_written(
     town: Town, lost: dict[str, object], strategy: Strategy
 ) -> None:
-    await runs(town)
+    await town.runs(a_spec())
     town.store.lost = lost
     town.store.apply(a_spec(content="B", strategy=strategy))
     await town.settle()
@@ -103,7 +96,7 @@ async def test_an_edit_of_which_the_watch_tells_half_is_read_before_anything_is_
 
 
 async def test_a_spec_that_loses_its_time_out_is_read_though_nothing_is_to_be_done(town: Town) -> None:
-    await runs(town, a_batch(timeouts=Timeouts(run=timedelta(hours=1))))
+    await town.runs(a_batch(timeouts=Timeouts(run=timedelta(hours=1))))
     town.store.lost = {"timeouts": Timeouts()}
     town.store.put(town.pipeline)
     await town.settle()
@@ -130,7 +123,7 @@ async def test_what_was_decided_from_half_is_not_written_though_the_other_half_h
 
 
 async def test_a_run_of_which_the_watch_tells_half_is_read_before_it_is_refused(town: Town) -> None:
-    await runs(town)
+    await town.runs(a_spec())
     town.store.apply(a_spec(content="B"))
     await town.settle()
     await town.job_becomes("job-2", JobState.RUNNING)
@@ -156,7 +149,7 @@ async def test_of_runs_of_which_one_lost_its_number_the_oldest_goes_all_the_same
 
 
 async def test_a_read_that_is_refused_is_told_the_owner(town: Town) -> None:
-    await runs(town)
+    await town.runs(a_spec())
     town.store.refuses = {"read": RefusedError(Reason.PERMISSION_DENIED, "dataflowpipelines is forbidden")}
     town.store.apply(a_spec(content="B"))
     with pytest.raises(RefusedError):
@@ -165,7 +158,7 @@ async def test_a_read_that_is_refused_is_told_the_owner(town: Town) -> None:
 
 
 async def test_a_run_whose_name_is_another_pipelines_now_is_forgotten(town: Town) -> None:
-    await runs(town)
+    await town.runs(a_spec())
     town.store.ask_for_a_run("again", status=RunStatus(observed_generation=1))
     theirs = replace(town.store.runs["again"], uid="uid-new", pipeline="bills", resource_version=str(next(town.store.versions)))
     town.store.runs["again"] = theirs
@@ -205,7 +198,7 @@ async def test_a_job_is_not_adopted_beside_a_pipeline_of_which_the_watch_leaves_
 
 
 async def test_what_another_hand_wrote_is_read_once_and_only_where_something_follows(town: Town) -> None:
-    await runs(town)
+    await town.runs(a_spec())
     await town.after(4000)
     newcomer = Town()
     newcomer.store.pipelines, newcomer.store.runs, newcomer.dataflow.jobs = town.store.pipelines, town.store.runs, town.dataflow.jobs

@@ -9,16 +9,12 @@ import pytest
 from tests.builders import a_spec
 from tests.controller.fakes import KEY, Town
 
-from dataflow_operator.domain.job import JobState
-
 
 @pytest.fixture
 async def town() -> Town:
     """A stream whose job runs on trial, so that there is a time at which it is looked at again."""
     town = Town()
-    town.store.apply(a_spec())
-    await town.settle()
-    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.runs(a_spec())
     return town
 
 

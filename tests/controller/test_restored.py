@@ -15,9 +15,7 @@ from dataflow_operator.domain.pipeline.model import PipelineStatus
 async def runs() -> Town:
     """Return a town with a pipeline whose job runs."""
     town = Town()
-    town.store.apply(a_spec())
-    await town.settle()
-    await town.job_becomes("job-1", JobState.RUNNING)
+    await town.runs(a_spec())
     return town
 
 

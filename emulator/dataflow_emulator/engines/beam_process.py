@@ -167,8 +167,7 @@ class Zygote:
         if self._control:
             self._control.close()
         if self._listener:
-            self._listener.cancel()
-            await asyncio.wait([self._listener])
+            await _ended(self._listener)
         if self._process:
             # It ends by itself at the end of its socket. A kill beside asyncio's own watcher would race for the exit code.
             try:
@@ -218,6 +217,6 @@ class Zygote:
 
 
 async def _ended(listener: asyncio.Task[None]) -> None:
-    """Hear no more of a zygote: the next fork starts anew."""
+    """Hear no more of a zygote; the next fork starts anew."""
     listener.cancel()
     await asyncio.wait([listener])
